@@ -1,1 +1,4 @@
 //! Tests across crates.
+
+mod engine;
+mod support;
