@@ -20,7 +20,7 @@ pub enum Kind {
 pub enum Tokenizer {
     /// `SentencePiece`: bytes as `<0x00>`, printable ASCII, `▁` for a space.
     Spm,
-    /// Byte-level BPE as in GPT-2 and SmolLM2, with a few merges.
+    /// Byte-level BPE as in GPT-2 and SmolLM2, with a merge for each word.
     Gpt2,
 }
 
@@ -278,9 +278,8 @@ impl Spec {
                 keys.push((key("unknown_token_id"), Value::U32(UNKNOWN)));
             }
             Tokenizer::Gpt2 => {
-                let merges = ["h e", "l l", "t h"].map(str::to_owned).to_vec();
                 keys.push((key("pre"), Value::Text("smollm".to_owned())));
-                keys.push((key("merges"), Value::Texts(merges)));
+                keys.push((key("merges"), Value::Texts(merges(&tokens))));
                 keys.push((key("add_bos_token"), Value::Bool(false)));
             }
         }
@@ -355,14 +354,39 @@ fn gpt2_tokens(count: u32) -> Vec<Token> {
             score: 0.0,
         });
     }
-    for merged in ["he", "ll", "th"] {
-        tokens.push(Token {
-            text: merged.to_owned(),
-            kind: NORMAL,
-            score: 0.0,
-        });
-    }
+    let merged = words().take((count as usize).saturating_sub(tokens.len()));
+    tokens.extend(merged.map(|text| Token {
+        text,
+        kind: NORMAL,
+        score: 0.0,
+    }));
     fill(tokens, count)
+}
+
+/// `aa`, `ab` … `zz`, `aaa` …: each is the one before it in length and a letter.
+fn words() -> impl Iterator<Item = String> {
+    const LETTERS: usize = 26;
+    const SHORTEST: u32 = 2;
+    const LONGEST: u32 = 4;
+    (SHORTEST..=LONGEST).flat_map(|length| {
+        (0..LETTERS.pow(length)).map(move |number| {
+            let letter = |place| b'a' + (number / LETTERS.pow(place) % LETTERS) as u8;
+            (0..length)
+                .rev()
+                .map(|place| char::from(letter(place)))
+                .collect()
+        })
+    })
+}
+
+/// How each of the words is made of two.
+fn merges(tokens: &[Token]) -> Vec<String> {
+    let is_word = |text: &str| text.len() > 1 && text.bytes().all(|b| b.is_ascii_lowercase());
+    let words = tokens.iter().filter(|token| is_word(&token.text));
+    words
+        .map(|token| token.text.split_at(token.text.len() - 1))
+        .map(|(a, b)| format!("{a} {b}"))
+        .collect()
 }
 
 fn fill(mut tokens: Vec<Token>, count: u32) -> Vec<Token> {

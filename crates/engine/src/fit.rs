@@ -7,7 +7,7 @@
 //! buffers  = logits: vocabulary x 4 x 2 (graph and copy out) + sampling: vocabulary x 12
 //!            + batch x 4 x (6 x embedding + 3 x feed forward + 2 x heads x (key + value width))
 //!            + mask: batch x context x 6 + graph and scheduler: 512 x (64 x layers + 1024)
-//! overhead = 12 MiB (program, libraries, stacks, allocator)
+//! overhead = 16 MiB (program, libraries, stacks, allocator)
 //!            + vocabulary x 192 + its bytes x 3 + merges x 224 (llama.cpp's token tables)
 //! ```
 //! Where from: `llama_kv_cache` (f16, `GGML_PAD(n_ctx, 256)`), `llama_context::sched_reserve` and
@@ -39,7 +39,7 @@ const CANDIDATE_BYTES: u64 = 12;
 const GRAPH_NODE_BYTES: u64 = 512;
 const GRAPH_NODES_PER_LAYER: u64 = 64;
 const GRAPH_NODES_BASE: u64 = 1_024;
-const BASE_OVERHEAD_BYTES: u64 = 12 << 20;
+const BASE_OVERHEAD_BYTES: u64 = 16 << 20;
 const TOKEN_TABLE_BYTES: u64 = 192;
 const TOKEN_TEXT_COPIES: u64 = 3;
 const MERGE_TABLE_BYTES: u64 = 224;

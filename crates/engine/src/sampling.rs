@@ -64,20 +64,20 @@ impl Sampler {
         context.candidates(&mut self.candidates)?;
         self.candidates.apply_sampler(&mut self.chain);
         let mut picked = self.candidates.selected_token();
-        if let (Some(grammar), Some(token)) = (self.grammar.as_mut(), picked) {
-            if !is_allowed(grammar, model, text_so_far, token) {
-                context.candidates(&mut self.candidates)?;
-                self.candidates.apply_sampler(grammar);
-                self.candidates.data.retain(|candidate| {
-                    candidate.logit() != f32::NEG_INFINITY
-                        && is_text(model, text_so_far, candidate.id())
-                });
-                if self.candidates.data.is_empty() {
-                    return Ok(None);
-                }
-                self.candidates.apply_sampler(&mut self.chain);
-                picked = self.candidates.selected_token();
+        if let (Some(grammar), Some(token)) = (self.grammar.as_mut(), picked)
+            && !is_allowed(grammar, model, text_so_far, token)
+        {
+            context.candidates(&mut self.candidates)?;
+            self.candidates.apply_sampler(grammar);
+            self.candidates.data.retain(|candidate| {
+                candidate.logit() != f32::NEG_INFINITY
+                    && is_text(model, text_so_far, candidate.id())
+            });
+            if self.candidates.data.is_empty() {
+                return Ok(None);
             }
+            self.candidates.apply_sampler(&mut self.chain);
+            picked = self.candidates.selected_token();
         }
         if let Some(token) = picked {
             self.chain.accept(token);

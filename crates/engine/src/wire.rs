@@ -140,7 +140,7 @@ pub struct FrameBuffer {
 }
 
 impl FrameBuffer {
-    /// Takes what was read. Call [`Self::next`] until it gives `None` before reading more: that is
+    /// Takes what was read. Call [`Self::take`] until it gives `None` before reading more: that is
     /// what bounds the buffer.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.drain(..self.taken);
@@ -152,7 +152,7 @@ impl FrameBuffer {
     ///
     /// # Errors
     /// When the frame breaks the rules; the conversation is over then.
-    pub fn next<T: for<'de> Deserialize<'de>>(&mut self) -> Result<Option<T>, WireError> {
+    pub fn take<T: for<'de> Deserialize<'de>>(&mut self) -> Result<Option<T>, WireError> {
         let rest = &self.bytes[self.taken..];
         let Some((header, body)) = rest.split_first_chunk::<HEADER_BYTES>() else {
             return Ok(None);
@@ -203,7 +203,7 @@ mod tests {
             let mut out = Vec::new();
             for piece in stream.chunks(step) {
                 buffer.push(piece);
-                while let Some(frame) = buffer.next::<FromWorker>().unwrap() {
+                while let Some(frame) = buffer.take::<FromWorker>().unwrap() {
                     out.push(frame);
                 }
             }
@@ -217,7 +217,7 @@ mod tests {
             let mut buffer = FrameBuffer::default();
             buffer.push(&bytes);
             let mut frames = 0;
-            while let Ok(Some(_)) = buffer.next::<FromWorker>() {
+            while let Ok(Some(_)) = buffer.take::<FromWorker>() {
                 frames += 1;
                 prop_assert!(frames <= bytes.len());
             }
@@ -230,7 +230,7 @@ mod tests {
             let mut buffer = FrameBuffer::default();
             buffer.push(&bytes);
             assert!(matches!(
-                buffer.next::<FromWorker>(),
+                buffer.take::<FromWorker>(),
                 Err(WireError::Length { .. })
             ));
         }
@@ -246,7 +246,7 @@ mod tests {
         let mut buffer = FrameBuffer::default();
         buffer.push(&bytes);
         assert!(matches!(
-            buffer.next::<FromWorker>(),
+            buffer.take::<FromWorker>(),
             Err(WireError::Body(_))
         ));
     }

@@ -107,7 +107,7 @@ mod tests {
         for id in 0..llama_cpp_sys_2::GGML_TYPE_COUNT {
             // SAFETY: as above.
             let in_use = unsafe { llama_cpp_sys_2::ggml_blck_size(id) } > 0;
-            assert_eq!(in_use, tensor_type(id as u32).is_some(), "type {id}");
+            assert_eq!(in_use, tensor_type(id).is_some(), "type {id}");
         }
     }
 }

@@ -1,13 +1,14 @@
 //! A model in memory: loading, its vocabulary, its chat template.
 
+use std::ffi::CString;
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::OnceLock;
 
 use llama_cpp_2::llama_backend::LlamaBackend;
-use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::model::{LlamaChatMessage, LlamaChatTemplate, LlamaModel};
 use llama_cpp_2::token::LlamaToken;
+use llama_cpp_sys_2::llama_model;
 
 use super::log::{capture_logs, take_error};
 use crate::error::Failure;
@@ -23,11 +24,12 @@ pub struct Model {
     specials: Vec<SpecialToken>,
 }
 
-fn backend() -> Result<&'static LlamaBackend, Failure> {
+fn start_backend() -> Result<(), Failure> {
     static BACKEND: OnceLock<Option<LlamaBackend>> = OnceLock::new();
     capture_logs();
     let backend = BACKEND.get_or_init(|| LlamaBackend::init().ok());
-    backend.as_ref().ok_or_else(|| Failure::Compute {
+    let started = backend.as_ref().map(|_| ());
+    started.ok_or_else(|| Failure::Compute {
         why: "llama.cpp does not start".into(),
     })
 }
@@ -39,18 +41,33 @@ impl Model {
     /// # Errors
     /// [`Failure::ModelUnreadable`] with llama.cpp's words, or [`Failure::OutOfMemory`].
     pub fn load(path: &Path) -> Result<Self, Failure> {
-        let backend = backend()?;
+        start_backend()?;
         let _ = take_error();
-        let params = LlamaModelParams::default()
-            .with_use_mmap(true)
-            .with_use_mlock(false);
         if !path.exists() {
             return Err(Failure::ModelMissing {
                 path: path.to_owned(),
             });
         }
-        let model = LlamaModel::load_from_file(backend, path, &params)
-            .map_err(|error| load_failure(&error.to_string()))?;
+        let unusable = |why: &str| Failure::ModelUnreadable {
+            why: why.to_owned(),
+        };
+        let path = path
+            .to_str()
+            .ok_or_else(|| unusable("its name is not UTF-8"))?;
+        let path = CString::new(path).map_err(|_| unusable("its name has a NUL"))?;
+        // SAFETY: returns plain data.
+        let mut params = unsafe { llama_cpp_sys_2::llama_model_default_params() };
+        params.load_mode = llama_cpp_sys_2::LLAMA_LOAD_MODE_MMAP;
+        // No second copy of the weights in another order: it would double the memory that the fit
+        // check counts, on processors that have one; the board has none.
+        params.use_extra_bufts = false;
+        // SAFETY: the path is a C string that lives during the call, the backend has been started.
+        let raw = unsafe { llama_cpp_sys_2::llama_model_load_from_file(path.as_ptr(), params) };
+        let raw = NonNull::new(raw).ok_or_else(load_failure)?;
+        // SAFETY: LlamaModel is #[repr(transparent)] over a #[repr(transparent)] wrapper of
+        // NonNull<llama_model> (llama-cpp-2 0.1.160; transmute checks the size), and takes over the
+        // ownership of the model: dropping it frees it, once.
+        let model = unsafe { std::mem::transmute::<NonNull<llama_model>, LlamaModel>(raw) };
         let mut loaded = Self {
             model,
             specials: Vec::new(),
@@ -113,11 +130,8 @@ impl Model {
         self.model.chat_template(None).ok()
     }
 
-    pub(super) fn raw(&self) -> NonNull<llama_cpp_sys_2::llama_model> {
-        const _: () =
-            assert!(size_of::<LlamaModel>() == size_of::<NonNull<llama_cpp_sys_2::llama_model>>());
-        // SAFETY: LlamaModel is #[repr(transparent)] over a #[repr(transparent)] wrapper of
-        // NonNull<llama_model>, so both have the same representation; the size is checked above.
+    pub(super) fn raw(&self) -> NonNull<llama_model> {
+        // SAFETY: both have the same representation, see `load`.
         unsafe { std::ptr::from_ref(&self.model).cast::<NonNull<_>>().read() }
     }
 }
@@ -138,18 +152,17 @@ impl Vocabulary for Model {
     }
 }
 
-fn load_failure(error: &str) -> Failure {
+fn load_failure() -> Failure {
     let logged = take_error();
     if is_out_of_memory(&logged) {
         return Failure::OutOfMemory;
     }
-    Failure::ModelUnreadable {
-        why: if logged.is_empty() {
-            error.to_owned()
-        } else {
-            logged
-        },
-    }
+    let why = if logged.is_empty() {
+        "llama.cpp does not load it".to_owned()
+    } else {
+        logged
+    };
+    Failure::ModelUnreadable { why }
 }
 
 /// Whether llama.cpp's or the C++ library's words mean that memory ran out.
@@ -165,14 +178,14 @@ pub fn is_out_of_memory(line: &str) -> bool {
 }
 
 /// Control and user-defined tokens with their texts, longest first as llama.cpp looks for them.
-fn special_tokens(
-    model: &LlamaModel,
-    raw: NonNull<llama_cpp_sys_2::llama_model>,
-) -> Vec<SpecialToken> {
-    const SPECIAL: u32 = llama_cpp_sys_2::LLAMA_TOKEN_ATTR_CONTROL as u32
+fn special_tokens(model: &LlamaModel, raw: NonNull<llama_model>) -> Vec<SpecialToken> {
+    // Constants of a C enumeration: their type differs between platforms.
+    #[allow(clippy::unnecessary_cast)]
+    const CONTROL: u32 = llama_cpp_sys_2::LLAMA_TOKEN_ATTR_CONTROL as u32;
+    #[allow(clippy::unnecessary_cast)]
+    const SPECIAL: u32 = CONTROL
         | llama_cpp_sys_2::LLAMA_TOKEN_ATTR_USER_DEFINED as u32
         | llama_cpp_sys_2::LLAMA_TOKEN_ATTR_UNKNOWN as u32;
-    const CONTROL: u32 = llama_cpp_sys_2::LLAMA_TOKEN_ATTR_CONTROL as u32;
     let vocab = model.vocab();
     // Read by hand: `LlamaVocab::attr` panics on bits that it does not know.
     let attributes = |token: LlamaToken| {

@@ -191,7 +191,7 @@ impl Input {
     /// The next frame; `None` at the end of the pipe.
     fn frame(&mut self) -> Result<Option<ToWorker>, ChildError> {
         loop {
-            if let Some(frame) = self.buffer.next()? {
+            if let Some(frame) = self.buffer.take()? {
                 return Ok(Some(frame));
             }
             match self.file.read(&mut self.chunk) {

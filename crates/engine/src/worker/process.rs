@@ -110,7 +110,7 @@ impl Process {
 
     /// The next frame that has arrived whole.
     pub(super) fn frame(&mut self) -> Result<Option<FromWorker>, WireError> {
-        self.frames.next()
+        self.frames.take()
     }
 
     /// Whether it has ended without anybody noticing.
