@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
+mod answers;
+mod cli;
 mod fit;
+mod gguf_files;
+mod json;
 mod support;
+mod template;
 mod worker;

@@ -133,12 +133,12 @@ fn a_crash_in_mid_answer_is_named() {
         let mut worker = worker();
         worker.start(&model.options(), greedy("a", 1_000)).unwrap();
         until_text(&mut worker).await;
-        signal(&worker, Signal::SIGSEGV);
+        signal(&worker, Signal::SIGABRT);
         let answer = collect(&mut worker).await;
         assert_eq!(
             answer.failure(),
             &Failure::Crashed {
-                how: ChildEnd::Signal(11)
+                how: ChildEnd::Signal(6)
             }
         );
     });

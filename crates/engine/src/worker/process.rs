@@ -153,12 +153,12 @@ impl Process {
         let _ = self.child.start_kill();
         let status = self.child.wait().await;
         for _ in 0..MAX_DRAIN_READS {
-            match read_some(self.stderr.as_mut(), &mut self.err_chunk).await {
+            let Some(stderr) = self.stderr.as_mut() else {
+                break;
+            };
+            match stderr.read(&mut self.err_chunk).await {
                 Ok(count) if count > 0 => self.lines.push(&self.err_chunk[..count]),
-                _ => {
-                    self.stderr = None;
-                    break;
-                }
+                _ => self.stderr = None,
             }
         }
         self.lines.flush();
