@@ -4,4 +4,5 @@
 //! write, and the program as its users run it.
 
 mod daemon;
+mod engine;
 mod support;

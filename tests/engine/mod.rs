@@ -1,0 +1,4 @@
+//! The engine against real llama.cpp, with tiny models of random weights.
+
+mod support;
+mod worker;
