@@ -40,6 +40,7 @@ fn field<'a>(log: &'a str, name: &str) -> Option<&'a str> {
     let line = log.lines().rev().find(|line| line.contains(ANSWERED))?;
     line.split_whitespace()
         .find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+        .map(|value| value.trim_matches('"'))
 }
 
 /// Has fsck.fat judge the volume.
@@ -102,7 +103,7 @@ mod tests {
     #[test]
     fn the_fields_of_the_last_answer() {
         let log = "INFO answered response_tokens=3 tokens_per_s=9.0\n\
-                   INFO answered path=prompt.txt response_tokens=57 tokens_per_s=41.2\n\
+                   INFO answered path=\"prompt.txt\" response_tokens=57 tokens_per_s=\"41.2\"\n\
                    INFO published\n";
         assert_eq!(field(log, "response_tokens"), Some("57"));
         assert_eq!(field(log, "tokens_per_s"), Some("41.2"));
