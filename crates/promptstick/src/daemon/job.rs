@@ -1,16 +1,17 @@
-//! From the bytes of a prompt to a request for the engine, and from what the engine said to the
-//! bytes of the answer. Pure, but for the look whether a model file exists.
+//! From a prompt to a request for the engine, and from what the engine said to the bytes of the
+//! answer. Pure, but for the look whether a model file exists.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use engine::{Failure, Finish, ModelOptions, Request, Sampling, Summary};
-use mailbox::{Complaint, Digest, Format, Job, Outcome, Settings, TextForm};
+use mailbox::prompt::{Question, Refusal};
+use mailbox::{Complaint, Format, Job, Outcome, Settings, TextForm};
 
 use crate::config::Config;
 
-/// A prompt that is ready for the engine.
+/// What the engine is asked.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct Asked {
     /// What to load.
     pub model: ModelOptions,
     /// What to ask.
@@ -22,44 +23,44 @@ pub struct Prepared {
 /// What the answer needs to know of its prompt.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// Encoding and line ends of the prompt.
-    pub form: TextForm,
-    /// Settings of the stick, overridden by the prompt's own.
-    pub settings: Settings,
+    form: TextForm,
+    format: Format,
+    model_name: String,
 }
 
-/// Makes a request of a prompt's bytes.
+/// Makes a request of a question.
 ///
 /// # Errors
-/// What is wrong with the prompt, to be told in its error file.
-pub fn prepare(
-    job: &Job,
-    bytes: &[u8],
-    stick: &Settings,
-    config: &Config,
-) -> Result<Prepared, Complaint> {
-    if job.damaged {
-        return Err(Complaint::Damaged);
-    }
-    let (text, form) = if job.named {
-        (mailbox::question(&job.path), TextForm::default())
-    } else {
-        let decoded = mailbox::read_prompt(bytes, job.stamp.len_bytes)?;
-        (decoded.text, decoded.form)
-    };
-    let (settings, body) = mailbox::split_settings(&text, stick)?;
-    let body = body.trim();
-    if body.is_empty() {
-        return Err(Complaint::Empty);
-    }
+/// There is no such model.
+pub fn ask(job: &Job, question: Question, config: &Config) -> Result<Asked, Refusal> {
+    let Question { text, settings, form } = question;
+    let path = model_path(&settings, config).map_err(|complaint| Refusal { complaint, form })?;
+    let reply = Reply { form, format: settings.format, model_name: file_name(&path) };
     let model = ModelOptions {
-        path: model_path(&settings, config)?,
         context_tokens: config.context_tokens,
         threads: config.threads,
-        ..ModelOptions::default()
+        ..ModelOptions::new(path)
     };
-    let request = request(body, &settings, &job.digest);
-    Ok(Prepared { model, request, reply: Reply { form, settings } })
+    Ok(Asked { model, request: request(job, text, settings), reply })
+}
+
+fn request(job: &Job, prompt: String, settings: Settings) -> Request {
+    Request {
+        prompt,
+        sampling: Sampling {
+            temperature: settings.temperature,
+            top_k: settings.top_k,
+            top_p: settings.top_p,
+            min_p: settings.min_p,
+            repeat_penalty: settings.repeat_penalty,
+            // The same prompt gives the same answer, also after a power cut in the middle.
+            seed: settings.seed.unwrap_or_else(|| job.seed()),
+        },
+        system: settings.system,
+        max_tokens: settings.max_tokens,
+        stop: settings.stop,
+        json: settings.format == Format::Json,
+    }
 }
 
 fn model_path(settings: &Settings, config: &Config) -> Result<PathBuf, Complaint> {
@@ -70,12 +71,15 @@ fn model_path(settings: &Settings, config: &Config) -> Result<PathBuf, Complaint
     if path.is_file() {
         return Ok(path);
     }
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Err(Complaint::ModelMissing { name, available: models_in(&config.models) })
+    let found = models_in(&config.models);
+    if found.is_empty() {
+        return Err(Complaint::NoModel);
+    }
+    Err(Complaint::ModelMissing { name: file_name(&path), found })
 }
 
 /// The names of the models that the stick could use, sorted; empty where the folder is missing.
-fn models_in(folder: &std::path::Path) -> Vec<String> {
+fn models_in(folder: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut names: Vec<String> = entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
@@ -85,41 +89,58 @@ fn models_in(folder: &std::path::Path) -> Vec<String> {
     names
 }
 
-fn request(body: &str, settings: &Settings, digest: &Digest) -> Request {
-    Request {
-        prompt: body.to_owned(),
-        system: settings.system.clone(),
-        sampling: Sampling {
-            temperature: settings.temperature,
-            top_k: settings.top_k,
-            top_p: settings.top_p,
-            min_p: settings.min_p,
-            repeat_penalty: settings.repeat_penalty,
-            // The same prompt gives the same answer, also after a power cut in the middle.
-            seed: settings.seed.unwrap_or_else(|| digest.seed()),
-        },
-        max_tokens: settings.max_tokens,
-        stop: settings.stop.clone(),
-        json: settings.format == Format::Json,
-    }
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The answer's bytes, as they will lie on the volume.
-#[must_use]
-pub fn respond(text: &str, summary: &Summary, reply: &Reply) -> Outcome {
-    let cut = matches!(summary.finish, Finish::MaxTokens | Finish::ContextFull);
-    if cut && reply.settings.format == Format::Json {
-        return complain(&Complaint::JsonCut { tokens: summary.response_tokens });
+impl Reply {
+    /// The answer to a prompt that the engine has finished.
+    pub fn respond(&self, text: &str, summary: &Summary) -> Outcome {
+        let cut = matches!(summary.finish, Finish::MaxTokens | Finish::ContextFull);
+        if cut && self.format == Format::Json {
+            return self.complain(&Complaint::JsonCut { max_tokens: summary.response_tokens });
+        }
+        let text = text.trim();
+        if text.is_empty() {
+            return self.complain(&Complaint::NoText);
+        }
+        let text =
+            if cut { format!("{text}\n\n{}\n", cut_note(summary)) } else { format!("{text}\n") };
+        Outcome::Response { bytes: mailbox::encode(&text, self.form) }
     }
-    let mut text = text.trim().to_owned();
-    if text.is_empty() {
-        return complain(&Complaint::NoResponse);
+
+    /// The answer to a prompt that the engine could not finish.
+    pub fn fail(&self, failure: &Failure) -> Outcome {
+        self.complain(&self.complaint(failure))
     }
-    if cut {
-        text.push_str("\n\n");
-        text.push_str(&cut_note(summary));
+
+    fn complain(&self, complaint: &Complaint) -> Outcome {
+        Outcome::Error { bytes: mailbox::encode(&complaint.text(), self.form) }
     }
-    Outcome::Response { bytes: mailbox::encode(&text, &reply.form) }
+
+    fn complaint(&self, failure: &Failure) -> Complaint {
+        let name = self.model_name.clone();
+        match failure {
+            Failure::TooLong { tokens, limit_tokens } => Complaint::TooLong {
+                tokens: u64::from(*tokens),
+                limit_tokens: u64::from(*limit_tokens),
+            },
+            Failure::EmptyPrompt => Complaint::Empty,
+            Failure::DoesNotFit { needed_bytes, available_bytes } => Complaint::OutOfMemory {
+                needed_bytes: Some(*needed_bytes),
+                available_bytes: Some(*available_bytes),
+            },
+            Failure::OutOfMemory => {
+                Complaint::OutOfMemory { needed_bytes: None, available_bytes: None }
+            }
+            Failure::Crashed { .. } => Complaint::Crashed,
+            Failure::ModelUnreadable { why }
+            | Failure::BadRequest { why }
+            | Failure::Worker { why }
+            | Failure::Compute { why } => Complaint::ModelFailed { name, why: why.clone() },
+            other => Complaint::ModelFailed { name, why: other.to_string() },
+        }
+    }
 }
 
 fn cut_note(summary: &Summary) -> String {
@@ -136,22 +157,52 @@ fn cut_note(summary: &Summary) -> String {
     }
 }
 
-/// The error file's bytes.
-#[must_use]
-pub fn complain(complaint: &Complaint) -> Outcome {
-    Outcome::Error { bytes: mailbox::encode(&complaint.text(), &TextForm::default()) }
-}
+#[cfg(test)]
+mod tests {
+    use engine::Finish;
 
-/// What the engine could not do, in the words of the stick.
-#[must_use]
-pub fn complaint(failure: &Failure) -> Complaint {
-    match failure {
-        Failure::TooLong { tokens, limit_tokens } => {
-            Complaint::TooLong { tokens: *tokens, limit_tokens: *limit_tokens }
+    use super::*;
+
+    fn reply(format: Format) -> Reply {
+        Reply { form: TextForm::default(), format, model_name: "m.gguf".into() }
+    }
+
+    fn summary(finish: Finish) -> Summary {
+        Summary {
+            finish,
+            prompt_tokens: 5,
+            response_tokens: 7,
+            prefill_ms: 1.0,
+            decode_ms: 1.0,
+            load_ms: 0.0,
         }
-        Failure::DoesNotFit { needed_bytes, available_bytes } => {
-            Complaint::OutOfMemory { needed: *needed_bytes, available: *available_bytes }
+    }
+
+    fn text(outcome: &Outcome) -> (bool, String) {
+        let is_response = matches!(outcome, Outcome::Response { .. });
+        (is_response, String::from_utf8(outcome.bytes().to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_whole_response_is_the_text_and_nothing_else() {
+        let outcome = reply(Format::Text).respond("  Yes.\n\n", &summary(Finish::EndOfText));
+        assert_eq!(text(&outcome), (true, "Yes.\r\n".into()));
+    }
+
+    #[test]
+    fn a_cut_response_says_so_and_a_cut_json_value_is_an_error() {
+        for finish in [Finish::MaxTokens, Finish::ContextFull] {
+            let (is_response, said) = text(&reply(Format::Text).respond("On", &summary(finish)));
+            assert!(is_response && said.starts_with("On\r\n\r\n[The response stops here"), "{said}");
+            assert!(said.contains("7 tokens"), "{said}");
+            let (is_response, said) = text(&reply(Format::Json).respond("[1", &summary(finish)));
+            assert!(!is_response && said.contains("JSON"), "{said}");
         }
-        other => Complaint::ModelFailed { why: other.to_string() },
+    }
+
+    #[test]
+    fn a_silent_model_is_an_error() {
+        let outcome = reply(Format::Text).respond(" \n", &summary(Finish::EndOfText));
+        assert!(!text(&outcome).0);
     }
 }

@@ -9,6 +9,7 @@
 mod clock;
 mod job;
 mod publish;
+mod question;
 mod report;
 mod scan;
 mod service;
@@ -234,11 +235,10 @@ fn identity(image: &Path) -> std::io::Result<(u64, u64)> {
 }
 
 fn worker(config: &Config) -> anyhow::Result<Worker> {
+    let program = WorkerOptions::this_program().context("cannot find this program's own file")?;
     Ok(Worker::new(WorkerOptions {
-        program: std::env::current_exe().context("cannot find this program's own file")?,
-        args: vec!["worker".into()],
         nice: config.nice,
         memory_limit_bytes: config.memory_limit_bytes,
-        ..WorkerOptions::default()
+        ..program
     }))
 }

@@ -3,11 +3,12 @@
 
 use std::collections::HashSet;
 
-use mailbox::{Digest, EntryFacts, Role, Sighting, Stamp, limits};
-use medium::Observation;
-use volume::{Entry, ReadAt, Volume};
+use mailbox::limits::PROMPT_LIMIT_BYTES;
+use mailbox::{Digest, EntryFacts, Role, Sighting, Stamp};
+use medium::{Observation, View};
+use volume::{ChainProblem, Entry, FatTime, Inspection, ReadAt, ReadError, Volume};
 
-/// Prompts that are looked at; what lies beyond waits until some of them are gone.
+/// Prompts that are looked at in one reading; the others wait until some of them are gone.
 const MAX_PROMPTS: usize = 1_000;
 
 /// What a reading found.
@@ -19,10 +20,10 @@ pub struct Scan {
     pub prompts: Vec<Found>,
     /// The settings file.
     pub settings: Option<Found>,
-    /// The newest modification time of what was listed.
-    pub newest: volume::FatTime,
-    /// There were more prompts than are looked at.
-    pub truncated: bool,
+    /// Modification times of everything that was listed.
+    pub times: Vec<FatTime>,
+    /// Prompts beyond those that are looked at.
+    pub waiting: usize,
     names: HashSet<String>,
 }
 
@@ -31,30 +32,27 @@ pub struct Scan {
 pub struct Found {
     /// As the mailbox knows it.
     pub sighting: Sighting,
-    /// The chain and both FATs agree with the entry.
-    pub consistent: bool,
-    /// The settings' bytes; a prompt's are read again when its turn comes.
-    pub bytes: Option<Vec<u8>>,
+    /// The settings' content; a prompt's is read again when its turn comes.
+    pub content: Vec<u8>,
+    consistent: bool,
 }
 
 impl Scan {
     /// Reads the volume.
     ///
     /// # Errors
-    /// The device cannot be read. A damaged folder or file is not an error: it has nothing to say.
-    pub fn read<D: ReadAt>(volume: &Volume<D>) -> Result<Self, volume::ReadError> {
+    /// The device failed. A damaged folder is not an error: it has nothing to say.
+    pub fn read<D: ReadAt>(volume: &Volume<D>) -> Result<Self, ReadError> {
         let mut scan = Self { in_use: !volume.dirty_marks()?.is_clean(), ..Self::default() };
         let mut chosen = Vec::new();
         for folder in mailbox::FOLDERS {
             scan.list(volume, folder, &mut chosen)?;
         }
-        let entries: Vec<Entry> = chosen.iter().map(|(_, entry, _)| entry.clone()).collect();
+        let entries: Vec<Entry> = chosen.iter().map(|chosen| chosen.entry.clone()).collect();
         let inspections = volume.inspect(&entries)?;
-        for ((path, entry, role), inspection) in chosen.into_iter().zip(inspections) {
-            let tail_is_missing = scan.in_use && inspection.has_nul_tail();
-            let consistent = inspection.is_consistent() && !tail_is_missing;
-            let found = look(volume, path, &entry, role, consistent)?;
-            match role {
+        for (chosen, inspection) in chosen.into_iter().zip(inspections) {
+            let found = chosen.look(volume, is_believable(&inspection, scan.in_use))?;
+            match chosen.role {
                 Role::Settings => scan.settings = Some(found),
                 _ => scan.prompts.push(found),
             }
@@ -64,7 +62,7 @@ impl Scan {
 
     /// Whether something of that name is on the volume, as FAT compares names.
     pub fn exists(&self, path: &str) -> bool {
-        self.names.contains(&mailbox::fold(path))
+        self.names.contains(&mailbox::name::fold(path))
     }
 
     /// What the settling rules look at.
@@ -72,52 +70,134 @@ impl Scan {
         self.prompts.iter().chain(&self.settings).map(Found::observation).collect()
     }
 
+    /// The view of the one who holds the medium: nobody else can write, so what is there has
+    /// settled. What is inconsistent stays unsettled; the usual rules will call it damaged.
+    pub fn as_view(&self) -> View {
+        let mut view = View::default();
+        for found in self.prompts.iter().chain(&self.settings) {
+            let paths = if found.consistent { &mut view.settled } else { &mut view.unsettled };
+            paths.insert(found.sighting.path.clone());
+        }
+        view
+    }
+
     fn list<D: ReadAt>(
         &mut self,
         volume: &Volume<D>,
         folder: &str,
-        chosen: &mut Vec<(String, Entry, Role)>,
-    ) -> Result<(), volume::ReadError> {
+        chosen: &mut Vec<Chosen>,
+    ) -> Result<(), ReadError> {
         let entries = match volume.list(folder) {
             Ok(entries) => entries,
-            Err(error) if error.is_io() => return Err(error),
+            Err(error @ ReadError::Io(_)) => return Err(error),
             Err(error) => {
                 tracing::debug!(%error, "a folder of the volume cannot be read");
                 return Ok(());
             }
         };
         for entry in entries {
-            let path = if folder.is_empty() {
-                entry.name.clone()
-            } else {
-                format!("{folder}/{}", entry.name)
-            };
-            self.newest = self.newest.max(entry.modified);
-            self.names.insert(mailbox::fold(&path));
+            let name = &entry.name;
+            let path =
+                if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+            self.times.push(entry.modified);
+            self.names.insert(mailbox::name::fold(&path));
             let role = mailbox::role(&path, facts(&entry));
-            match role {
-                Role::Prompt | Role::NamePrompt if chosen.len() >= MAX_PROMPTS => {
-                    self.truncated = true;
-                }
-                Role::Prompt | Role::NamePrompt | Role::Settings => {
-                    chosen.push((path, entry, role));
-                }
-                _ => {}
+            if role.is_prompt() && chosen.len() >= MAX_PROMPTS {
+                self.waiting += 1;
+            } else if role.is_prompt() || role == Role::Settings {
+                chosen.push(Chosen { path, entry, role });
             }
         }
         Ok(())
     }
 }
 
+/// A directory entry of interest.
+struct Chosen {
+    path: String,
+    entry: Entry,
+    role: Role,
+}
+
+impl Chosen {
+    fn look<D: ReadAt>(&self, volume: &Volume<D>, consistent: bool) -> Result<Found, ReadError> {
+        let content = if consistent { content(volume, &self.entry)? } else { None };
+        let stamp = stamp(&self.entry);
+        let sighting = Sighting {
+            path: self.path.clone(),
+            digest: digest(content.as_deref(), consistent, stamp),
+            named: self.role == Role::NamePrompt,
+            stamp,
+        };
+        let content = content.filter(|_| self.role == Role::Settings).unwrap_or_default();
+        Ok(Found { sighting, content, consistent })
+    }
+}
+
 impl Found {
     fn observation(&self) -> Observation {
+        let Sighting { path, stamp, digest, .. } = &self.sighting;
+        let mut bytes = digest.0.to_vec();
+        bytes.extend(stamp_bytes(*stamp));
         Observation {
-            path: self.sighting.path.clone(),
-            fingerprint: self.sighting.fingerprint(),
+            path: path.clone(),
+            fingerprint: Digest::of(&bytes).0,
             consistent: self.consistent,
-            empty: self.sighting.stamp.len_bytes == 0,
+            empty: stamp.len_bytes == 0,
         }
     }
+}
+
+/// While a host is at it, data that is still to come shows as NULs; otherwise NULs are content.
+pub fn is_believable(inspection: &Inspection, in_use: bool) -> bool {
+    let is_nul_tail = |problem: &ChainProblem| matches!(problem, ChainProblem::NulTail { .. });
+    inspection.problems.iter().all(|problem| is_nul_tail(problem) && !in_use)
+}
+
+/// The content of a file, or `None` where it is too large for a prompt.
+///
+/// # Errors
+/// The device failed. (A chain that breaks off counts as too large: there is nothing to read.)
+pub fn content<D: ReadAt>(
+    volume: &Volume<D>,
+    entry: &Entry,
+) -> Result<Option<Vec<u8>>, ReadError> {
+    match volume.read(entry, PROMPT_LIMIT_BYTES) {
+        Ok(content) => Ok(Some(content)),
+        Err(error @ ReadError::Io(_)) => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// What tells this content from another. Where there is none to read, the directory entry does,
+/// and a damaged file is another one than the same file mended.
+pub fn digest(content: Option<&[u8]>, consistent: bool, stamp: Stamp) -> Digest {
+    match content {
+        Some(content) => Digest::of(content),
+        None => {
+            let mut bytes = vec![u8::from(consistent)];
+            bytes.extend(stamp_bytes(stamp));
+            Digest::of(&bytes)
+        }
+    }
+}
+
+/// The directory's data of a file.
+pub fn stamp(entry: &Entry) -> Stamp {
+    let raw = |time: FatTime| (time.date, time.time);
+    Stamp {
+        first_cluster: entry.first_cluster,
+        len_bytes: entry.len_bytes,
+        modified: raw(entry.modified),
+        created: raw(entry.created),
+    }
+}
+
+fn stamp_bytes(stamp: Stamp) -> Vec<u8> {
+    let Stamp { first_cluster, len_bytes, modified, created } = stamp;
+    let times = [modified.0, modified.1, created.0, created.1];
+    let sizes = [first_cluster, len_bytes].into_iter().flat_map(u32::to_le_bytes);
+    sizes.chain(times.into_iter().flat_map(u16::to_le_bytes)).collect()
 }
 
 fn facts(entry: &Entry) -> EntryFacts {
@@ -126,49 +206,5 @@ fn facts(entry: &Entry) -> EntryFacts {
         hidden: entry.is_hidden(),
         system: entry.is_system(),
         len_bytes: entry.len_bytes,
-    }
-}
-
-fn look<D: ReadAt>(
-    volume: &Volume<D>,
-    path: String,
-    entry: &Entry,
-    role: Role,
-    consistent: bool,
-) -> Result<Found, volume::ReadError> {
-    let bytes = if consistent { content(volume, entry)? } else { Vec::new() };
-    let sighting = Sighting {
-        path,
-        stamp: stamp(entry),
-        digest: Digest::of(&bytes),
-        named: role == Role::NamePrompt,
-        damaged: false,
-    };
-    let bytes = (role == Role::Settings).then_some(bytes);
-    Ok(Found { sighting, consistent, bytes })
-}
-
-/// The content as far as it matters: a file that is too large for a prompt is told from another
-/// by its beginning and its entry.
-///
-/// # Errors
-/// The device cannot be read. (A chain that breaks off reads as empty.)
-pub fn content<D: ReadAt>(
-    volume: &Volume<D>,
-    entry: &Entry,
-) -> Result<Vec<u8>, volume::ReadError> {
-    match volume.read_prefix(entry, limits::PROMPT_BYTES + 1) {
-        Ok(bytes) => Ok(bytes),
-        Err(error) if error.is_io() => Err(error),
-        Err(_) => Ok(Vec::new()),
-    }
-}
-
-fn stamp(entry: &Entry) -> Stamp {
-    Stamp {
-        first_cluster: entry.first_cluster,
-        len_bytes: entry.len_bytes,
-        modified: (entry.modified.date, entry.modified.time),
-        created: (entry.created.date, entry.created.time),
     }
 }

@@ -2,22 +2,25 @@
 //! publications out. The state machines (`medium`, `mailbox`) decide; this module carries out.
 //!
 //! Invariants: inference never waits for the medium nor the medium for inference; nothing is
-//! written to the image except by [`publish`](super::publish), while the medium is ours.
+//! written to the image except by [`publish`], while the medium is ours.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
+use std::path::PathBuf;
+use std::time::SystemTime;
 
 use anyhow::Context;
 use engine::{Event as EngineEvent, Worker};
-use mailbox::{Job, Mailbox, Outcome, SettingsState, Sighting};
+use mailbox::{Job, Mailbox, Outcome};
 use medium::{Event, Machine, Medium, PlainFile, Refusal, Take, Timing, View};
-use volume::{ImageFile, Volume};
+use volume::{ImageFile, Recovery, Volume};
 
 use super::clock::Clock;
 use super::job::{self, Reply};
-use super::publish;
+use super::publish::publish;
+use super::question::{self, Question};
 use super::report::Report;
-use super::scan::{self, Scan};
+use super::scan::Scan;
 use crate::config::{Config, beside};
 
 /// Everything that belongs to one volume.
@@ -29,8 +32,13 @@ pub struct Session<'a> {
     machine: Machine,
     medium: PlainFile,
     mailbox: Mailbox,
-    settings: SettingsState,
     running: Option<Running>,
+    /// The next prompt is not what it was when it was accepted; a reading will tell.
+    stale: bool,
+    /// Some answers did not fit at the last attempt; a change of the volume may make room.
+    no_room: bool,
+    /// The image's time of change before the last reading.
+    read_at: Option<SystemTime>,
 }
 
 /// The prompt that the engine works on.
@@ -58,8 +66,10 @@ impl<'a> Session<'a> {
         Ok(Self {
             machine: Machine::new(timing, clock.now_ms()),
             medium: PlainFile::new(&config.image),
-            settings: SettingsState::default(),
             running: None,
+            stale: false,
+            no_room: false,
+            read_at: None,
             config,
             worker,
             report,
@@ -79,12 +89,17 @@ impl<'a> Session<'a> {
                 medium::Action::Take => self.take().await?,
             }
         }
-        self.start_next().await
+        self.start_next()
     }
 
     /// A host may have written.
     pub fn wrote(&mut self) {
         self.machine.handle(self.clock.now_ms(), Event::Wrote);
+    }
+
+    /// Whether the image's time of change says that it was written since the last reading began.
+    pub fn is_modified(&self) -> bool {
+        modified(self.config) != self.read_at
     }
 
     /// Waits for the engine or for the next deadline. Dropping the future loses nothing.
@@ -100,11 +115,26 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Nothing is queued, running, waiting to be published, or still settling.
+    /// The volume's marks said at the last reading that a host uses it.
+    pub fn in_use(&self) -> bool {
+        self.machine.in_use()
+    }
+
+    /// Nothing is queued, running, settling, or about to be published.
     pub fn is_done(&self) -> bool {
         self.running.is_none()
             && self.mailbox.next().is_none()
             && self.machine.deadline_ms().is_none()
+    }
+
+    /// Whether there are answers that are not on the volume.
+    pub fn has_unpublished(&self) -> bool {
+        !self.mailbox.ready().is_empty()
+    }
+
+    /// How many answers this session has put onto the volume.
+    pub fn published(&self) -> usize {
+        self.report.published_count()
     }
 
     /// Takes note of what the engine said.
@@ -112,62 +142,100 @@ impl<'a> Session<'a> {
     /// # Errors
     /// The answer cannot be stored.
     pub fn engine_said(&mut self, event: EngineEvent) -> anyhow::Result<()> {
-        match event {
+        let Some(running) = &mut self.running else { return Ok(()) };
+        let outcome = match event {
+            EngineEvent::Loaded(model) => {
+                self.report.loaded(&model);
+                return Ok(());
+            }
             EngineEvent::Text(text) => {
-                if let Some(running) = &mut self.running {
-                    running.text.push_str(&text);
-                }
+                running.text.push_str(&text);
+                return Ok(());
             }
             EngineEvent::Finished(summary) => {
-                if let Some(running) = self.running.take() {
-                    let outcome = job::respond(&running.text, &summary, &running.reply);
-                    self.report.answered(&running.job, &summary);
-                    self.answered(&running.job, outcome)?;
-                }
+                self.report.answered(&running.job, &summary);
+                running.reply.respond(&running.text, &summary)
             }
             EngineEvent::Failed(failure) => {
-                if let Some(running) = self.running.take() {
-                    self.report.failed(&running.job, &failure);
-                    let outcome = job::complain(&job::complaint(&failure));
-                    self.answered(&running.job, outcome)?;
-                }
+                self.report.failed(&running.job, &failure);
+                running.reply.fail(&failure)
             }
-            EngineEvent::Loaded(model) => self.report.loaded(&model),
-            _ => {}
-        }
+            _ => return Ok(()),
+        };
+        let id = running.job.id;
+        self.running = None;
+        self.mailbox.answered(id, &outcome)?;
+        self.want_medium();
         Ok(())
     }
 
     async fn read(&mut self) -> anyhow::Result<()> {
-        let image = ImageFile::open_read_only(&self.config.image)?;
-        let volume = Volume::open(image)?;
-        let scan = Scan::read(&volume)?;
+        self.read_at = modified(self.config);
+        let scan = Scan::read(&open(self.config)?)?;
         let event = Event::Read { in_use: scan.in_use, found: scan.observations() };
         let view = self.machine.handle(self.clock.now_ms(), event).unwrap_or_default();
+        self.no_room = false;
         self.believe(&scan, &view).await
     }
 
     /// Hands what has settled to the mailbox.
     async fn believe(&mut self, scan: &Scan, view: &View) -> anyhow::Result<()> {
-        let sightings = scan.sightings(view);
-        self.feed_settings(scan, view);
-        let exists = |path: &str| scan.exists(path);
-        let changes = self.mailbox.reconcile(&sightings, &view.unsettled, &exists)?;
-        if let Some(running) = self.running.take_if(|run| changes.dropped.contains(&run.job.id)) {
+        if !view.unsettled.contains(mailbox::SETTINGS_PATH) {
+            let content = scan.settings.as_ref().map(|found| found.content.as_slice());
+            self.mailbox.feed_settings(content)?;
+        }
+        let known = |path: &String| view.settled.contains(path) || view.damaged.contains(path);
+        let found = scan.prompts.iter().map(|found| &found.sighting);
+        let mut sightings: Vec<_> = found.filter(|seen| known(&seen.path)).cloned().collect();
+        // What has not settled is as it was.
+        sightings.extend(view.unsettled.iter().filter_map(|path| self.mailbox.remembered(path)));
+        let changes = self.mailbox.reconcile(&sightings, &|path| scan.exists(path))?;
+        let waiting = changes.waiting + scan.waiting;
+        self.report.too_many(waiting);
+        self.stale = false;
+        let dropped: BTreeSet<_> = changes.dropped.into_iter().collect();
+        if let Some(running) = self.running.take_if(|running| dropped.contains(&running.job.id)) {
             self.report.dropped(&running.job);
             self.worker.cancel().await;
         }
-        self.update_wants();
+        self.want_medium();
         Ok(())
     }
 
-    fn feed_settings(&mut self, scan: &Scan, view: &View) {
-        if view.unsettled.contains(mailbox::SETTINGS_PATH) {
-            return;
+    fn want_medium(&mut self) {
+        let wants = self.has_unpublished() && !self.no_room;
+        self.machine.handle(self.clock.now_ms(), Event::Wants(wants));
+    }
+
+    /// Gives the engine the prompt that has waited longest, if it has nothing to do.
+    fn start_next(&mut self) -> anyhow::Result<()> {
+        while self.running.is_none() && !self.stale {
+            let Some(job) = self.mailbox.next() else { break };
+            let question = question::read(&open(self.config)?, &job, self.mailbox.settings())?;
+            let asked = match question {
+                Question::Asks(question) => job::ask(&job, question, self.config),
+                Question::Refused(refusal) => Err(refusal),
+                Question::Changed => {
+                    self.stale = true;
+                    self.wrote();
+                    break;
+                }
+            };
+            match asked {
+                Ok(asked) => {
+                    self.report.thinking(&job);
+                    self.worker.start(&asked.model, asked.request)?;
+                    self.running = Some(Running { job, reply: asked.reply, text: String::new() });
+                }
+                Err(refusal) => {
+                    self.report.refused(&job);
+                    let outcome = Outcome::Error { bytes: refusal.bytes() };
+                    self.mailbox.answered(job.id, &outcome)?;
+                    self.want_medium();
+                }
+            }
         }
-        let bytes = scan.settings.as_ref().and_then(|found| found.bytes.as_deref());
-        self.settings.feed(bytes);
-        self.report.settings(self.settings.in_force(), self.settings.complaint());
+        Ok(())
     }
 
     /// One attempt to take the medium, and, when it is granted, one publication.
@@ -182,12 +250,12 @@ impl<'a> Session<'a> {
         };
         let result = self.use_medium(&image).await;
         self.medium.give_back(image)?;
-        match result? {
-            Used::Published => {
-                self.machine.handle(self.clock.now_ms(), Event::Returned);
-                self.update_wants();
-            }
-            Used::InUse => self.refused(Refusal::InUse),
+        if result? {
+            self.machine.handle(self.clock.now_ms(), Event::Returned);
+            self.want_medium();
+        } else {
+            self.report.held();
+            self.refused(Refusal::InUse);
         }
         Ok(())
     }
@@ -196,18 +264,53 @@ impl<'a> Session<'a> {
         self.machine.handle(self.clock.now_ms(), Event::Refused(refusal));
     }
 
-    /// The medium is granted; it is ours if the volume says so as well.
-    async fn use_medium(&mut self, image: &File) -> anyhow::Result<Used> {
+    /// The medium is granted; it is ours if the volume says so as well. False if it does not.
+    async fn use_medium(&mut self, image: &File) -> anyhow::Result<bool> {
         let mut device = ImageFile::from_file(image.try_clone()?)?;
         let scan = Scan::read(&Volume::open(&device)?)?;
         if scan.in_use {
-            return Ok(Used::InUse);
+            return Ok(false);
         }
         self.machine.handle(self.clock.now_ms(), Event::Taken);
         // Nobody else can write now: what is there is what there is.
         self.believe(&scan, &scan.as_view()).await?;
-        let journal = beside(&self.config.image, ".journal");
-        publish::publish(&mut device, &journal, &scan, &mut self.mailbox, &mut self.settings)?;
-        Ok(Used::Published)
+        let journal = journal(self.config);
+        self.no_room =
+            publish(&mut device, &journal, &scan, &mut self.mailbox, &mut self.report)?;
+        Ok(true)
     }
+}
+
+fn open(config: &Config) -> anyhow::Result<Volume<ImageFile>> {
+    let unreadable = || format!("cannot read the image {}", config.image.display());
+    let image = ImageFile::open_read_only(&config.image).with_context(unreadable)?;
+    Volume::open(image).with_context(unreadable)
+}
+
+fn modified(config: &Config) -> Option<SystemTime> {
+    config.image.metadata().ok()?.modified().ok()
+}
+
+fn journal(config: &Config) -> PathBuf {
+    beside(&config.image, ".journal")
+}
+
+/// Completes or sets aside an interrupted publication. The serial number of the volume.
+fn recover(config: &Config) -> anyhow::Result<u32> {
+    let journal = journal(config);
+    let unusable = || format!("cannot use the image {}", config.image.display());
+    if journal.exists() {
+        let mut device = ImageFile::open_read_write(&config.image).with_context(unusable)?;
+        match volume::recover(&mut device, &journal).with_context(unusable)? {
+            Recovery::Nothing => {}
+            Recovery::Replayed { sectors } => {
+                tracing::info!(sectors, "completed a publication that was interrupted");
+            }
+            Recovery::Discarded { why, .. } => {
+                tracing::warn!(%why, "an interrupted publication was set aside");
+            }
+            _ => {}
+        }
+    }
+    Ok(open(config)?.serial())
 }
