@@ -249,7 +249,8 @@ impl Lab {
                 // Sectors of one transaction are distinct, so the order matters only when some
                 // other code writes one twice; then the later write may come first.
                 let turn = random.below(writes.len().max(1));
-                writes.rotate_left(turn.min(writes.len()));
+                let turn = turn.min(writes.len());
+                writes.rotate_left(turn);
             }
         }
         for (at, data) in writes {
