@@ -231,7 +231,7 @@ fn size(bytes: u64) -> String {
     match bytes {
         1 => "1 byte".to_owned(),
         0..KIB => format!("{bytes} bytes"),
-        KIB..MIB if bytes % KIB == 0 => format!("{} KiB", bytes / KIB),
+        KIB..MIB if bytes.is_multiple_of(KIB) => format!("{} KiB", bytes / KIB),
         KIB..MIB => format!("{:.1} KiB", f64_of(bytes) / f64_of(KIB)),
         _ => format!("{:.1} MiB", f64_of(bytes) / f64_of(MIB)),
     }

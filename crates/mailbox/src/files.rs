@@ -55,8 +55,8 @@ top_p = 0.9             # 0 to 1, 1 is off\r\n\
 min_p = 0.05            # 0 to 1, 0 is off\r\n\
 repeat_penalty = 1.1    # 0.5 to 2, 1 is off\r\n\
 \r\n\
-# Where chance begins. Without it, each prompt has a seed of its own, so that the\r\n\
-# same prompt gives the same response.\r\n\
+# Where chance begins. Without it, each prompt has a seed of its own, made from\r\n\
+# its content, so that the same prompt gives the same response.\r\n\
 # seed = 1              # 0 to 4294967294\r\n\
 \r\n\
 # The response ends before any of these texts (at most 8).\r\n\

@@ -11,6 +11,6 @@ mod role;
 
 pub use fold::fold;
 pub use path::{FOLDERS, question_in_name, split_path};
-pub(crate) use response::{OurName, candidate, parse_ours};
 pub use response::{OutcomeKind, error_path, response_path};
+pub(crate) use response::{candidate, parse_ours};
 pub use role::{EntryFacts, NotOurs, Role, role};

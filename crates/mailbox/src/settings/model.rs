@@ -6,15 +6,15 @@
 pub const MAX_TOKENS_MAX: u32 = 4096;
 /// The highest temperature; above it every model babbles.
 pub const TEMPERATURE_MAX: f32 = 2.0;
-/// The highest top_k; 0 turns it off.
+/// The highest `top_k`; 0 turns it off.
 pub const TOP_K_MAX: u32 = 1000;
-/// The highest top_p, which turns it off.
+/// The highest `top_p`, which turns it off.
 pub const TOP_P_MAX: f32 = 1.0;
-/// The highest min_p; 0 turns it off.
+/// The highest `min_p`; 0 turns it off.
 pub const MIN_P_MAX: f32 = 1.0;
-/// The lowest repeat_penalty; 1 turns it off.
+/// The lowest `repeat_penalty`; 1 turns it off.
 pub const REPEAT_PENALTY_MIN: f32 = 0.5;
-/// The highest repeat_penalty.
+/// The highest `repeat_penalty`.
 pub const REPEAT_PENALTY_MAX: f32 = 2.0;
 /// The highest seed; the next number means "draw one" to llama.cpp.
 pub const SEED_MAX: u32 = crate::digest::RESERVED_SEED - 1;

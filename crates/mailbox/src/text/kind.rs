@@ -100,7 +100,7 @@ const LIKELY: [Magic; 14] = [
 /// How far into a ZIP file its first names are looked for.
 const ZIP_HEAD_BYTES: usize = 256;
 
-/// Names that tell an office document among ZIP archives (ECMA-376, OpenDocument part 2).
+/// Names that tell an office document among ZIP archives (ECMA-376, `OpenDocument` part 2).
 const OFFICE_NAMES: [&[u8]; 5] = [
     b"[Content_Types].xml",
     b"_rels/",
