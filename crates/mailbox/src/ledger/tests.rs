@@ -1,0 +1,1 @@
+//! The ledger's file against cuts, flips and foreign volumes.

@@ -1,0 +1,3 @@
+//! Tests of the whole mailbox: by example, with power cuts, and against a model.
+
+mod by_example;
