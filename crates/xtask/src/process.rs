@@ -48,9 +48,12 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// The command as a person would type it (for messages; quoting is only approximate).
+/// The command as a person would type it (for messages: the program without its folder, quoting
+/// only approximate).
 pub fn shown(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let program = Path::new(command.get_program());
+    let program = program.file_name().unwrap_or(program.as_os_str());
+    let words = std::iter::once(program).chain(command.get_args());
     let words = words.map(|word| {
         let word = word.to_string_lossy();
         if word.contains(' ') {
