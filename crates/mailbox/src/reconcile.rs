@@ -1,7 +1,7 @@
 //! What the prompts on the volume mean for the jobs: which are new, moved, changed or gone.
 //!
 //! Pure: the ledger's state and the prompts as they are now go in, the records to append come out.
-//! docs/SPEC.md section 4 has the rules; `reconcile_tests.rs` holds them against a model with random
+//! docs/SPEC.md section 4 has the rules; `mailbox_tests` holds them against a model with random
 //! histories. The result depends on what is there, not on how often anybody looked; a second look
 //! at the same volume changes nothing.
 //!
