@@ -1,4 +1,5 @@
-//! What several test modules need.
+//! What the tests across crates share: the judges' tools, images as a host sees them, the program
+//! under test, and models made up for it.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -9,3 +10,6 @@
 )]
 
 pub mod gguf;
+pub mod image;
+pub mod program;
+pub mod tool;

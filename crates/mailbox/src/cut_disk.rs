@@ -1,0 +1,278 @@
+//! A state folder in memory whose power can be cut at any operation. For tests.
+//!
+//! Faults that it injects: after a cut, bytes that were not synced are there, not there, there in
+//! part, or there as zeros; names that were not synced with their folder are there up to some
+//! point of their order (as a journalling file system leaves them). The operation at which the
+//! power goes may or may not have happened. Apart from cuts, one operation can be made to fail as a
+//! full disk does. What was synced is never lost. The choice hangs on a seed alone.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::rc::Rc;
+
+use crate::disk::Disk;
+
+/// A handle; clones are the same disk, so that a test keeps it while a mailbox owns it.
+#[derive(Clone, Debug, Default)]
+pub struct CutDisk(Rc<RefCell<Inner>>);
+
+#[derive(Clone, Debug, Default)]
+struct File {
+    now: Vec<u8>,
+    durable: Vec<u8>,
+}
+
+#[derive(Clone, Debug)]
+enum NameChange {
+    Link(String, usize),
+    Unlink(String),
+    Rename(String, String),
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    files: Vec<File>,
+    names: BTreeMap<String, usize>,
+    durable_names: BTreeMap<String, usize>,
+    pending: Vec<NameChange>,
+    operations: usize,
+    fault_at: Option<(usize, Fault)>,
+    is_off: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Cut,
+    Fail,
+}
+
+fn apply(names: &mut BTreeMap<String, usize>, change: &NameChange) {
+    match change {
+        NameChange::Link(name, file) => {
+            names.insert(name.clone(), *file);
+        }
+        NameChange::Unlink(name) => {
+            names.remove(name);
+        }
+        NameChange::Rename(from, to) => {
+            if let Some(file) = names.remove(from) {
+                names.insert(to.clone(), file);
+            }
+        }
+    }
+}
+
+/// A small generator (Steele and others, SplitMix64): the replay needs its seed only.
+pub struct Chance(pub u64);
+
+impl Chance {
+    /// A number below `end`.
+    pub fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % end.max(1) as u64).unwrap()
+    }
+}
+
+impl CutDisk {
+    /// Cuts the power at the operation after so many more.
+    pub fn cut_after(&self, operations: usize) {
+        let mut inner = self.0.borrow_mut();
+        inner.fault_at = Some((inner.operations + operations, Fault::Cut));
+    }
+
+    /// Lets the operation after so many more fail once.
+    pub fn fail_after(&self, operations: usize) {
+        let mut inner = self.0.borrow_mut();
+        inner.fault_at = Some((inner.operations + operations, Fault::Fail));
+    }
+
+    /// Operations so far.
+    pub fn operations(&self) -> usize {
+        self.0.borrow().operations
+    }
+
+    /// Whether the power is off.
+    pub fn is_off(&self) -> bool {
+        self.0.borrow().is_off
+    }
+
+    /// Power comes back: what is there now is what a cut leaves.
+    pub fn restart(&self, chance: &mut Chance) {
+        let mut inner = self.0.borrow_mut();
+        let inner = &mut *inner;
+        let kept = chance.below(inner.pending.len() + 1);
+        for change in inner.pending.drain(..).take(kept) {
+            apply(&mut inner.durable_names, &change);
+        }
+        inner.names = inner.durable_names.clone();
+        for file in &mut inner.files {
+            file.now = left_over(file, chance);
+            file.durable = file.now.clone();
+        }
+        inner.is_off = false;
+        inner.fault_at = None;
+    }
+
+    /// A file's bytes, for a test to look at.
+    pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
+        let inner = self.0.borrow();
+        inner
+            .names
+            .get(name)
+            .map(|file| inner.files[*file].now.clone())
+    }
+
+    /// Puts a file there, durably, behind the mailbox's back.
+    pub fn plant(&self, name: &str, bytes: &[u8]) {
+        let mut inner = self.0.borrow_mut();
+        let id = inner.files.len();
+        inner.files.push(File {
+            now: bytes.to_vec(),
+            durable: bytes.to_vec(),
+        });
+        inner.names.insert(name.into(), id);
+        inner.durable_names.insert(name.into(), id);
+    }
+
+    /// Names of all files.
+    pub fn names(&self) -> Vec<String> {
+        self.0.borrow().names.keys().cloned().collect()
+    }
+
+    /// Counts an operation and carries it out, unless its fault is due.
+    fn operate<T>(&self, operation: impl FnOnce(&mut Inner) -> io::Result<T>) -> io::Result<T> {
+        let mut inner = self.0.borrow_mut();
+        if inner.is_off {
+            return Err(io::Error::other("the power is off"));
+        }
+        let due = inner.fault_at.filter(|(at, _)| *at == inner.operations);
+        inner.operations += 1;
+        match due {
+            None => operation(&mut inner),
+            Some((_, Fault::Cut)) => {
+                // It may have happened: `restart` decides.
+                let _ = operation(&mut inner);
+                inner.is_off = true;
+                Err(io::Error::other("the power was cut"))
+            }
+            Some((_, Fault::Fail)) => Err(io::Error::other("no space left")),
+        }
+    }
+}
+
+/// What a cut leaves of a file's bytes.
+fn left_over(file: &File, chance: &mut Chance) -> Vec<u8> {
+    let same = file
+        .now
+        .iter()
+        .zip(&file.durable)
+        .take_while(|(a, b)| a == b)
+        .count();
+    let written = file.now.len() - same;
+    match chance.below(5) {
+        0 => file.durable.clone(),
+        1 => file.now.clone(),
+        2 => file.now[..same + chance.below(written + 1)].to_vec(),
+        3 => {
+            let mut bytes = file.now.clone();
+            bytes[same + chance.below(written + 1)..].fill(0);
+            bytes
+        }
+        // Cut back, but nothing of the new bytes: set_len alone has happened.
+        _ => file.now[..same].to_vec(),
+    }
+}
+
+fn not_found() -> io::Error {
+    io::ErrorKind::NotFound.into()
+}
+
+impl Disk for CutDisk {
+    fn read(&self, name: &str, limit_bytes: u64) -> io::Result<Option<Vec<u8>>> {
+        if self.is_off() {
+            return Err(io::Error::other("the power is off"));
+        }
+        let bytes = self.bytes(name);
+        match bytes
+            .as_ref()
+            .is_some_and(|bytes| bytes.len() as u64 > limit_bytes)
+        {
+            true => Err(io::Error::other("too long")),
+            false => Ok(bytes),
+        }
+    }
+
+    fn write(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.operate(|inner| {
+            let id = inner.names.get(name).copied().unwrap_or_else(|| {
+                inner.files.push(File::default());
+                inner.files.len() - 1
+            });
+            let link = NameChange::Link(name.into(), id);
+            apply(&mut inner.names, &link);
+            inner.pending.push(link);
+            inner.files[id].now = bytes.to_vec();
+            Ok(())
+        })
+    }
+
+    fn append(&mut self, name: &str, at_bytes: u64, bytes: &[u8]) -> io::Result<()> {
+        self.operate(|inner| {
+            let id = *inner.names.get(name).ok_or_else(not_found)?;
+            let now = &mut inner.files[id].now;
+            now.resize(usize::try_from(at_bytes).unwrap(), 0);
+            now.extend(bytes);
+            Ok(())
+        })
+    }
+
+    fn sync(&mut self, name: &str) -> io::Result<()> {
+        self.operate(|inner| {
+            let id = *inner.names.get(name).ok_or_else(not_found)?;
+            inner.files[id].durable = inner.files[id].now.clone();
+            Ok(())
+        })
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        self.operate(|inner| {
+            if !inner.names.contains_key(from) {
+                return Err(not_found());
+            }
+            let change = NameChange::Rename(from.into(), to.into());
+            apply(&mut inner.names, &change);
+            inner.pending.push(change);
+            Ok(())
+        })
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.operate(|inner| {
+            let change = NameChange::Unlink(name.into());
+            apply(&mut inner.names, &change);
+            inner.pending.push(change);
+            Ok(())
+        })
+    }
+
+    fn sync_folder(&mut self, _: &str) -> io::Result<()> {
+        self.operate(|inner| {
+            inner.durable_names = inner.names.clone();
+            inner.pending.clear();
+            Ok(())
+        })
+    }
+
+    fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+        let prefix = format!("{folder}/");
+        Ok(self
+            .names()
+            .iter()
+            .filter_map(|name| Some(name.strip_prefix(&prefix)?.into()))
+            .collect())
+    }
+}
