@@ -6,7 +6,12 @@ use crate::support::program;
 
 fn answer(image: &Image) -> String {
     let (path, model) = (image.path(), demo_model());
-    program::succeed(["answer".as_ref(), path.as_os_str(), "--model".as_ref(), model.as_os_str()])
+    program::succeed([
+        "answer".as_ref(),
+        path.as_os_str(),
+        "--model".as_ref(),
+        model.as_os_str(),
+    ])
 }
 
 #[test]
@@ -15,7 +20,11 @@ fn a_prompt_is_answered_beside_it_and_the_volume_is_clean() {
     image.put("prompt.txt", QUESTION);
     answer(&image);
     assert_eq!(image.list(), ["prompt.response.txt", "prompt.txt"]);
-    assert!(image.text("prompt.response.txt").contains(PART_OF_ITS_ANSWER));
+    assert!(
+        image
+            .text("prompt.response.txt")
+            .contains(PART_OF_ITS_ANSWER)
+    );
     assert_eq!(image.text("prompt.txt"), QUESTION);
     image.assert_clean();
 }
@@ -27,7 +36,10 @@ fn run_again_it_does_nothing() {
     answer(&image);
     let before = std::fs::read(image.path()).unwrap();
     assert!(answer(&image).contains("nothing new"));
-    assert!(std::fs::read(image.path()).unwrap() == before, "the image changed");
+    assert!(
+        std::fs::read(image.path()).unwrap() == before,
+        "the image changed"
+    );
 }
 
 #[test]
@@ -36,14 +48,24 @@ fn every_place_of_a_prompt_is_looked_at_and_no_other() {
     for folder in ["prompts", "ask", "other"] {
         image.make_dir(folder);
     }
-    for name in ["a.txt", "b.MD", "prompts/c.txt", "other/d.txt", "e.log", ".hidden.txt"] {
+    for name in [
+        "a.txt",
+        "b.MD",
+        "prompts/c.txt",
+        "other/d.txt",
+        "e.log",
+        ".hidden.txt",
+    ] {
         image.put(name, QUESTION);
     }
     image.put("~$a.txt", QUESTION);
     image.put("ask/What is this stick.txt", "");
     answer(&image);
-    let new: Vec<String> =
-        image.list().into_iter().filter(|path| path.contains("response")).collect();
+    let new: Vec<String> = image
+        .list()
+        .into_iter()
+        .filter(|path| path.contains("response"))
+        .collect();
     assert_eq!(
         new,
         [
@@ -65,7 +87,11 @@ fn a_changed_prompt_is_answered_under_a_new_name() {
     image.put("prompt.txt", "What does the LED mean?");
     answer(&image);
     assert_ne!(image.text("prompt.response-2.txt"), first);
-    assert_eq!(image.text("prompt.response.txt"), first, "the first answer stays as it was");
+    assert_eq!(
+        image.text("prompt.response.txt"),
+        first,
+        "the first answer stays as it was"
+    );
     image.assert_clean();
 }
 
@@ -85,14 +111,21 @@ fn deleting_the_response_and_saving_the_prompt_again_asks_again() {
     image.put("prompt.txt", QUESTION);
     answer(&image);
     image.delete("prompt.response.txt");
-    assert!(answer(&image).contains("nothing new"), "deleting alone asks nothing");
+    assert!(
+        answer(&image).contains("nothing new"),
+        "deleting alone asks nothing"
+    );
     image.delete("prompt.txt");
     // FAT keeps time in steps of two seconds, and mtools reuses the cluster: a file of another
     // time is what "saved again" looks like.
     std::thread::sleep(std::time::Duration::from_millis(2_100));
     image.put("prompt.txt", QUESTION);
     answer(&image);
-    assert!(image.text("prompt.response-2.txt").contains(PART_OF_ITS_ANSWER));
+    assert!(
+        image
+            .text("prompt.response-2.txt")
+            .contains(PART_OF_ITS_ANSWER)
+    );
 }
 
 #[test]
@@ -107,7 +140,12 @@ fn volumes_of_every_kind_are_served() {
         let image = Image::mkfs(mebibytes, options);
         image.put("prompt.txt", QUESTION);
         answer(&image);
-        assert!(image.text("prompt.response.txt").contains(PART_OF_ITS_ANSWER), "{options:?}");
+        assert!(
+            image
+                .text("prompt.response.txt")
+                .contains(PART_OF_ITS_ANSWER),
+            "{options:?}"
+        );
         image.assert_clean();
     }
 }
@@ -129,6 +167,10 @@ fn a_partitioned_image_is_served() {
     let image = image.at(u64::from(start) * 512);
     image.put("prompt.txt", QUESTION);
     answer(&image);
-    assert!(image.text("prompt.response.txt").contains(PART_OF_ITS_ANSWER));
+    assert!(
+        image
+            .text("prompt.response.txt")
+            .contains(PART_OF_ITS_ANSWER)
+    );
     image.assert_clean();
 }

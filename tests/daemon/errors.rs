@@ -6,7 +6,12 @@ use crate::support::program;
 
 fn answer(image: &Image) {
     let (path, model) = (image.path(), demo_model());
-    program::succeed(["answer".as_ref(), path.as_os_str(), "--model".as_ref(), model.as_os_str()]);
+    program::succeed([
+        "answer".as_ref(),
+        path.as_os_str(),
+        "--model".as_ref(),
+        model.as_os_str(),
+    ]);
     image.assert_clean();
 }
 
@@ -27,8 +32,16 @@ fn each_kind_of_bad_prompt_is_told_what_is_wrong() {
         ("large", &[b'x'; 70_000], "64 KiB"),
         ("long", long.as_bytes(), "tokens"),
         ("setting", b"+++\ntemprature = 1\n+++\nhello", "temperature"),
-        ("model", b"+++\nmodel = \"nope.gguf\"\n+++\nhello", "nope.gguf"),
-        ("outside", b"+++\nmodel = \"../../etc/passwd\"\n+++\nhello", "model"),
+        (
+            "model",
+            b"+++\nmodel = \"nope.gguf\"\n+++\nhello",
+            "nope.gguf",
+        ),
+        (
+            "outside",
+            b"+++\nmodel = \"../../etc/passwd\"\n+++\nhello",
+            "model",
+        ),
     ];
     let image = Image::usual();
     for (name, content, _) in cases {
@@ -42,7 +55,10 @@ fn each_kind_of_bad_prompt_is_told_what_is_wrong() {
         assert!(text.contains(expected), "{name}: {text}");
         assert_eq!(image.get(&format!("{name}.response.txt")), None);
     }
-    assert!(image.get("good.response.txt").is_some(), "the others are answered all the same");
+    assert!(
+        image.get("good.response.txt").is_some(),
+        "the others are answered all the same"
+    );
     let before = image.list();
     answer(&image);
     assert_eq!(image.list(), before, "an error is told once");
@@ -66,7 +82,10 @@ fn bad_settings_are_told_once_and_the_last_good_ones_stay() {
     image.put("prompt.txt", QUESTION);
     answer(&image);
     assert_two_lines(&image.text("SETTINGS.error.txt"));
-    assert!(image.get("prompt.response.txt").is_some(), "the defaults are in force");
+    assert!(
+        image.get("prompt.response.txt").is_some(),
+        "the defaults are in force"
+    );
     answer(&image);
     assert_eq!(image.get("SETTINGS.error-2.txt"), None);
     image.put("SETTINGS.TOML", "max_tokens = -1\n");
@@ -86,11 +105,19 @@ fn a_damaged_model_costs_an_error_file_and_no_more() {
     model("cut.gguf", &good[..good.len() / 2]);
     model("noise.gguf", &[0xa5; 4096]);
     for name in ["cut", "noise", "demo"] {
-        image.put(&format!("{name}.txt"), format!("+++\nmodel = \"{name}.gguf\"\n+++\n{QUESTION}"));
+        image.put(
+            &format!("{name}.txt"),
+            format!("+++\nmodel = \"{name}.gguf\"\n+++\n{QUESTION}"),
+        );
     }
     let default = models.path().join("demo.gguf");
     let (path, default) = (image.path(), default.as_os_str());
-    program::succeed(["answer".as_ref(), path.as_os_str(), "--model".as_ref(), default]);
+    program::succeed([
+        "answer".as_ref(),
+        path.as_os_str(),
+        "--model".as_ref(),
+        default,
+    ]);
     assert_two_lines(&image.text("cut.error.txt"));
     assert_two_lines(&image.text("noise.error.txt"));
     assert!(image.get("demo.response.txt").is_some());

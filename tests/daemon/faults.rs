@@ -20,7 +20,12 @@ fn mark_in_use(image: &Image, value: u8) {
 
 fn answer(image: &Image) -> std::process::Output {
     let (path, model) = (image.path(), demo_model());
-    program::run(["answer".as_ref(), path.as_os_str(), "--model".as_ref(), model.as_os_str()])
+    program::run([
+        "answer".as_ref(),
+        path.as_os_str(),
+        "--model".as_ref(),
+        model.as_os_str(),
+    ])
 }
 
 fn stderr_of_failure(image: &Image) -> String {
@@ -36,7 +41,10 @@ fn a_volume_in_use_is_not_touched() {
     mark_in_use(&image, 1);
     let before = std::fs::read(image.path()).unwrap();
     assert!(stderr_of_failure(&image).contains("fsck.fat"));
-    assert!(std::fs::read(image.path()).unwrap() == before, "the image changed");
+    assert!(
+        std::fs::read(image.path()).unwrap() == before,
+        "the image changed"
+    );
 }
 
 #[test]
@@ -57,7 +65,11 @@ fn nothing_is_written_while_another_program_has_the_image_open() {
     let image = Image::usual();
     let daemon = Daemon::serve(&image.path(), &demo_model(), &[]);
     image.put("prompt.txt", QUESTION);
-    let open = OpenOptions::new().read(true).write(true).open(image.path()).unwrap();
+    let open = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(image.path())
+        .unwrap();
     daemon.wait_logged("waiting for the host");
     assert!(!daemon.log().contains("published"));
     drop(open);
@@ -88,7 +100,9 @@ fn another_volume_under_the_same_name_starts_afresh() {
     other.put("prompt.txt", QUESTION);
     std::fs::copy(other.path(), image.folder().join("new.img")).unwrap();
     std::fs::rename(image.folder().join("new.img"), image.path()).unwrap();
-    daemon.wait_until("the response on the other volume", || image.get("prompt.response.txt"));
+    daemon.wait_until("the response on the other volume", || {
+        image.get("prompt.response.txt")
+    });
     image.assert_clean();
 }
 
@@ -115,7 +129,7 @@ fn a_full_volume_keeps_the_answer_until_there_is_room() {
         number += 1;
     }
     let daemon = Daemon::serve(&image.path(), &demo_model(), &[]);
-    daemon.wait_logged("does not fit");
+    daemon.wait_logged("cannot be put");
     assert_eq!(image.get("prompt.response.txt"), None);
     image.assert_clean();
     image.delete("big.bin");
@@ -127,7 +141,11 @@ fn fits(image: &Image, name: &str, content: &[u8]) -> bool {
     let source = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(source.path(), content).unwrap();
     let mut command = tool::command("mcopy");
-    command.arg("-i").arg(image.path()).arg(source.path()).arg(format!("::{name}"));
+    command
+        .arg("-i")
+        .arg(image.path())
+        .arg(source.path())
+        .arg(format!("::{name}"));
     tool::output(&mut command, b"").status.success()
 }
 
@@ -136,8 +154,13 @@ fn fits(image: &Image, name: &str, content: &[u8]) -> bool {
 fn in_namespace(prepare: &str, folder: &Path) -> Command {
     let mut command = Command::new("unshare");
     command.args(["--mount", "--map-root-user", "sh", "-c"]);
-    command.arg(format!("{prepare} && shift && exec \"$@\"")).arg("sh").arg(folder);
-    command.arg(env!("CARGO_BIN_EXE_promptstick")).env_remove("RUST_LOG");
+    command
+        .arg(format!("{prepare} && shift && exec \"$@\""))
+        .arg("sh")
+        .arg(folder);
+    command
+        .arg(env!("CARGO_BIN_EXE_promptstick"))
+        .env_remove("RUST_LOG");
     command
 }
 
@@ -147,7 +170,12 @@ fn a_full_disk_under_the_state_folder_is_waited_out() {
     let state = image.folder().join("state");
     std::fs::create_dir(&state).unwrap();
     let mut command = in_namespace("mount -t tmpfs -o size=64k tmpfs \"$1\"", &state);
-    command.arg("serve").arg("--image").arg(image.path()).arg("--state").arg(&state);
+    command
+        .arg("serve")
+        .arg("--image")
+        .arg(image.path())
+        .arg("--state")
+        .arg(&state);
     command.arg("--model").arg(demo_model());
     let daemon = Daemon::start(command);
     daemon.wait_notified("READY=1");
@@ -168,7 +196,11 @@ fn an_image_that_may_not_be_written_is_an_error_that_says_so() {
     image.put("prompt.txt", QUESTION);
     let read_only = "mount --bind \"$1\" \"$1\" && mount -o remount,ro,bind \"$1\"";
     let mut command = in_namespace(read_only, image.folder());
-    command.arg("answer").arg(image.path()).arg("--model").arg(demo_model());
+    command
+        .arg("answer")
+        .arg(image.path())
+        .arg("--model")
+        .arg(demo_model());
     let output = tool::output(&mut command, b"");
     assert!(!output.status.success());
     let stderr = String::from_utf8_lossy(&output.stderr);

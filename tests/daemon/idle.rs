@@ -30,7 +30,9 @@ fn switches(pid: u32) -> BTreeMap<String, u64> {
 fn children(pid: u32) -> Vec<u32> {
     let path = format!("/proc/{pid}/task/{pid}/children");
     let list = std::fs::read_to_string(path).expect("CONFIG_PROC_CHILDREN");
-    list.split_whitespace().map(|child| child.parse().expect("a process number")).collect()
+    list.split_whitespace()
+        .map(|child| child.parse().expect("a process number"))
+        .collect()
 }
 
 #[test]

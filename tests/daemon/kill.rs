@@ -13,7 +13,10 @@ fn image_with_prompts() -> Image {
     let image = Image::usual();
     for number in 0..PROMPTS {
         // Different bytes: identical prompts would hide one answer under another's name.
-        image.put(&format!("p{number}.txt"), format!("{QUESTION}{}", " ".repeat(number)));
+        image.put(
+            &format!("p{number}.txt"),
+            format!("{QUESTION}{}", " ".repeat(number)),
+        );
     }
     image
 }
@@ -49,7 +52,10 @@ fn each_prompt_is_answered_exactly_once() {
             image = image_with_prompts();
         }
     }
-    assert!(survived < KILLS / 2, "{survived} runs ended before they were killed: nothing shown");
+    assert!(
+        survived < KILLS / 2,
+        "{survived} runs ended before they were killed: nothing shown"
+    );
 }
 
 fn finish(image: &Image) {
@@ -61,7 +67,11 @@ fn finish(image: &Image) {
     expected.sort();
     assert_eq!(image.list(), expected);
     for number in 0..PROMPTS {
-        assert!(image.text(&format!("p{number}.response.txt")).contains(PART_OF_ITS_ANSWER));
+        assert!(
+            image
+                .text(&format!("p{number}.response.txt"))
+                .contains(PART_OF_ITS_ANSWER)
+        );
     }
     let journal = image.folder().join("stick.img.journal");
     assert!(!journal.exists());

@@ -17,7 +17,11 @@ fn a_prompt_that_is_dropped_is_answered() {
     let daemon = Daemon::serve(&image.path(), &demo_model(), &[]);
     image.put("prompt.txt", QUESTION);
     let response = daemon.wait_until("the response", || image.get("prompt.response.txt"));
-    assert!(String::from_utf8(response).unwrap().contains(PART_OF_ITS_ANSWER));
+    assert!(
+        String::from_utf8(response)
+            .unwrap()
+            .contains(PART_OF_ITS_ANSWER)
+    );
     image.put("again.txt", "What does the LED mean?");
     daemon.wait_until("the second response", || image.get("again.response.txt"));
     image.assert_clean();
@@ -31,11 +35,16 @@ fn the_log_tells_what_happens_but_not_what_was_asked() {
     image.put("ask/my secret question.txt", "");
     image.put("private.txt", "my secret text");
     daemon.wait_until("the responses", || {
-        image.get("ask/my secret question.response.txt").and(image.get("private.response.txt"))
+        image
+            .get("ask/my secret question.response.txt")
+            .and(image.get("private.response.txt"))
     });
     daemon.wait_logged("published");
     let log = daemon.log();
-    assert!(log.contains("answered") && log.contains("tokens_per_s"), "{log}");
+    assert!(
+        log.contains("answered") && log.contains("tokens_per_s"),
+        "{log}"
+    );
     assert!(!log.contains("secret") && !log.contains("private"), "{log}");
 }
 
@@ -49,7 +58,11 @@ fn a_prompt_that_changes_is_answered_as_it_finally_was() {
     image.put("prompt.txt", "+++\nmax_tokens = 5\n+++\nshort");
     let response = daemon.wait_until("the response", || image.get("prompt.response.txt"));
     assert!(String::from_utf8_lossy(&response).contains("limit of 5 tokens"));
-    assert_eq!(image.list(), ["prompt.response.txt", "prompt.txt"], "nothing of the first one");
+    assert_eq!(
+        image.list(),
+        ["prompt.response.txt", "prompt.txt"],
+        "nothing of the first one"
+    );
 }
 
 #[test]
@@ -69,7 +82,10 @@ fn deleting_a_prompt_stops_its_work_and_the_next_one_gets_its_turn() {
 fn a_missing_image_is_made_with_its_instructions() {
     let image = Image::none();
     let _daemon = Daemon::serve(&image.path(), &demo_model(), &["--image-size", "64M"]);
-    assert_eq!(image.list(), ["README.TXT", "SETTINGS.TOML", "ask/", "prompts/"]);
+    assert_eq!(
+        image.list(),
+        ["README.TXT", "SETTINGS.TOML", "ask/", "prompts/"]
+    );
     assert!(image.text("README.TXT").contains("\r\n"));
     image.assert_clean();
 }

@@ -10,13 +10,22 @@ fn answers(files: &[(&str, &[u8])]) -> Image {
         image.put(name, content);
     }
     let (path, model) = (image.path(), demo_model());
-    program::succeed(["answer".as_ref(), path.as_os_str(), "--model".as_ref(), model.as_os_str()]);
+    program::succeed([
+        "answer".as_ref(),
+        path.as_os_str(),
+        "--model".as_ref(),
+        model.as_os_str(),
+    ]);
     image.assert_clean();
     image
 }
 
 fn utf16(text: &str, unit: fn(u16) -> [u8; 2]) -> Vec<u8> {
-    "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(unit).collect()
+    "\u{feff}"
+        .encode_utf16()
+        .chain(text.encode_utf16())
+        .flat_map(unit)
+        .collect()
 }
 
 #[test]
@@ -41,18 +50,34 @@ fn a_response_has_the_encoding_and_the_line_ends_of_its_prompt() {
         .chunks_exact(2)
         .map(|pair| u16::from_le_bytes(pair.try_into().unwrap()))
         .collect();
-    assert!(String::from_utf16(&le).unwrap().contains(PART_OF_ITS_ANSWER));
+    assert!(
+        String::from_utf16(&le)
+            .unwrap()
+            .contains(PART_OF_ITS_ANSWER)
+    );
 }
 
 #[test]
 fn names_in_any_script_get_their_responses() {
-    let names = ["Größe und Maß", "вопрос", "質問", "سؤال", "👩‍🚀 out there", "a b  c"];
+    let names = [
+        "Größe und Maß",
+        "вопрос",
+        "質問",
+        "سؤال",
+        "👩‍🚀 out there",
+        "a b  c",
+    ];
     let image = Image::usual();
     for name in names {
         image.put(&format!("{name}.txt"), QUESTION);
     }
     let (path, model) = (image.path(), demo_model());
-    program::succeed(["answer".as_ref(), path.as_os_str(), "--model".as_ref(), model.as_os_str()]);
+    program::succeed([
+        "answer".as_ref(),
+        path.as_os_str(),
+        "--model".as_ref(),
+        model.as_os_str(),
+    ]);
     for name in names {
         let response = image.text(&format!("{name}.response.txt"));
         assert!(response.contains(PART_OF_ITS_ANSWER), "{name}");
@@ -67,7 +92,10 @@ fn a_prompt_may_bring_its_own_settings() {
         b"+++\nmax_tokens = 3\ntemperature = 0.0\n+++\nHow do I use this stick?\n",
     )]);
     let response = image.text("short.response.txt");
-    assert!(response.contains("limit of 3 tokens"), "a cut response says so: {response}");
+    assert!(
+        response.contains("limit of 3 tokens"),
+        "a cut response says so: {response}"
+    );
 }
 
 #[test]

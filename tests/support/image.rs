@@ -15,7 +15,10 @@ pub struct Image {
 impl Image {
     /// A folder without an image.
     pub fn none() -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder"), offset: 0 }
+        Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            offset: 0,
+        }
     }
 
     /// Made by `mkfs.fat` with these options.
@@ -52,7 +55,12 @@ impl Image {
     pub fn put(&self, name: &str, content: impl AsRef<[u8]>) {
         let source = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(source.path(), content).expect("room for it");
-        self.mtool("mcopy", &["-o", "-Q"], &[source.path().to_str().expect("UTF-8")], &[name]);
+        self.mtool(
+            "mcopy",
+            &["-o", "-Q"],
+            &[source.path().to_str().expect("UTF-8")],
+            &[name],
+        );
     }
 
     /// A file of the volume, or `None` where it is not there.
@@ -65,7 +73,9 @@ impl Image {
 
     /// A text of the volume that must be there.
     pub fn text(&self, name: &str) -> String {
-        let bytes = self.get(name).unwrap_or_else(|| panic!("{name} is missing: {:?}", self.list()));
+        let bytes = self
+            .get(name)
+            .unwrap_or_else(|| panic!("{name} is missing: {:?}", self.list()));
         String::from_utf8(bytes).expect("UTF-8")
     }
 

@@ -18,7 +18,10 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// The program with these arguments.
 pub fn promptstick<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_promptstick"));
-    command.args(arguments).env_remove("RUST_LOG").env_remove("NOTIFY_SOCKET");
+    command
+        .args(arguments)
+        .env_remove("RUST_LOG")
+        .env_remove("NOTIFY_SOCKET");
     command
 }
 
@@ -31,7 +34,12 @@ pub fn run<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) ->
 pub fn succeed<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> String {
     let output = run(arguments);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(output.status.success(), "{}\n{}", output.status, text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        output.status,
+        text(&output.stderr)
+    );
     text(&output.stdout)
 }
 
@@ -59,7 +67,10 @@ impl Daemon {
         let socket = folder.path().join("notify");
         let notify = UnixDatagram::bind(&socket).expect("a socket");
         notify.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-        command.env("NOTIFY_SOCKET", &socket).stdin(Stdio::null()).stderr(Stdio::piped());
+        command
+            .env("NOTIFY_SOCKET", &socket)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let log = Arc::new(Mutex::new(String::new()));
         let stderr = BufReader::new(child.stderr.take().expect("piped"));
@@ -73,7 +84,12 @@ impl Daemon {
                 }
             }
         });
-        Self { child, notify, log, _folder: folder }
+        Self {
+            child,
+            notify,
+            log,
+            _folder: folder,
+        }
     }
 
     /// Waits for a notification that contains `what`.
@@ -95,7 +111,11 @@ impl Daemon {
             if let Some(value) = condition() {
                 return value;
             }
-            assert!(start.elapsed() < PATIENCE, "waited in vain for {what}\n{}", self.log());
+            assert!(
+                start.elapsed() < PATIENCE,
+                "waited in vain for {what}\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }

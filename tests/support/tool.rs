@@ -8,7 +8,9 @@ use std::process::{Command, Output, Stdio};
 /// A command with the environment in which mtools asks nothing and checks no geometry.
 pub fn command(name: &str) -> Command {
     let mut command = Command::new(name);
-    command.env("MTOOLS_SKIP_CHECK", "1").env("LC_ALL", "C.UTF-8");
+    command
+        .env("MTOOLS_SKIP_CHECK", "1")
+        .env("LC_ALL", "C.UTF-8");
     // dosfstools lie in /usr/sbin, which is not on every user's path.
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/sbin:/sbin"));

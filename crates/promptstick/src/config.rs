@@ -111,14 +111,24 @@ impl Raw {
     /// # Errors
     /// What is missing or out of range, and what to write instead.
     pub fn validate(self) -> anyhow::Result<Config> {
-        let image = self.image.context("no image: give --image FILE, or `image` in the config")?;
+        let image = self
+            .image
+            .context("no image: give --image FILE, or `image` in the config")?;
         let image = resolve_image(&image)?;
-        let model = self.model.context("no model: give --model FILE, or `model` in the config")?;
+        let model = self
+            .model
+            .context("no model: give --model FILE, or `model` in the config")?;
         let model = std::path::absolute(&model).context("cannot resolve the model's path")?;
         let threads = self.threads.unwrap_or_else(all_cores);
-        ensure!((1..=64).contains(&threads), "threads = {threads}: must be from 1 to 64");
+        ensure!(
+            (1..=64).contains(&threads),
+            "threads = {threads}: must be from 1 to 64"
+        );
         let nice = self.nice.unwrap_or(DEFAULT_NICE);
-        ensure!((0..=19).contains(&nice), "nice = {nice}: must be from 0 to 19");
+        ensure!(
+            (0..=19).contains(&nice),
+            "nice = {nice}: must be from 0 to 19"
+        );
         let context_tokens = self.context_tokens.unwrap_or(DEFAULT_CONTEXT_TOKENS);
         ensure!(
             (64..=131_072).contains(&context_tokens),
@@ -151,7 +161,11 @@ pub fn beside(image: &Path, suffix: &str) -> PathBuf {
 /// name, so that two names of one image are one image.
 fn resolve_image(image: &Path) -> anyhow::Result<PathBuf> {
     if let Ok(real) = image.canonicalize() {
-        ensure!(!real.is_dir(), "{} is a folder; name a file", image.display());
+        ensure!(
+            !real.is_dir(),
+            "{} is a folder; name a file",
+            image.display()
+        );
         return Ok(real);
     }
     let Some(name) = image.file_name() else {
@@ -172,7 +186,9 @@ fn parent(path: &Path) -> PathBuf {
 }
 
 fn all_cores() -> u32 {
-    std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1)).min(64)
+    std::thread::available_parallelism()
+        .map_or(1, |n| u32::try_from(n.get()).unwrap_or(1))
+        .min(64)
 }
 
 #[cfg(test)]
@@ -191,7 +207,10 @@ mod tests {
     fn flags_come_before_the_file_and_the_file_before_the_defaults() {
         let folder = tempfile::tempdir().unwrap();
         let file: Raw = toml::from_str("nice = 3\nthreads = 2\nimage_size = \"64M\"").unwrap();
-        let flags = Raw { threads: Some(1), ..minimal(folder.path()) };
+        let flags = Raw {
+            threads: Some(1),
+            ..minimal(folder.path())
+        };
         let config = flags.over(file).validate().unwrap();
         assert_eq!((config.nice, config.threads), (3, 1));
         assert_eq!(config.image_bytes, 64 << 20);
@@ -210,9 +229,18 @@ mod tests {
     fn values_out_of_range_are_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let cases = [
-            Raw { threads: Some(0), ..minimal(folder.path()) },
-            Raw { nice: Some(-5), ..minimal(folder.path()) },
-            Raw { context_tokens: Some(1), ..minimal(folder.path()) },
+            Raw {
+                threads: Some(0),
+                ..minimal(folder.path())
+            },
+            Raw {
+                nice: Some(-5),
+                ..minimal(folder.path())
+            },
+            Raw {
+                context_tokens: Some(1),
+                ..minimal(folder.path())
+            },
         ];
         for (raw, name) in cases.into_iter().zip(["threads", "nice", "context_tokens"]) {
             let error = raw.validate().unwrap_err().to_string();
@@ -227,6 +255,9 @@ mod tests {
         std::fs::write(&image, b"").unwrap();
         let link = folder.path().join("link.img");
         std::os::unix::fs::symlink(&image, &link).unwrap();
-        assert_eq!(resolve_image(&link).unwrap(), resolve_image(&image).unwrap());
+        assert_eq!(
+            resolve_image(&link).unwrap(),
+            resolve_image(&image).unwrap()
+        );
     }
 }

@@ -15,7 +15,9 @@ impl FromStr for Bytes {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is not a size; write for example 64M or 2G");
         let trimmed = text.trim();
-        let digits = trimmed.find(|c: char| !c.is_ascii_digit()).unwrap_or(trimmed.len());
+        let digits = trimmed
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(trimmed.len());
         let (number, unit) = trimmed.split_at(digits);
         let shift = match unit.trim().to_ascii_lowercase().as_str() {
             "" | "b" => 0,
@@ -31,7 +33,9 @@ impl FromStr for Bytes {
 
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -41,7 +45,12 @@ mod tests {
 
     #[test]
     fn units_are_binary() {
-        for (text, bytes) in [("64M", 64 << 20), ("2 GiB", 2 << 30), ("512", 512), ("1kb", 1024)] {
+        for (text, bytes) in [
+            ("64M", 64 << 20),
+            ("2 GiB", 2 << 30),
+            ("512", 512),
+            ("1kb", 1024),
+        ] {
             assert_eq!(text.parse(), Ok(Bytes(bytes)), "{text}");
         }
     }

@@ -52,5 +52,7 @@ impl Cli {
 /// One thread runs everything that waits: the board has one core, and the model has a process of
 /// its own.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
 }

@@ -42,7 +42,12 @@ impl Serve {
     }
 
     fn config(&self) -> anyhow::Result<Config> {
-        let file = self.config.as_deref().map(Raw::read).transpose()?.unwrap_or_default();
+        let file = self
+            .config
+            .as_deref()
+            .map(Raw::read)
+            .transpose()?
+            .unwrap_or_default();
         self.flags().over(file).validate()
     }
 

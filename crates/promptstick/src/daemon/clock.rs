@@ -13,7 +13,9 @@ pub struct Clock {
 impl Clock {
     /// A clock that shows zero now.
     pub fn start() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+        }
     }
 
     /// Milliseconds since the start.
@@ -24,7 +26,9 @@ impl Clock {
     /// Waits until the clock shows `at_ms`; for ever where there is nothing to wait for.
     pub async fn reach(self, at_ms: Option<u64>) {
         match at_ms {
-            Some(at_ms) => tokio::time::sleep_until(self.start + Duration::from_millis(at_ms)).await,
+            Some(at_ms) => {
+                tokio::time::sleep_until(self.start + Duration::from_millis(at_ms)).await
+            }
             None => std::future::pending().await,
         }
     }

@@ -33,15 +33,27 @@ pub struct Reply {
 /// # Errors
 /// There is no such model.
 pub fn ask(job: &Job, question: Question, config: &Config) -> Result<Asked, Refusal> {
-    let Question { text, settings, form } = question;
+    let Question {
+        text,
+        settings,
+        form,
+    } = question;
     let path = model_path(&settings, config).map_err(|complaint| Refusal { complaint, form })?;
-    let reply = Reply { form, format: settings.format, model_name: file_name(&path) };
+    let reply = Reply {
+        form,
+        format: settings.format,
+        model_name: file_name(&path),
+    };
     let model = ModelOptions {
         context_tokens: config.context_tokens,
         threads: config.threads,
         ..ModelOptions::new(path)
     };
-    Ok(Asked { model, request: request(job, text, settings), reply })
+    Ok(Asked {
+        model,
+        request: request(job, text, settings),
+        reply,
+    })
 }
 
 fn request(job: &Job, prompt: String, settings: Settings) -> Request {
@@ -75,12 +87,17 @@ fn model_path(settings: &Settings, config: &Config) -> Result<PathBuf, Complaint
     if found.is_empty() {
         return Err(Complaint::NoModel);
     }
-    Err(Complaint::ModelMissing { name: file_name(&path), found })
+    Err(Complaint::ModelMissing {
+        name: file_name(&path),
+        found,
+    })
 }
 
 /// The names of the models that the stick could use, sorted; empty where the folder is missing.
 fn models_in(folder: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
     let mut names: Vec<String> = entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| name.to_ascii_lowercase().ends_with(".gguf"))
@@ -90,7 +107,10 @@ fn models_in(folder: &Path) -> Vec<String> {
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 impl Reply {
@@ -98,15 +118,22 @@ impl Reply {
     pub fn respond(&self, text: &str, summary: &Summary) -> Outcome {
         let cut = matches!(summary.finish, Finish::MaxTokens | Finish::ContextFull);
         if cut && self.format == Format::Json {
-            return self.complain(&Complaint::JsonCut { max_tokens: summary.response_tokens });
+            return self.complain(&Complaint::JsonCut {
+                max_tokens: summary.response_tokens,
+            });
         }
         let text = text.trim();
         if text.is_empty() {
             return self.complain(&Complaint::NoText);
         }
-        let text =
-            if cut { format!("{text}\n\n{}\n", cut_note(summary)) } else { format!("{text}\n") };
-        Outcome::Response { bytes: mailbox::encode(&text, self.form) }
+        let text = if cut {
+            format!("{text}\n\n{}\n", cut_note(summary))
+        } else {
+            format!("{text}\n")
+        };
+        Outcome::Response {
+            bytes: mailbox::encode(&text, self.form),
+        }
     }
 
     /// The answer to a prompt that the engine could not finish.
@@ -115,30 +142,45 @@ impl Reply {
     }
 
     fn complain(&self, complaint: &Complaint) -> Outcome {
-        Outcome::Error { bytes: mailbox::encode(&complaint.text(), self.form) }
+        Outcome::Error {
+            bytes: mailbox::encode(&complaint.text(), self.form),
+        }
     }
 
     fn complaint(&self, failure: &Failure) -> Complaint {
         let name = self.model_name.clone();
         match failure {
-            Failure::TooLong { tokens, limit_tokens } => Complaint::TooLong {
+            Failure::TooLong {
+                tokens,
+                limit_tokens,
+            } => Complaint::TooLong {
                 tokens: u64::from(*tokens),
                 limit_tokens: u64::from(*limit_tokens),
             },
             Failure::EmptyPrompt => Complaint::Empty,
-            Failure::DoesNotFit { needed_bytes, available_bytes } => Complaint::OutOfMemory {
+            Failure::DoesNotFit {
+                needed_bytes,
+                available_bytes,
+            } => Complaint::OutOfMemory {
                 needed_bytes: Some(*needed_bytes),
                 available_bytes: Some(*available_bytes),
             },
-            Failure::OutOfMemory => {
-                Complaint::OutOfMemory { needed_bytes: None, available_bytes: None }
-            }
+            Failure::OutOfMemory => Complaint::OutOfMemory {
+                needed_bytes: None,
+                available_bytes: None,
+            },
             Failure::Crashed { .. } => Complaint::Crashed,
             Failure::ModelUnreadable { why }
             | Failure::BadRequest { why }
             | Failure::Worker { why }
-            | Failure::Compute { why } => Complaint::ModelFailed { name, why: why.clone() },
-            other => Complaint::ModelFailed { name, why: other.to_string() },
+            | Failure::Compute { why } => Complaint::ModelFailed {
+                name,
+                why: why.clone(),
+            },
+            other => Complaint::ModelFailed {
+                name,
+                why: other.to_string(),
+            },
         }
     }
 }
@@ -164,7 +206,11 @@ mod tests {
     use super::*;
 
     fn reply(format: Format) -> Reply {
-        Reply { form: TextForm::default(), format, model_name: "m.gguf".into() }
+        Reply {
+            form: TextForm::default(),
+            format,
+            model_name: "m.gguf".into(),
+        }
     }
 
     fn summary(finish: Finish) -> Summary {
@@ -180,7 +226,10 @@ mod tests {
 
     fn text(outcome: &Outcome) -> (bool, String) {
         let is_response = matches!(outcome, Outcome::Response { .. });
-        (is_response, String::from_utf8(outcome.bytes().to_vec()).unwrap())
+        (
+            is_response,
+            String::from_utf8(outcome.bytes().to_vec()).unwrap(),
+        )
     }
 
     #[test]
@@ -193,7 +242,10 @@ mod tests {
     fn a_cut_response_says_so_and_a_cut_json_value_is_an_error() {
         for finish in [Finish::MaxTokens, Finish::ContextFull] {
             let (is_response, said) = text(&reply(Format::Text).respond("On", &summary(finish)));
-            assert!(is_response && said.starts_with("On\r\n\r\n[The response stops here"), "{said}");
+            assert!(
+                is_response && said.starts_with("On\r\n\r\n[The response stops here"),
+                "{said}"
+            );
             assert!(said.contains("7 tokens"), "{said}");
             let (is_response, said) = text(&reply(Format::Json).respond("[1", &summary(finish)));
             assert!(!is_response && said.contains("JSON"), "{said}");

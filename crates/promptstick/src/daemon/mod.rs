@@ -109,7 +109,10 @@ async fn answer_all(session: &mut Session<'_>, signals: &mut Signals) -> anyhow:
             },
         }
     }
-    ensure!(!session.has_unpublished(), "not all answers fit onto the volume; make room and repeat");
+    ensure!(
+        !session.has_unpublished(),
+        "not all answers fit onto the volume; make room and repeat"
+    );
     Ok(())
 }
 
@@ -156,7 +159,14 @@ impl Daemon {
 
     /// Serves one volume until it fails, is replaced, or somebody asks for something.
     async fn session(&mut self) -> anyhow::Result<Ended> {
-        let Self { config, worker, signals, service, ready, trouble } = self;
+        let Self {
+            config,
+            worker,
+            signals,
+            service,
+            ready,
+            trouble,
+        } = self;
         let missing = || format!("the image {} cannot be watched", config.image.display());
         let watch = Watch::start(&config.image).with_context(missing)?;
         let identity = identity(&config.image).with_context(missing)?;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use mailbox::{JobId, Mailbox};
-use volume::{ChangeSet, FatTime, ImageFile, Volume};
+use volume::{ChangeSet, EditError, FatTime, ImageFile, ReadError, Volume};
 
 use super::report::Report;
 use super::scan::Scan;
@@ -52,10 +52,12 @@ fn edit(
     let mut edit = volume.edit();
     let mut written = Vec::new();
     for (id, path) in names {
-        let Some(content) = mailbox.outcome_bytes(id)? else { continue };
+        let Some(content) = mailbox.outcome_bytes(id)? else {
+            continue;
+        };
         match edit.create(&path, &content, time) {
             Ok(()) => written.push((id, path)),
-            Err(error) if error.is_io() => return Err(error.into()),
+            Err(EditError::Read(error @ ReadError::Io(_))) => return Err(error.into()),
             Err(error) => report.no_room(id, &error),
         }
     }

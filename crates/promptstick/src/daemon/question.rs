@@ -34,7 +34,11 @@ pub fn read<D: ReadAt>(
     };
     let inspection = volume.inspect(std::slice::from_ref(&entry))?.remove(0);
     let consistent = scan::is_believable(&inspection, false);
-    let content = if consistent { scan::content(volume, &entry)? } else { None };
+    let content = if consistent {
+        scan::content(volume, &entry)?
+    } else {
+        None
+    };
     if scan::digest(content.as_deref(), consistent, scan::stamp(&entry)) != job.digest {
         return Ok(Question::Changed);
     }
@@ -48,12 +52,19 @@ pub fn read<D: ReadAt>(
             limit_bytes: PROMPT_LIMIT_BYTES,
         }),
         None => {
-            let why = inspection.problems.first().map(ToString::to_string).unwrap_or_default();
+            let why = inspection
+                .problems
+                .first()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             refuse(Complaint::Damaged { why })
         }
     })
 }
 
 fn refuse(complaint: Complaint) -> Question {
-    Question::Refused(Refusal { complaint, form: TextForm::default() })
+    Question::Refused(Refusal {
+        complaint,
+        form: TextForm::default(),
+    })
 }

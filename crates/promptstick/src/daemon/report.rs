@@ -20,12 +20,22 @@ pub struct Report {
 impl Report {
     /// To the log alone; `names`: paths of prompts may appear there.
     pub fn to_log(names: bool) -> Self {
-        Self { names, terminal: false, held: false, no_room: false, waiting: 0, published: 0 }
+        Self {
+            names,
+            terminal: false,
+            held: false,
+            no_room: false,
+            waiting: 0,
+            published: 0,
+        }
     }
 
     /// To the log, and the results to standard output.
     pub fn to_terminal() -> Self {
-        Self { terminal: true, ..Self::to_log(true) }
+        Self {
+            terminal: true,
+            ..Self::to_log(true)
+        }
     }
 
     /// The engine has a model in memory.
@@ -83,7 +93,10 @@ impl Report {
     /// So many prompts lie on the volume beyond those that are followed.
     pub fn too_many(&mut self, waiting: usize) {
         if std::mem::replace(&mut self.waiting, waiting) == 0 && waiting > 0 {
-            tracing::warn!(waiting, "too many prompts; some wait until others are deleted");
+            tracing::warn!(
+                waiting,
+                "too many prompts; some wait until others are deleted"
+            );
         }
     }
 
@@ -113,7 +126,7 @@ impl Report {
     /// There was no room for an answer.
     pub fn no_room(&mut self, job: JobId, error: &volume::EditError) {
         if !std::mem::replace(&mut self.no_room, true) {
-            tracing::warn!(%job, %error, "an answer does not fit onto the volume and waits");
+            tracing::warn!(%job, %error, "an answer cannot be put onto the volume and waits");
         }
     }
 

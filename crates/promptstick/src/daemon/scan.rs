@@ -43,7 +43,10 @@ impl Scan {
     /// # Errors
     /// The device failed. A damaged folder is not an error: it has nothing to say.
     pub fn read<D: ReadAt>(volume: &Volume<D>) -> Result<Self, ReadError> {
-        let mut scan = Self { in_use: !volume.dirty_marks()?.is_clean(), ..Self::default() };
+        let mut scan = Self {
+            in_use: !volume.dirty_marks()?.is_clean(),
+            ..Self::default()
+        };
         let mut chosen = Vec::new();
         for folder in mailbox::FOLDERS {
             scan.list(volume, folder, &mut chosen)?;
@@ -67,7 +70,11 @@ impl Scan {
 
     /// What the settling rules look at.
     pub fn observations(&self) -> Vec<Observation> {
-        self.prompts.iter().chain(&self.settings).map(Found::observation).collect()
+        self.prompts
+            .iter()
+            .chain(&self.settings)
+            .map(Found::observation)
+            .collect()
     }
 
     /// The view of the one who holds the medium: nobody else can write, so what is there has
@@ -75,7 +82,11 @@ impl Scan {
     pub fn as_view(&self) -> View {
         let mut view = View::default();
         for found in self.prompts.iter().chain(&self.settings) {
-            let paths = if found.consistent { &mut view.settled } else { &mut view.unsettled };
+            let paths = if found.consistent {
+                &mut view.settled
+            } else {
+                &mut view.unsettled
+            };
             paths.insert(found.sighting.path.clone());
         }
         view
@@ -97,8 +108,11 @@ impl Scan {
         };
         for entry in entries {
             let name = &entry.name;
-            let path =
-                if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+            let path = if folder.is_empty() {
+                name.clone()
+            } else {
+                format!("{folder}/{name}")
+            };
             self.times.push(entry.modified);
             self.names.insert(mailbox::name::fold(&path));
             let role = mailbox::role(&path, facts(&entry));
@@ -121,7 +135,11 @@ struct Chosen {
 
 impl Chosen {
     fn look<D: ReadAt>(&self, volume: &Volume<D>, consistent: bool) -> Result<Found, ReadError> {
-        let content = if consistent { content(volume, &self.entry)? } else { None };
+        let content = if consistent {
+            content(volume, &self.entry)?
+        } else {
+            None
+        };
         let stamp = stamp(&self.entry);
         let sighting = Sighting {
             path: self.path.clone(),
@@ -129,14 +147,25 @@ impl Chosen {
             named: self.role == Role::NamePrompt,
             stamp,
         };
-        let content = content.filter(|_| self.role == Role::Settings).unwrap_or_default();
-        Ok(Found { sighting, content, consistent })
+        let content = content
+            .filter(|_| self.role == Role::Settings)
+            .unwrap_or_default();
+        Ok(Found {
+            sighting,
+            content,
+            consistent,
+        })
     }
 }
 
 impl Found {
     fn observation(&self) -> Observation {
-        let Sighting { path, stamp, digest, .. } = &self.sighting;
+        let Sighting {
+            path,
+            stamp,
+            digest,
+            ..
+        } = &self.sighting;
         let mut bytes = digest.0.to_vec();
         bytes.extend(stamp_bytes(*stamp));
         Observation {
@@ -151,17 +180,17 @@ impl Found {
 /// While a host is at it, data that is still to come shows as NULs; otherwise NULs are content.
 pub fn is_believable(inspection: &Inspection, in_use: bool) -> bool {
     let is_nul_tail = |problem: &ChainProblem| matches!(problem, ChainProblem::NulTail { .. });
-    inspection.problems.iter().all(|problem| is_nul_tail(problem) && !in_use)
+    inspection
+        .problems
+        .iter()
+        .all(|problem| is_nul_tail(problem) && !in_use)
 }
 
 /// The content of a file, or `None` where it is too large for a prompt.
 ///
 /// # Errors
 /// The device failed. (A chain that breaks off counts as too large: there is nothing to read.)
-pub fn content<D: ReadAt>(
-    volume: &Volume<D>,
-    entry: &Entry,
-) -> Result<Option<Vec<u8>>, ReadError> {
+pub fn content<D: ReadAt>(volume: &Volume<D>, entry: &Entry) -> Result<Option<Vec<u8>>, ReadError> {
     match volume.read(entry, PROMPT_LIMIT_BYTES) {
         Ok(content) => Ok(Some(content)),
         Err(error @ ReadError::Io(_)) => Err(error),
@@ -194,10 +223,19 @@ pub fn stamp(entry: &Entry) -> Stamp {
 }
 
 fn stamp_bytes(stamp: Stamp) -> Vec<u8> {
-    let Stamp { first_cluster, len_bytes, modified, created } = stamp;
+    let Stamp {
+        first_cluster,
+        len_bytes,
+        modified,
+        created,
+    } = stamp;
     let times = [modified.0, modified.1, created.0, created.1];
-    let sizes = [first_cluster, len_bytes].into_iter().flat_map(u32::to_le_bytes);
-    sizes.chain(times.into_iter().flat_map(u16::to_le_bytes)).collect()
+    let sizes = [first_cluster, len_bytes]
+        .into_iter()
+        .flat_map(u32::to_le_bytes);
+    sizes
+        .chain(times.into_iter().flat_map(u16::to_le_bytes))
+        .collect()
 }
 
 fn facts(entry: &Entry) -> EntryFacts {

@@ -142,7 +142,9 @@ impl<'a> Session<'a> {
     /// # Errors
     /// The answer cannot be stored.
     pub fn engine_said(&mut self, event: EngineEvent) -> anyhow::Result<()> {
-        let Some(running) = &mut self.running else { return Ok(()) };
+        let Some(running) = &mut self.running else {
+            return Ok(());
+        };
         let outcome = match event {
             EngineEvent::Loaded(model) => {
                 self.report.loaded(&model);
@@ -172,8 +174,14 @@ impl<'a> Session<'a> {
     async fn read(&mut self) -> anyhow::Result<()> {
         self.read_at = modified(self.config);
         let scan = Scan::read(&open(self.config)?)?;
-        let event = Event::Read { in_use: scan.in_use, found: scan.observations() };
-        let view = self.machine.handle(self.clock.now_ms(), event).unwrap_or_default();
+        let event = Event::Read {
+            in_use: scan.in_use,
+            found: scan.observations(),
+        };
+        let view = self
+            .machine
+            .handle(self.clock.now_ms(), event)
+            .unwrap_or_default();
         self.no_room = false;
         self.believe(&scan, &view).await
     }
@@ -188,13 +196,22 @@ impl<'a> Session<'a> {
         let found = scan.prompts.iter().map(|found| &found.sighting);
         let mut sightings: Vec<_> = found.filter(|seen| known(&seen.path)).cloned().collect();
         // What has not settled is as it was.
-        sightings.extend(view.unsettled.iter().filter_map(|path| self.mailbox.remembered(path)));
-        let changes = self.mailbox.reconcile(&sightings, &|path| scan.exists(path))?;
+        sightings.extend(
+            view.unsettled
+                .iter()
+                .filter_map(|path| self.mailbox.remembered(path)),
+        );
+        let changes = self
+            .mailbox
+            .reconcile(&sightings, &|path| scan.exists(path))?;
         let waiting = changes.waiting + scan.waiting;
         self.report.too_many(waiting);
         self.stale = false;
         let dropped: BTreeSet<_> = changes.dropped.into_iter().collect();
-        if let Some(running) = self.running.take_if(|running| dropped.contains(&running.job.id)) {
+        if let Some(running) = self
+            .running
+            .take_if(|running| dropped.contains(&running.job.id))
+        {
             self.report.dropped(&running.job);
             self.worker.cancel().await;
         }
@@ -204,13 +221,16 @@ impl<'a> Session<'a> {
 
     fn want_medium(&mut self) {
         let wants = self.has_unpublished() && !self.no_room;
-        self.machine.handle(self.clock.now_ms(), Event::Wants(wants));
+        self.machine
+            .handle(self.clock.now_ms(), Event::Wants(wants));
     }
 
     /// Gives the engine the prompt that has waited longest, if it has nothing to do.
     fn start_next(&mut self) -> anyhow::Result<()> {
         while self.running.is_none() && !self.stale {
-            let Some(job) = self.mailbox.next() else { break };
+            let Some(job) = self.mailbox.next() else {
+                break;
+            };
             let question = question::read(&open(self.config)?, &job, self.mailbox.settings())?;
             let asked = match question {
                 Question::Asks(question) => job::ask(&job, question, self.config),
@@ -225,11 +245,17 @@ impl<'a> Session<'a> {
                 Ok(asked) => {
                     self.report.thinking(&job);
                     self.worker.start(&asked.model, asked.request)?;
-                    self.running = Some(Running { job, reply: asked.reply, text: String::new() });
+                    self.running = Some(Running {
+                        job,
+                        reply: asked.reply,
+                        text: String::new(),
+                    });
                 }
                 Err(refusal) => {
                     self.report.refused(&job);
-                    let outcome = Outcome::Error { bytes: refusal.bytes() };
+                    let outcome = Outcome::Error {
+                        bytes: refusal.bytes(),
+                    };
                     self.mailbox.answered(job.id, &outcome)?;
                     self.want_medium();
                 }
@@ -261,7 +287,8 @@ impl<'a> Session<'a> {
     }
 
     fn refused(&mut self, refusal: Refusal) {
-        self.machine.handle(self.clock.now_ms(), Event::Refused(refusal));
+        self.machine
+            .handle(self.clock.now_ms(), Event::Refused(refusal));
     }
 
     /// The medium is granted; it is ours if the volume says so as well. False if it does not.
@@ -275,8 +302,13 @@ impl<'a> Session<'a> {
         // Nobody else can write now: what is there is what there is.
         self.believe(&scan, &scan.as_view()).await?;
         let journal = journal(self.config);
-        self.no_room =
-            publish(&mut device, &journal, &scan, &mut self.mailbox, &mut self.report)?;
+        self.no_room = publish(
+            &mut device,
+            &journal,
+            &scan,
+            &mut self.mailbox,
+            &mut self.report,
+        )?;
         Ok(true)
     }
 }

@@ -52,7 +52,10 @@ impl Watch {
             move |event: notify::Result<notify::Event>| flags.note(&event)
         })?;
         watcher.watch(image, RecursiveMode::NonRecursive)?;
-        Ok(Self { flags, _watcher: watcher })
+        Ok(Self {
+            flags,
+            _watcher: watcher,
+        })
     }
 
     /// Waits for the next event. Nothing is lost when the future is dropped.
@@ -107,7 +110,9 @@ mod tests {
     use super::*;
 
     async fn soon(watch: &Watch) -> Seen {
-        tokio::time::timeout(Duration::from_secs(10), watch.next()).await.expect("an event")
+        tokio::time::timeout(Duration::from_secs(10), watch.next())
+            .await
+            .expect("an event")
     }
 
     /// Collects events until one satisfies `wanted`.
@@ -126,7 +131,10 @@ mod tests {
         let mut file = OpenOptions::new().write(true).open(&image).unwrap();
         file.write_all(b"new").unwrap();
         let first = soon(&watch).await;
-        assert!(first.wrote && !first.replaced, "the read and the neighbour came first: {first:?}");
+        assert!(
+            first.wrote && !first.replaced,
+            "the read and the neighbour came first: {first:?}"
+        );
         drop(file);
         wait_for(&watch, |seen| seen.closed).await;
         std::fs::remove_file(&image).unwrap();
