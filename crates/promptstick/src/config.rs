@@ -16,6 +16,9 @@ const DEFAULT_NICE: i32 = 10;
 /// Room for prompt and response. A longer context costs memory that the board does not have.
 const DEFAULT_CONTEXT_TOKENS: u32 = 2048;
 
+/// Far more than any board has.
+const MAX_THREADS: u32 = 64;
+
 /// The configuration file, as written. Every key may be left out.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,7 +122,7 @@ impl Raw {
             .model
             .context("no model: give --model FILE, or `model` in the config")?;
         let model = std::path::absolute(&model).context("cannot resolve the model's path")?;
-        let threads = self.threads.unwrap_or_else(all_cores);
+        let threads = self.threads.unwrap_or_else(spare_cores);
         ensure!(
             (1..=64).contains(&threads),
             "threads = {threads}: must be from 1 to 64"
@@ -185,10 +188,13 @@ fn parent(path: &Path) -> PathBuf {
     }
 }
 
-fn all_cores() -> u32 {
-    std::thread::available_parallelism()
-        .map_or(1, |n| u32::try_from(n.get()).unwrap_or(1))
-        .min(64)
+/// One core is left for the host's side where there are several: threads of llama.cpp wait for
+/// each other by spinning, and the slowest decides.
+fn spare_cores() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(cores - 1)
+        .unwrap_or(MAX_THREADS)
+        .clamp(1, MAX_THREADS)
 }
 
 #[cfg(test)]

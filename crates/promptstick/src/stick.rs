@@ -19,7 +19,11 @@ const README_PATH: &str = "README.TXT";
 /// The usual volume: the type and cluster size that suit its size, and a serial number that no
 /// other stick is likely to have.
 pub fn options() -> FormatOptions {
-    FormatOptions { label: Some(LABEL.to_owned()), serial: random_serial(), ..FormatOptions::default() }
+    FormatOptions {
+        label: Some(LABEL.to_owned()),
+        serial: random_serial(),
+        ..FormatOptions::default()
+    }
 }
 
 /// From the system's randomness, which seeds the standard library's hash tables.

@@ -3,13 +3,10 @@
 
 use std::collections::HashSet;
 
-use mailbox::limits::PROMPT_LIMIT_BYTES;
+use mailbox::limits::{JOBS_MAX, PROMPT_LIMIT_BYTES};
 use mailbox::{Digest, EntryFacts, Role, Sighting, Stamp};
 use medium::{Observation, View};
 use volume::{ChainProblem, Entry, FatTime, Inspection, ReadAt, ReadError, Volume};
-
-/// Prompts that are looked at in one reading; the others wait until some of them are gone.
-const MAX_PROMPTS: usize = 1_000;
 
 /// What a reading found.
 #[derive(Debug, Default)]
@@ -22,7 +19,7 @@ pub struct Scan {
     pub settings: Option<Found>,
     /// Modification times of everything that was listed.
     pub times: Vec<FatTime>,
-    /// Prompts beyond those that are looked at.
+    /// Prompts beyond those that can be followed: they wait until some of those are gone.
     pub waiting: usize,
     names: HashSet<String>,
 }
@@ -116,7 +113,7 @@ impl Scan {
             self.times.push(entry.modified);
             self.names.insert(mailbox::name::fold(&path));
             let role = mailbox::role(&path, facts(&entry));
-            if role.is_prompt() && chosen.len() >= MAX_PROMPTS {
+            if role.is_prompt() && chosen.len() >= JOBS_MAX {
                 self.waiting += 1;
             } else if role.is_prompt() || role == Role::Settings {
                 chosen.push(Chosen { path, entry, role });

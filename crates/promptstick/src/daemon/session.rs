@@ -221,6 +221,9 @@ impl<'a> Session<'a> {
 
     fn want_medium(&mut self) {
         let wants = self.has_unpublished() && !self.no_room;
+        if wants && self.machine.in_use() {
+            self.report.held();
+        }
         self.machine
             .handle(self.clock.now_ms(), Event::Wants(wants));
     }
