@@ -3,7 +3,7 @@
 //! A failure names the operation and the seed; `day(operation, seed)` replays it.
 
 use super::rig::Rig;
-use crate::{Digest, MailboxError};
+use crate::Digest;
 
 /// Ways in which each cut may turn out.
 const SEEDS: u64 = 24;
@@ -12,22 +12,15 @@ const SEEDS: u64 = 24;
 fn day(cut_at: usize, seed: u64) -> usize {
     let mut rig = Rig::new(seed);
     rig.disk.cut_after(cut_at);
-    let work: [fn(&mut Rig) -> Result<(), MailboxError>; 2] = [
-        |rig| {
-            rig.look()?;
-            rig.answer().map(drop)
-        },
-        |rig| rig.publish(),
-    ];
     rig.save("a.txt", "one");
     rig.save("b.txt", "two");
     rig.save("ask/Why.txt", "");
-    work.iter().for_each(|step| rig.surely(step));
+    work(&mut rig);
     rig.rename("b.txt", "c.txt");
-    work.iter().for_each(|step| rig.surely(step));
+    work(&mut rig);
     rig.save("a.txt", "three");
     rig.delete("ask/Why.txt");
-    work.iter().for_each(|step| rig.surely(step));
+    work(&mut rig);
     let operations = rig.disk.operations();
     rig.finish();
     assert_eq!(
@@ -44,6 +37,15 @@ fn day(cut_at: usize, seed: u64) -> usize {
     operations
 }
 
+/// Looks, answers one prompt, publishes.
+fn work(rig: &mut Rig) {
+    rig.surely(|rig| {
+        rig.look()?;
+        rig.answer()
+    });
+    rig.surely(Rig::publish);
+}
+
 fn why() -> Digest {
     Digest::of(b"Why")
 }
@@ -58,4 +60,15 @@ fn a_power_cut_at_any_operation_neither_repeats_nor_forgets() {
             assert!(replay.is_ok(), "replay with day({cut_at}, {seed})");
         }
     }
+}
+
+#[test]
+fn five_hundred_prompts_at_once_are_each_answered_once() {
+    let mut rig = Rig::new(0);
+    for n in 0..500 {
+        rig.save(&format!("{n}.txt"), &format!("question {}", n % 250));
+    }
+    rig.finish();
+    assert_eq!(rig.answers.len(), 500);
+    assert!(rig.answered.values().all(|count| *count == 2));
 }

@@ -27,7 +27,8 @@ pub struct EntryFacts {
 pub enum Role {
     /// Its content is a prompt.
     Prompt,
-    /// An empty file in `ask/`: its name is a prompt ([`question_in_name`](super::question_in_name)).
+    /// An empty file in `ask/`: its name is a prompt, read by
+    /// [`question_in_name`](super::question_in_name).
     NamePrompt,
     /// `SETTINGS.TOML`.
     Settings,
