@@ -191,7 +191,17 @@ fn prompt_role(folder: &str, name: &str, len_bytes: u32) -> Role {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_path_has_a_role(path in ".{0,40}", is_dir: bool, len_bytes in 0..2u32) {
+            let facts = EntryFacts { is_dir, len_bytes, ..FULL };
+            prop_assert!(!(is_dir && role(&path, facts).is_prompt()));
+        }
+    }
 
     const FULL: EntryFacts = EntryFacts {
         is_dir: false,
