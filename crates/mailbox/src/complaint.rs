@@ -266,13 +266,9 @@ mod tests {
     use super::*;
     use crate::settings::Settings;
 
-    /// Every complaint, and its two lines.
-    fn table() -> Vec<(Complaint, &'static str)> {
+    /// Every complaint about a prompt or its settings, and its two lines.
+    fn about_prompts() -> Vec<(Complaint, &'static str)> {
         let bad_settings = |text| Complaint::BadSettings(Settings::parse(text).unwrap_err());
-        let missing = |found: &[&str]| Complaint::ModelMissing {
-            name: "big.gguf".into(),
-            found: found.iter().map(|name| (*name).to_owned()).collect(),
-        };
         vec![
             (
                 Complaint::Empty,
@@ -330,6 +326,16 @@ mod tests {
                  Copy the file to the stick again. If that does not help, let your computer \
                  check the drive for errors.\n",
             ),
+        ]
+    }
+
+    /// Every complaint about a model, and its two lines.
+    fn about_models() -> Vec<(Complaint, &'static str)> {
+        let missing = |found: &[&str]| Complaint::ModelMissing {
+            name: "big.gguf".into(),
+            found: found.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        vec![
             (
                 missing(&["small.gguf", "tiny.gguf"]),
                 "The settings ask for the model \"big.gguf\", which is not here.\n\
@@ -376,6 +382,12 @@ mod tests {
                  Choose a smaller model in SETTINGS.TOML, then delete this file and save the \
                  prompt again.\n",
             ),
+        ]
+    }
+
+    /// Every complaint about what a model did, and its two lines.
+    fn about_responses() -> Vec<(Complaint, &'static str)> {
+        vec![
             (
                 Complaint::Crashed,
                 "The model stopped working while it answered this prompt.\n\
@@ -407,7 +419,7 @@ mod tests {
 
     #[test]
     fn each_complaint_is_two_lines_as_in_the_table() {
-        for (complaint, text) in table() {
+        for (complaint, text) in [about_prompts(), about_models(), about_responses()].concat() {
             assert_eq!(complaint.text(), text);
             assert_eq!(text.lines().count(), 2);
         }

@@ -8,7 +8,10 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum MailboxError {
     /// The state folder cannot be opened or made.
-    #[error("cannot open the state folder {}: {source}; check that it can be written", path.display())]
+    #[error(
+        "cannot open the state folder {}: {source}; check that it can be written",
+        path.display()
+    )]
     Open {
         /// The folder.
         path: PathBuf,
@@ -50,6 +53,12 @@ pub enum MailboxError {
     NamesFull {
         /// The limit.
         limit: usize,
+    },
+    /// The ledger cannot grow, because it could not be compacted for long.
+    #[error("the ledger has grown to {limit_bytes} bytes; remove the state folder to begin afresh")]
+    LedgerFull {
+        /// The limit.
+        limit_bytes: u64,
     },
     /// A response larger than is kept.
     #[error("the response has {bytes} bytes, and at most {limit_bytes} are kept; lower max_tokens")]

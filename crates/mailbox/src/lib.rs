@@ -1,8 +1,8 @@
 //! What is a prompt, its name and encoding, and what has been answered.
 //!
 //! Pure but for two edges, both in the state folder: the ledger and the response store. Knows
-//! nothing of FAT and nothing of models. Used by the daemon (`promptstick`), which lists the volume,
-//! asks the engine and publishes.
+//! nothing of FAT and nothing of models. Used by the daemon (`promptstick`), which lists the
+//! volume, asks the engine and publishes.
 //!
 //! | Module | What |
 //! |---|---|

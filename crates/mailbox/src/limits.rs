@@ -42,8 +42,10 @@ pub const KEPT_OUTCOMES_LIMIT_BYTES: u64 = 4 * 1024 * 1024;
 /// The most temporary and foreign files that one clean-up of the response store removes.
 pub const SWEEP_MAX: usize = 100_000;
 
-/// The largest ledger that is read; compaction keeps it far below.
-pub const LEDGER_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
+/// The largest ledger that is read or written. What can be live is bounded: 10,000 jobs with the
+/// longest names and a million names used are 30 MiB, and compaction keeps the file below 2.5 times
+/// that.
+pub const LEDGER_LIMIT_BYTES: u64 = 128 * 1024 * 1024;
 
 /// The largest frame of the ledger: what one append makes durable at once.
 pub const FRAME_LIMIT_BYTES: usize = 1024 * 1024;

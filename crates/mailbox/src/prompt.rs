@@ -150,7 +150,23 @@ impl<'a> Fences<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_question_or_a_refusal_of_two_lines(
+            head in prop::sample::select(vec!["", "+++\n", "\u{feff}+++\n"]),
+            bytes in prop::collection::vec(any::<u8>(), 0..60),
+        ) {
+            let content = [head.as_bytes(), &bytes].concat();
+            match read("a.txt", false, &content, &stick()) {
+                Ok(question) => prop_assert!(!question.text.trim().is_empty()),
+                Err(refusal) => prop_assert_eq!(refusal.complaint.text().lines().count(), 2),
+            }
+        }
+    }
 
     fn stick() -> Settings {
         Settings {

@@ -16,7 +16,10 @@ use crate::limits::{ASIDE_MAX, LEDGER_LIMIT_BYTES, NAMES_MAX};
 pub const LEDGER_NAME: &str = "ledger";
 
 /// A ledger smaller than this is not worth compacting.
-const COMPACT_MIN_BYTES: u64 = 64 * 1024;
+pub(super) const COMPACT_MIN_BYTES: u64 = 64 * 1024;
+
+/// After a look that found too little to gain, the ledger grows by this part before the next one.
+const RECHECK_PART: u64 = 4;
 
 /// How a ledger was found when it was opened; for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +159,11 @@ impl Ledger {
             return Err(MailboxError::NamesFull { limit: NAMES_MAX });
         }
         let (bytes, crc) = frames(records, self.crc);
+        if self.len_bytes.saturating_add(bytes.len() as u64) > LEDGER_LIMIT_BYTES {
+            return Err(MailboxError::LedgerFull {
+                limit_bytes: LEDGER_LIMIT_BYTES,
+            });
+        }
         self.settle_name(disk)
             .and_then(|()| append_durably(disk, self.len_bytes, &bytes))
             .map_err(MailboxError::io("write the ledger"))?;
@@ -164,31 +172,36 @@ impl Ledger {
         records.iter().for_each(|record| self.state.apply(record));
         if self.len_bytes >= self.compact_at_bytes {
             // The records are durable already. A disk too full to compact must not fail them; it
-            // is tried again when the ledger has doubled.
-            let _ = self.compact(disk);
-            self.compact_at_bytes = COMPACT_MIN_BYTES.max(self.len_bytes.saturating_mul(2));
+            // is tried again when the ledger has grown.
+            let live_bytes = self.compact(disk).unwrap_or(0);
+            let grown_bytes = self.len_bytes.saturating_add(self.len_bytes / RECHECK_PART);
+            self.compact_at_bytes = COMPACT_MIN_BYTES
+                .max(live_bytes.saturating_mul(2))
+                .max(grown_bytes);
         }
         Ok(())
     }
 
     /// Replaces the file by the shortest with the same state, if that is at most half as long.
-    fn compact(&mut self, disk: &mut impl Disk) -> io::Result<()> {
+    /// Returns the length of the shortest.
+    fn compact(&mut self, disk: &mut impl Disk) -> io::Result<u64> {
         let mut bytes = codec::header(self.serial).to_vec();
         let head_crc = read_header(&bytes).map_or(0, |header| header.crc);
         let (live, crc) = frames(&self.state.snapshot(), head_crc);
         bytes.extend(live);
-        let len_bytes = bytes.len() as u64;
-        if len_bytes.saturating_mul(2) > self.len_bytes {
-            return Ok(());
+        let live_bytes = bytes.len() as u64;
+        if live_bytes.saturating_mul(2) > self.len_bytes {
+            return Ok(live_bytes);
         }
         let new = format!("{LEDGER_NAME}{NEW_SUFFIX}");
         disk.write(&new, &bytes)?;
         disk.sync(&new)?;
         disk.rename(&new, LEDGER_NAME)?;
-        self.len_bytes = len_bytes;
+        self.len_bytes = live_bytes;
         self.crc = crc;
         self.name_is_durable = false;
-        self.settle_name(disk)
+        self.settle_name(disk)?;
+        Ok(live_bytes)
     }
 
     fn settle_name(&mut self, disk: &mut impl Disk) -> io::Result<()> {

@@ -1,4 +1,5 @@
-//! What has been asked and answered on this volume: an append-only file, and the state it adds up to.
+//! What has been asked and answered on this volume: an append-only file, and the state that its
+//! records add up to.
 //!
 //! Invariants: a state changes only by a record that is durable first; what a cut or damaged file
 //! gives is a prefix of its history; a name once used stays used. The format is in docs/SPEC.md

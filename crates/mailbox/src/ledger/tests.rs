@@ -1,8 +1,9 @@
 //! The ledger's file against cuts, flips, foreign volumes, full disks and years of use.
 
 use super::codec::{self, HEADER_BYTES};
+use super::file::COMPACT_MIN_BYTES;
 use super::*;
-use crate::cut_disk::CutDisk;
+use crate::cut_disk::{Chance, CutDisk};
 use crate::digest::Digest;
 use crate::error::MailboxError;
 use crate::job::{JobId, Stamp};
@@ -309,4 +310,59 @@ fn an_append_larger_than_a_frame_is_split() {
         Ledger::open(&mut disk, SERIAL).unwrap().state().jobs.len(),
         2000
     );
+}
+
+/// A ledger of jobs that are forgotten, one append short of being compacted.
+fn nearly_compacted() -> (CutDisk, Ledger) {
+    let mut disk = CutDisk::default();
+    let mut ledger = Ledger::open(&mut disk, SERIAL).unwrap();
+    let dead: Vec<_> = (1..100)
+        .flat_map(|id| [added(id, "a.txt"), Record::Dropped { id: JobId(id) }])
+        .collect();
+    let batch_bytes = codec::frames(&dead, 0).0.len();
+    let limit = usize::try_from(COMPACT_MIN_BYTES).unwrap();
+    while disk.bytes(LEDGER_NAME).unwrap().len() + batch_bytes < limit {
+        ledger.append(&mut disk, &dead).unwrap();
+    }
+    (disk, ledger)
+}
+
+#[test]
+fn a_fault_at_any_operation_of_a_compaction_loses_no_record() {
+    let long = "x".repeat(2000);
+    // Jobs that are there before, so that some appends go to the compacted file.
+    let ids = 1000..1016_u64;
+    let (disk, mut ledger) = nearly_compacted();
+    let before = disk.operations();
+    for id in ids.clone() {
+        ledger
+            .append(&mut disk.clone(), &[added(id, &long)])
+            .unwrap();
+    }
+    let operations = disk.operations() - before;
+    assert!(
+        disk.bytes(LEDGER_NAME).unwrap().len() < 60_000,
+        "it was not compacted"
+    );
+    for case in 0..operations * 2 * 8 {
+        let (mut disk, mut ledger) = nearly_compacted();
+        let at = case / 16;
+        if case % 2 == 0 {
+            disk.cut_after(at);
+        } else {
+            disk.fail_after(at);
+        }
+        let recorded: Vec<_> = ids
+            .clone()
+            .filter(|id| ledger.append(&mut disk, &[added(*id, &long)]).is_ok())
+            .collect();
+        disk.restart(&mut Chance(case as u64));
+        let ledger = Ledger::open(&mut disk, SERIAL).unwrap();
+        for id in recorded {
+            assert!(
+                ledger.state().jobs.contains_key(&JobId(id)),
+                "case {case}: job {id}"
+            );
+        }
+    }
 }

@@ -438,18 +438,20 @@ fn a_complaint_about_settings_is_withdrawn_when_they_are_mended_first() {
 }
 
 #[test]
-fn five_hundred_prompts_at_once_are_all_answered() {
+fn the_newest_answers_are_kept_for_the_second_drive_and_no_more() {
     let mut stick = Stick::new();
-    for n in 0..500 {
-        stick.save(&format!("{n}.txt"), &format!("question {}", n % 250));
+    let limit = crate::limits::KEPT_OUTCOMES_MAX;
+    for n in 0..limit + 3 {
+        stick.save(&format!("{n}.txt"), "Why?");
     }
-    assert_eq!(stick.look().added.len(), 500);
-    assert_eq!(stick.work().len(), 500);
-    let kept = stick.mailbox.recent().len();
-    assert_eq!(kept, crate::limits::KEPT_OUTCOMES_MAX);
-    let mut stick = stick.restart();
-    assert_eq!(stick.mailbox.recent().len(), kept);
-    assert_eq!(stick.look_and_work(), NOTHING);
+    stick.look_and_work();
+    let recent = stick.mailbox.recent();
+    assert_eq!(recent.len(), limit);
+    assert_eq!(recent[0].path, format!("{}.response.txt", limit + 2));
+    let bytes = stick.mailbox.outcome_bytes(recent[0].id).unwrap();
+    assert_eq!(bytes.as_ref(), stick.answers.get(&recent[0].path));
+    let stick = stick.restart();
+    assert_eq!(stick.mailbox.recent(), recent);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! A failure names the operation and the seed; `day(operation, seed)` replays it.
 
 use super::rig::Rig;
-use crate::{Digest, MailboxError};
+use crate::cut_disk::{Chance, CutDisk};
+use crate::{Digest, Mailbox, MailboxError};
 
 /// Ways in which each cut may turn out.
 const SEEDS: u64 = 24;
@@ -12,22 +13,15 @@ const SEEDS: u64 = 24;
 fn day(cut_at: usize, seed: u64) -> usize {
     let mut rig = Rig::new(seed);
     rig.disk.cut_after(cut_at);
-    let work: [fn(&mut Rig) -> Result<(), MailboxError>; 2] = [
-        |rig| {
-            rig.look()?;
-            rig.answer().map(drop)
-        },
-        |rig| rig.publish(),
-    ];
     rig.save("a.txt", "one");
     rig.save("b.txt", "two");
     rig.save("ask/Why.txt", "");
-    work.iter().for_each(|step| rig.surely(step));
+    work(&mut rig);
     rig.rename("b.txt", "c.txt");
-    work.iter().for_each(|step| rig.surely(step));
+    work(&mut rig);
     rig.save("a.txt", "three");
     rig.delete("ask/Why.txt");
-    work.iter().for_each(|step| rig.surely(step));
+    work(&mut rig);
     let operations = rig.disk.operations();
     rig.finish();
     assert_eq!(
@@ -44,6 +38,15 @@ fn day(cut_at: usize, seed: u64) -> usize {
     operations
 }
 
+/// Looks, answers one prompt, publishes.
+fn work(rig: &mut Rig) {
+    rig.surely(|rig| {
+        rig.look()?;
+        rig.answer()
+    });
+    rig.surely(Rig::publish);
+}
+
 fn why() -> Digest {
     Digest::of(b"Why")
 }
@@ -56,6 +59,62 @@ fn a_power_cut_at_any_operation_neither_repeats_nor_forgets() {
         for seed in 0..SEEDS {
             let replay = std::panic::catch_unwind(|| day(cut_at, seed));
             assert!(replay.is_ok(), "replay with day({cut_at}, {seed})");
+        }
+    }
+}
+
+#[test]
+fn five_hundred_prompts_at_once_are_each_answered_once() {
+    let mut rig = Rig::new(0);
+    for n in 0..500 {
+        rig.save(&format!("{n}.txt"), &format!("question {}", n % 250));
+    }
+    rig.finish();
+    assert_eq!(rig.answers.len(), 500);
+    assert!(rig.answered.values().all(|count| *count == 2));
+}
+
+/// A user mistypes the settings. Returns how many operations it took.
+fn settings_day(cut_at: usize, seed: u64) -> usize {
+    let (disk, mut chance) = (CutDisk::default(), Chance(seed));
+    disk.cut_after(cut_at);
+    let mut on_volume = Vec::new();
+    let (good, bad) = (&b"top_k = 3"[..], &b"top_j = 3"[..]);
+    let mut step = |step: &mut dyn FnMut(&mut Mailbox<CutDisk>) -> Result<(), MailboxError>| {
+        while Mailbox::open_on(disk.clone(), 1)
+            .and_then(|mut mailbox| step(&mut mailbox))
+            .is_err()
+        {
+            disk.restart(&mut chance);
+        }
+    };
+    step(&mut |mailbox| mailbox.feed_settings(Some(good)).map(drop));
+    for _ in 0..2 {
+        step(&mut |mailbox| {
+            mailbox.feed_settings(Some(bad))?;
+            mailbox.reconcile(&[], &|path| on_volume.contains(&path.to_owned()))?;
+            let ids: Vec<_> = mailbox.ready().iter().map(|ready| ready.id).collect();
+            let names = mailbox.names_for(&ids, &|_| false);
+            mailbox.publishing(&names)?;
+            on_volume.extend(names.iter().map(|(_, name)| name.clone()));
+            mailbox.published(&names)
+        });
+    }
+    step(&mut |mailbox| {
+        assert_eq!(mailbox.settings().top_k, 3);
+        Ok(())
+    });
+    assert_eq!(on_volume, ["SETTINGS.error.txt"]);
+    disk.operations()
+}
+
+#[test]
+fn a_power_cut_while_settings_are_wrong_complains_once_and_keeps_the_good_ones() {
+    let operations = settings_day(usize::MAX / 2, 0);
+    for cut_at in 0..=operations {
+        for seed in 0..SEEDS {
+            let replay = std::panic::catch_unwind(|| settings_day(cut_at, seed));
+            assert!(replay.is_ok(), "replay with settings_day({cut_at}, {seed})");
         }
     }
 }

@@ -27,7 +27,8 @@ pub struct EntryFacts {
 pub enum Role {
     /// Its content is a prompt.
     Prompt,
-    /// An empty file in `ask/`: its name is a prompt ([`question_in_name`](super::question_in_name)).
+    /// An empty file in `ask/`: its name is a prompt, read by
+    /// [`question_in_name`](super::question_in_name).
     NamePrompt,
     /// `SETTINGS.TOML`.
     Settings,
@@ -190,7 +191,17 @@ fn prompt_role(folder: &str, name: &str, len_bytes: u32) -> Role {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_path_has_a_role(path in ".{0,40}", is_dir: bool, len_bytes in 0..2u32) {
+            let facts = EntryFacts { is_dir, len_bytes, ..FULL };
+            prop_assert!(!(is_dir && role(&path, facts).is_prompt()));
+        }
+    }
 
     const FULL: EntryFacts = EntryFacts {
         is_dir: false,

@@ -2,12 +2,11 @@
 //!
 //! Invariant: both texts are one line each, whatever the host wrote (`quoted`).
 
-use std::fmt;
-
 use crate::text::Kind;
 
 /// Settings that cannot be used: where, and why.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{} {}", self.what(), self.advice())]
 pub struct SettingsError {
     /// Line in the file, from 1; none if no single line is to blame.
     pub line: Option<usize>,
@@ -133,11 +132,3 @@ impl Problem {
         }
     }
 }
-
-impl fmt::Display for SettingsError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} {}", self.what(), self.advice())
-    }
-}
-
-impl std::error::Error for SettingsError {}

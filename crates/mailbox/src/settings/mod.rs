@@ -1,7 +1,7 @@
 //! `SETTINGS.TOML` and the `+++` block of a prompt: strict parsing, clear errors, what is in force.
 //!
-//! Pure. The daemon feeds the file's bytes to [`Mailbox`](crate::Mailbox), which keeps the last good
-//! ones; the engine's request is filled from [`Settings`].
+//! Pure. The daemon feeds the file's bytes to [`Mailbox`](crate::Mailbox), which keeps the last
+//! good ones; the engine's request is filled from [`Settings`].
 
 mod error;
 mod model;

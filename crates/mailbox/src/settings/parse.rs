@@ -373,7 +373,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_parses_or_gives_two_lines(text in "(?s)[a-z_=\"\\[\\]{}0-9.\\n+-]{0,60}|.{0,60}") {
+        fn any_text_parses_or_gives_two_lines(
+            text in "(?s)[a-z_=\"\\[\\]{}0-9.\\n+-]{0,60}|.{0,60}",
+        ) {
             if let Err(error) = Settings::parse(&text) {
                 prop_assert!(!error.what().contains('\n'), "{}", error.what());
                 prop_assert!(!error.advice().contains('\n'), "{}", error.advice());

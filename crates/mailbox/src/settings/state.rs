@@ -1,8 +1,8 @@
 //! Which settings are in force while `SETTINGS.TOML` comes, goes and is mistyped.
 //!
 //! Rules: the last good content stays in force while the file is bad; no file means the defaults; a
-//! bad content is complained about once each time the file becomes it. Pure; [`Mailbox`](crate::Mailbox)
-//! keeps it across restarts and turns a complaint into an error file.
+//! bad content is complained about once each time the file becomes it. Pure;
+//! [`Mailbox`](crate::Mailbox) keeps it across restarts and turns a complaint into an error file.
 
 use crate::complaint::Complaint;
 use crate::digest::Digest;

@@ -1,6 +1,6 @@
 //! From a file's bytes to text and back, in whatever encoding and line ends the user's editor has.
 //!
-//! Pure, and total over host bytes. The daemon decodes prompts with it and encodes what it publishes.
+//! Pure, and total over host bytes. The daemon decodes prompts with it and encodes answers.
 
 mod decode;
 mod encode;
