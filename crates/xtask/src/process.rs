@@ -82,13 +82,19 @@ pub fn run(command: &mut Command) -> anyhow::Result<()> {
 /// Runs a command to its end and gives what it printed on its standard output.
 ///
 /// # Errors
-/// As [`run`]; the message ends with what it printed on its standard error.
+/// As [`run`]; the message ends with what it printed on its standard error, or else output.
 pub fn output(command: &mut Command) -> anyhow::Result<String> {
     let done = command
         .output()
         .with_context(|| format!("cannot start: {}", shown(command)))?;
     if !done.status.success() {
-        let complaint = String::from_utf8_lossy(&done.stderr);
+        // fsck.fat, for one, complains on its standard output.
+        let said = if done.stderr.is_empty() {
+            &done.stdout
+        } else {
+            &done.stderr
+        };
+        let complaint = String::from_utf8_lossy(said);
         bail!(
             "{} ended with {}: {}",
             shown(command),
