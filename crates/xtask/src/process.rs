@@ -73,27 +73,36 @@ pub fn run(command: &mut Command) -> anyhow::Result<()> {
     let status = command
         .status()
         .with_context(|| format!("cannot start: {}", shown(command)))?;
-    succeeded(status, command)
+    if !status.success() {
+        bail!("{} ended with {status}", shown(command));
+    }
+    Ok(())
 }
 
 /// Runs a command to its end and gives what it printed on its standard output.
 ///
 /// # Errors
-/// As [`run`]; what it printed on its standard error is part of the message.
+/// As [`run`]; the message ends with what it printed on its standard error, or else output.
 pub fn output(command: &mut Command) -> anyhow::Result<String> {
     let done = command
         .output()
         .with_context(|| format!("cannot start: {}", shown(command)))?;
-    let complaint = String::from_utf8_lossy(&done.stderr);
-    succeeded(done.status, command).with_context(|| complaint.trim().to_owned())?;
-    Ok(String::from_utf8_lossy(&done.stdout).into_owned())
-}
-
-fn succeeded(status: ExitStatus, command: &Command) -> anyhow::Result<()> {
-    if status.success() {
-        return Ok(());
+    if !done.status.success() {
+        // fsck.fat, for one, complains on its standard output.
+        let said = if done.stderr.is_empty() {
+            &done.stdout
+        } else {
+            &done.stderr
+        };
+        let complaint = String::from_utf8_lossy(said);
+        bail!(
+            "{} ended with {}: {}",
+            shown(command),
+            done.status,
+            complaint.trim()
+        );
     }
-    bail!("{} ended with {status}", shown(command))
+    Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }
 
 /// A process in a group of its own that is gone when this value is: its whole group is killed on
