@@ -1,6 +1,10 @@
 //! `ask`, `bench` and `model inspect` as a person runs them.
 
-use std::process::{Command, Output};
+use std::io::Read;
+use std::process::{Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::support::TestModel;
 use crate::support::gguf::{Kind, Spec};
@@ -34,6 +38,8 @@ fn ask_streams_text_to_stdout_and_figures_to_stderr() {
         "0",
         "--max-tokens",
         "9",
+        "--threads",
+        "1",
         "hello",
     ];
     let child = promptstick(&args);
@@ -45,6 +51,34 @@ fn ask_streams_text_to_stdout_and_figures_to_stderr() {
         "{said}"
     );
     assert!(said.contains("no chat template"), "{said}");
+}
+
+#[test]
+fn ctrl_c_stops_the_answer() {
+    let model = TestModel::new(&Spec {
+        context_tokens: 2_048,
+        ..Spec::stories15m(Kind::F32)
+    });
+    let mut child = Command::new(env!("CARGO_BIN_EXE_promptstick"))
+        .args(["ask", "--max-tokens", "2000", "hello", "--model"])
+        .arg(model.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    kill(
+        Pid::from_raw(i32::try_from(child.id()).unwrap()),
+        Signal::SIGINT,
+    )
+    .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .ends_with("stopped\n")
+    );
 }
 
 #[test]
@@ -74,6 +108,8 @@ fn bench_counts_and_goes_past_the_end_of_text() {
         "40",
         "-n",
         "60",
+        "--threads",
+        "1",
         "--json",
     ]);
     let figures: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();

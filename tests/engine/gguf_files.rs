@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use engine::gguf::{Card, GgufError, read_header};
 use engine::{Event, Failure, ModelOptions, inspect};
 
 use super::support::{TestModel, ask, greedy, run, worker};
@@ -13,12 +14,12 @@ use crate::support::gguf::{Random, Spec};
 /// No file of this size may take longer; a debug build on a busy machine takes a few milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-fn look(bytes: &[u8]) -> Result<engine::ModelInfo, Failure> {
-    let file = TestModel::from_bytes(bytes);
+fn look(bytes: &[u8]) -> Result<Card, GgufError> {
     let began = Instant::now();
-    let result = inspect(&file.options());
+    let length = bytes.len() as u64;
+    let card = read_header(bytes, length).and_then(|header| Card::from_header(&header, length));
     assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
-    result
+    card
 }
 
 fn why(bytes: &[u8]) -> String {
@@ -36,7 +37,7 @@ fn a_file_cut_anywhere_is_refused() {
     for length in everywhere_in_the_header.chain(in_the_data) {
         let failure = look(&whole[..length]).expect_err("it is cut");
         assert!(
-            matches!(failure, Failure::ModelUnreadable { .. }),
+            matches!(failure, GgufError::Truncated(_) | GgufError::NotGguf),
             "{length}: {failure}"
         );
     }
@@ -170,7 +171,7 @@ fn huge_counts_and_lengths_are_refused_at_once() {
         header(3, 0, 0, &[]),
     ] {
         let why = why(&bytes);
-        assert!(why.starts_with("the model file cannot be used"), "{why}");
+        assert!(why.starts_with("it is "), "{why}");
     }
 }
 

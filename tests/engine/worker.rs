@@ -316,75 +316,48 @@ fn a_program_that_is_no_worker_is_a_failure() {
     }
 }
 
-/// Peak of private memory is bounded: a context whose cache does not fit the limit fails that request.
+/// A limit below what the fit check knew of: the child runs out of memory, the parent does not.
 #[test]
-fn the_memory_limit_holds_in_the_child() {
-    use engine::wire::{FromWorker, ToWorker};
-    let model = TestModel::new(&Spec::tiny());
-    // Past the parent's fit check: the frames are written by hand.
-    let frame = ToWorker::Load {
-        parent_pid: std::process::id(),
-        nice: 0,
-        memory_limit_bytes: Some(24 << 20),
-        model: ModelOptions {
-            context_tokens: 0,
-            batch_tokens: 0,
-            ..model.options()
-        },
-    };
-    let big = TestModel::new(&Spec {
-        context_tokens: 1 << 20,
+fn memory_that_runs_out_costs_one_answer() {
+    let large = TestModel::new(&Spec {
+        context_tokens: 1 << 18,
         ..Spec::tiny()
     });
-    let too_big = ToWorker::Load {
-        parent_pid: std::process::id(),
-        nice: 0,
-        memory_limit_bytes: Some(24 << 20),
-        model: ModelOptions {
-            context_tokens: 1 << 20,
-            ..big.options()
-        },
+    let large_options = ModelOptions {
+        context_tokens: 1 << 18,
+        ..large.options()
     };
+    let small = TestModel::new(&Spec::tiny());
     run(async {
-        let loaded = first_frame(&frame).await;
-        assert!(
-            matches!(loaded, Some(FromWorker::Loaded { .. })),
-            "{loaded:?}"
-        );
-        let failed = first_frame(&too_big).await;
-        let out_of_memory = Some(FromWorker::LoadFailed {
-            failure: Failure::OutOfMemory,
-        });
-        assert!(failed.is_none() || failed == out_of_memory, "{failed:?}");
+        let script = "ulimit -d 40000 && exec \"$0\" worker";
+        let program = env!("CARGO_BIN_EXE_promptstick");
+        let args = ["-c", script, program].map(Into::into).to_vec();
+        let options = WorkerOptions {
+            program: "/bin/sh".into(),
+            args,
+            ..worker_options()
+        };
+        let mut worker = Worker::new(options);
+        let answer = ask(&mut worker, &large_options, greedy("a", 1)).await;
+        assert_eq!(answer.failure(), &Failure::OutOfMemory);
+        let next = ask(&mut worker, &small.options(), greedy("a", 3)).await;
+        assert_eq!(next.summary().response_tokens, 3);
     });
 }
 
-/// What a child says to a first frame; `None` when it ends without a word.
-async fn first_frame(load: &engine::wire::ToWorker) -> Option<engine::wire::FromWorker> {
-    use tokio::io::AsyncWriteExt;
-    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_promptstick"))
-        .arg("worker")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let frame = engine::wire::encode(load).unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(&frame).await.unwrap();
-    let mut stdout = child.stdout.take().unwrap();
-    let mut frames = engine::wire::FrameBuffer::default();
-    let mut chunk = vec![0; 4096];
-    loop {
-        if let Some(frame) = frames.take().unwrap() {
-            return Some(frame);
+/// Ctrl-C and the end of a service reach the whole group; the parent decides.
+#[test]
+fn signals_to_the_group_leave_the_child_alone() {
+    let model = TestModel::new(&slow());
+    run(async {
+        let mut worker = worker();
+        worker.start(&model.options(), greedy("a", 40)).unwrap();
+        until_text(&mut worker).await;
+        for group_signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            signal(&worker, group_signal);
         }
-        match stdout.read(&mut chunk).await.unwrap() {
-            0 => return None,
-            count => frames.push(&chunk[..count]),
-        }
-    }
+        assert_eq!(collect(&mut worker).await.summary().response_tokens, 40);
+    });
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub enum Kind {
 pub enum Tokenizer {
     /// `SentencePiece`: bytes as `<0x00>`, printable ASCII, `▁` for a space.
     Spm,
-    /// Byte-level BPE as in GPT-2 and SmolLM2, with a merge for each word.
+    /// Byte-level BPE as in GPT-2, with a merge for each word.
     Gpt2,
 }
 
@@ -47,7 +47,7 @@ pub struct Spec {
 /// Specials, 256 bytes and printable ASCII.
 pub const MIN_VOCABULARY: u32 = 384;
 
-/// As SmolLM2 and others have it; llama.cpp knows it by its marks.
+/// A common chat template; llama.cpp knows it by its marks.
 pub const CHATML: &str = "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' \
     + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}\
     {{ '<|im_start|>assistant\n' }}{% endif %}";

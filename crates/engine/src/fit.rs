@@ -21,7 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, foreign_text};
 use crate::gguf::{Card, GgufError, read_card};
-use crate::request::{ModelInfo, ModelOptions, PromptStyle, TensorTypeUse};
+use crate::options::ModelOptions;
+use crate::report::{ModelInfo, PromptStyle, TensorTypeUse};
 
 /// Memory of a Raspberry Pi Zero W.
 pub const PI_ZERO_W_BYTES: u64 = 512 << 20;

@@ -19,6 +19,8 @@ pub mod gguf;
 pub mod grammar;
 mod llama;
 pub mod memory;
+pub mod options;
+pub mod report;
 pub mod request;
 mod response;
 pub mod sampling;
@@ -29,9 +31,9 @@ pub mod utf8;
 pub mod wire;
 pub mod worker;
 
-pub use error::{EngineError, Failure};
+pub use error::{ChildEnd, EngineError, Failure};
 pub use fit::{MemoryNeed, inspect};
-pub use request::{
-    Event, Finish, ModelInfo, ModelOptions, PromptStyle, Request, Sampling, Summary, TensorTypeUse,
-};
+pub use options::ModelOptions;
+pub use report::{Event, Finish, ModelInfo, PromptStyle, Summary, TensorTypeUse};
+pub use request::{Request, Sampling};
 pub use worker::{StderrPolicy, Worker, WorkerOptions};

@@ -4,7 +4,8 @@
 //! a stop string, and nothing follows the end.
 
 use crate::grammar::JsonTracker;
-use crate::request::{Finish, Request};
+use crate::report::Finish;
+use crate::request::Request;
 use crate::stop::StopMatcher;
 use crate::utf8::Utf8Decoder;
 

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use crate::cancel::CancelFlag;
 use crate::error::Failure;
 use crate::llama::{Context, DecodeEnd};
-use crate::request::{
-    Finish, MIN_RESPONSE_TOKENS, ModelOptions, PromptStyle, Request, Sampling, Summary,
-};
+use crate::options::ModelOptions;
+use crate::report::{Finish, PromptStyle, Summary};
+use crate::request::{MIN_RESPONSE_TOKENS, Request, Sampling};
 use crate::response::Response;
 use crate::sampling::Sampler;
 use crate::template::{Message, Prompt, compose};

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::from_slice;
 
 use crate::error::Failure;
-use crate::request::{ModelOptions, PromptStyle, Request, Summary};
+use crate::options::ModelOptions;
+use crate::report::{PromptStyle, Summary};
+use crate::request::Request;
 
 /// Longest body. A prompt is at most a few hundred KiB, and JSON may write a byte as six.
 pub const MAX_FRAME_BYTES: usize = 4 << 20;

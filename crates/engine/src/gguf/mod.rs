@@ -8,6 +8,7 @@
 
 mod card;
 mod reader;
+mod source;
 mod types;
 
 pub use card::{Card, TypeUse, read_card};

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 
+use super::source::Source;
 use super::types::{TensorType, tensor_type};
 use super::{
     DEFAULT_ALIGNMENT_BYTES, MAGIC, MAX_ARRAY_ELEMENTS, MAX_DIMENSIONS, MAX_KEYS, MAX_STRING_BYTES,
@@ -97,16 +98,17 @@ pub struct Header {
 /// See [`GgufError`].
 pub fn read_header(source: impl Read, file_bytes: u64) -> Result<Header, GgufError> {
     let mut reader = Reader {
-        source,
-        file_bytes,
-        position_bytes: 0,
+        source: Source::new(source, file_bytes),
         array_elements: 0,
     };
     let (version, tensor_count, key_count) = reader.preamble()?;
     let values = reader.values(key_count)?;
     let alignment = alignment_bytes(&values)?;
     let mut tensors = reader.tensors(tensor_count)?;
-    let data_offset_bytes = reader.position_bytes.checked_next_multiple_of(alignment);
+    let data_offset_bytes = reader
+        .source
+        .position_bytes()
+        .checked_next_multiple_of(alignment);
     let data_offset_bytes = data_offset_bytes.ok_or_else(|| damaged("its sizes overflow"))?;
     place(&mut tensors, data_offset_bytes, alignment, file_bytes)?;
     Ok(Header {
@@ -171,19 +173,17 @@ fn place(
 }
 
 struct Reader<R> {
-    source: R,
-    file_bytes: u64,
-    position_bytes: u64,
+    source: Source<R>,
     /// Over all arrays so far.
     array_elements: u64,
 }
 
 impl<R: Read> Reader<R> {
     fn preamble(&mut self) -> Result<(u32, u64, u64), GgufError> {
-        if self.file_bytes < MAGIC.len() as u64 || self.array::<4>()? != MAGIC {
+        if self.source.is_shorter_than(MAGIC.len() as u64) || self.source.array::<4>()? != MAGIC {
             return Err(GgufError::NotGguf);
         }
-        let version = self.u32()?;
+        let version = self.source.u32()?;
         match version {
             2 | 3 => {}
             1 => return Err(GgufError::Unsupported("GGUF version 1".into())),
@@ -192,8 +192,8 @@ impl<R: Read> Reader<R> {
             }
             _ => return Err(GgufError::Unsupported(format!("GGUF version {version}"))),
         }
-        let tensors = self.u64()?;
-        let keys = self.u64()?;
+        let tensors = self.source.u64()?;
+        let keys = self.source.u64()?;
         if tensors > MAX_TENSORS {
             return Err(damaged(format!(
                 "{tensors} tensors, at most {MAX_TENSORS} are possible"
@@ -210,8 +210,8 @@ impl<R: Read> Reader<R> {
     fn values(&mut self, count: u64) -> Result<HashMap<String, Value>, GgufError> {
         let mut values = HashMap::new();
         for _ in 0..count {
-            let key = self.string(MAX_STRING_BYTES)?;
-            let kind = self.u32()?;
+            let key = self.source.string(MAX_STRING_BYTES)?;
+            let kind = self.source.u32()?;
             let value = self.value(kind)?;
             let shown = foreign_text(&key);
             if values.insert(key, value).is_some() {
@@ -225,7 +225,7 @@ impl<R: Read> Reader<R> {
         const STRING: u32 = 8;
         const ARRAY: u32 = 9;
         match kind {
-            STRING => Ok(Value::String(self.string(MAX_STRING_BYTES)?)),
+            STRING => Ok(Value::String(self.source.string(MAX_STRING_BYTES)?)),
             ARRAY => self.array_value(),
             _ => self.scalar(kind),
         }
@@ -234,24 +234,24 @@ impl<R: Read> Reader<R> {
     /// `enum gguf_type`, without string and array.
     fn scalar(&mut self, kind: u32) -> Result<Value, GgufError> {
         Ok(match kind {
-            0 => Value::Integer(u8::from_le_bytes(self.array()?).into()),
-            1 => Value::Integer(i8::from_le_bytes(self.array()?).into()),
-            2 => Value::Integer(u16::from_le_bytes(self.array()?).into()),
-            3 => Value::Integer(i16::from_le_bytes(self.array()?).into()),
-            4 => Value::Integer(u32::from_le_bytes(self.array()?).into()),
-            5 => Value::Integer(i32::from_le_bytes(self.array()?).into()),
-            6 => Value::Float(f32::from_le_bytes(self.array()?).into()),
-            7 => Value::Bool(self.array::<1>()? != [0]),
-            10 => Value::Integer(u64::from_le_bytes(self.array()?).into()),
-            11 => Value::Integer(i64::from_le_bytes(self.array()?).into()),
-            12 => Value::Float(f64::from_le_bytes(self.array()?)),
+            0 => Value::Integer(u8::from_le_bytes(self.source.array()?).into()),
+            1 => Value::Integer(i8::from_le_bytes(self.source.array()?).into()),
+            2 => Value::Integer(u16::from_le_bytes(self.source.array()?).into()),
+            3 => Value::Integer(i16::from_le_bytes(self.source.array()?).into()),
+            4 => Value::Integer(u32::from_le_bytes(self.source.array()?).into()),
+            5 => Value::Integer(i32::from_le_bytes(self.source.array()?).into()),
+            6 => Value::Float(f32::from_le_bytes(self.source.array()?).into()),
+            7 => Value::Bool(self.source.array::<1>()? != [0]),
+            10 => Value::Integer(u64::from_le_bytes(self.source.array()?).into()),
+            11 => Value::Integer(i64::from_le_bytes(self.source.array()?).into()),
+            12 => Value::Float(f64::from_le_bytes(self.source.array()?)),
             other => return Err(damaged(format!("a value of the unknown type {other}"))),
         })
     }
 
     fn array_value(&mut self) -> Result<Value, GgufError> {
-        let kind = self.u32()?;
-        let elements = self.u64()?;
+        let kind = self.source.u32()?;
+        let elements = self.source.u64()?;
         self.array_elements = self.array_elements.saturating_add(elements);
         if self.array_elements > MAX_ARRAY_ELEMENTS {
             return Err(damaged(format!(
@@ -278,15 +278,15 @@ impl<R: Read> Reader<R> {
         }
         // Both are bounded far below overflow.
         let bytes = elements * width;
-        self.skip(bytes)?;
+        self.source.skip(bytes)?;
         Ok(Value::Array { elements, bytes })
     }
 
     fn string_array(&mut self, elements: u64) -> Result<Value, GgufError> {
         let mut bytes = 0u64;
         for _ in 0..elements {
-            let length = self.string_length(MAX_STRING_BYTES)?;
-            self.skip(length)?;
+            let length = self.source.string_length(MAX_STRING_BYTES)?;
+            self.source.skip(length)?;
             bytes += length;
         }
         Ok(Value::Array { elements, bytes })
@@ -307,9 +307,9 @@ impl<R: Read> Reader<R> {
     }
 
     fn tensor(&mut self) -> Result<Tensor, GgufError> {
-        let name = self.string(MAX_TENSOR_NAME_BYTES)?;
+        let name = self.source.string(MAX_TENSOR_NAME_BYTES)?;
         let shown = foreign_text(&name);
-        let dimension_count = self.u32()?;
+        let dimension_count = self.source.u32()?;
         if dimension_count > MAX_DIMENSIONS {
             return Err(damaged(format!(
                 "tensor {shown} has {dimension_count} dimensions"
@@ -317,10 +317,10 @@ impl<R: Read> Reader<R> {
         }
         let mut dimensions = Vec::new();
         for _ in 0..dimension_count {
-            dimensions.push(self.u64()?);
+            dimensions.push(self.source.u64()?);
         }
-        let type_id = self.u32()?;
-        let offset_bytes = self.u64()?;
+        let type_id = self.source.u32()?;
+        let offset_bytes = self.source.u64()?;
         let kind = *tensor_type(type_id).ok_or_else(|| {
             GgufError::Unsupported(format!("a file with tensors of the unknown type {type_id}"))
         })?;
@@ -347,65 +347,5 @@ impl<R: Read> Reader<R> {
             bytes,
             offset_bytes,
         })
-    }
-
-    fn string(&mut self, limit_bytes: u64) -> Result<String, GgufError> {
-        let length = self.string_length(limit_bytes)?;
-        let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
-        self.fill(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    /// A length that is below the limit and lies in the file.
-    fn string_length(&mut self, limit_bytes: u64) -> Result<u64, GgufError> {
-        let length = self.u64()?;
-        if length > limit_bytes {
-            return Err(damaged(format!(
-                "a text of {length} bytes, at most {limit_bytes}"
-            )));
-        }
-        self.check_inside(length)?;
-        Ok(length)
-    }
-
-    fn check_inside(&self, bytes: u64) -> Result<(), GgufError> {
-        match self.position_bytes.checked_add(bytes) {
-            Some(end) if end <= self.file_bytes => Ok(()),
-            _ => Err(GgufError::Truncated(format!(
-                "its description goes on after byte {}, where the file ends",
-                self.file_bytes
-            ))),
-        }
-    }
-
-    fn fill(&mut self, buffer: &mut [u8]) -> Result<(), GgufError> {
-        self.check_inside(buffer.len() as u64)?;
-        self.source.read_exact(buffer)?;
-        self.position_bytes += buffer.len() as u64;
-        Ok(())
-    }
-
-    fn skip(&mut self, bytes: u64) -> Result<(), GgufError> {
-        self.check_inside(bytes)?;
-        let copied = io::copy(&mut self.source.by_ref().take(bytes), &mut io::sink())?;
-        if copied != bytes {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-        }
-        self.position_bytes += bytes;
-        Ok(())
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], GgufError> {
-        let mut bytes = [0; N];
-        self.fill(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn u32(&mut self) -> Result<u32, GgufError> {
-        Ok(u32::from_le_bytes(self.array()?))
-    }
-
-    fn u64(&mut self) -> Result<u64, GgufError> {
-        Ok(u64::from_le_bytes(self.array()?))
     }
 }

@@ -16,7 +16,7 @@ use super::log::take_error;
 use super::model::{Model, is_out_of_memory};
 use crate::cancel::CancelFlag;
 use crate::error::Failure;
-use crate::request::ModelOptions;
+use crate::options::ModelOptions;
 
 /// `llama_decode` was stopped by the abort callback.
 const DECODE_ABORTED: i32 = 2;

@@ -16,7 +16,8 @@ use std::time::Instant;
 use crate::cancel::CancelFlag;
 use crate::error::Failure;
 use crate::gguf::read_card;
-use crate::request::{ModelOptions, Request};
+use crate::options::ModelOptions;
+use crate::request::Request;
 use crate::session::{Model, Outcome, Progress, Session};
 use crate::wire::{FrameBuffer, FromWorker, ToWorker, WireError, encode};
 use crate::worker::limits;
@@ -53,6 +54,7 @@ enum ChildError {
 fn serve() -> Result<(), ChildError> {
     limits::close_inherited();
     limits::die_with_parent()?;
+    limits::ignore_group_signals()?;
     let mut output = take_stdout()?;
     let mut input = Input::new(take_stdin()?);
     let Some(ToWorker::Load {

@@ -2,6 +2,8 @@
 //! then costs one answer and nothing else.
 //!
 //! - It dies with its parent (`PR_SET_PDEATHSIG`, and a check that the parent is still who it was).
+//! - It ignores the signals that ask a whole group of processes to stop (Ctrl-C, a service's end): the
+//!   parent decides what becomes of it.
 //! - It gains no privileges (`PR_SET_NO_NEW_PRIVS`), leaves no core file, and when the kernel must
 //!   kill a process for memory, it is this one (`oom_score_adj`).
 //! - `RLIMIT_DATA` bounds its private memory. The mapped model file does not count there (a mapping of
@@ -13,7 +15,7 @@ use std::fs;
 use std::io;
 
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigHandler, Signal, signal};
 
 /// glibc's default for a thread's stack, all of which counts as data.
 const THREAD_STACK_BYTES: u64 = 8 << 20;
@@ -39,6 +41,18 @@ pub fn die_with_parent() -> io::Result<()> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
     nix::sys::prctl::set_no_new_privs()?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    Ok(())
+}
+
+/// Leaves SIGINT, SIGTERM and SIGHUP to the parent.
+///
+/// # Errors
+/// The system call's error.
+pub fn ignore_group_signals() -> io::Result<()> {
+    for group_signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        // SAFETY: ignoring a signal runs no code.
+        unsafe { signal(group_signal, SigHandler::SigIgn) }?;
+    }
     Ok(())
 }
 

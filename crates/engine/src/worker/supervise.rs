@@ -5,7 +5,9 @@
 //! changed only by a new process.
 
 use crate::error::{ChildEnd, EngineError, Failure};
-use crate::request::{Event, ModelInfo, ModelOptions, Request};
+use crate::options::ModelOptions;
+use crate::report::{Event, ModelInfo};
+use crate::request::Request;
 use crate::wire::{FromWorker, MAX_FRAME_BYTES, ToWorker, WireError, encode};
 
 /// What is to be done next.
@@ -181,10 +183,11 @@ impl Supervisor {
     /// The child has ended and was reaped.
     pub fn gone(&mut self, how: ChildEnd, is_out_of_memory: bool) -> Option<Event> {
         let was_told_to = std::mem::take(&mut self.must_kill);
-        let stays = was_told_to || !self.concerns_active();
+        let ends_active = self.is_computing() || (self.is_loading() && !was_told_to);
         self.resident = None;
         self.cancelling = None;
-        if stays {
+        if !ends_active {
+            // The request that waits, if any, gets another child.
             return None;
         }
         let failure = if is_out_of_memory {
@@ -243,13 +246,17 @@ impl Supervisor {
             .map(|resident| &resident.info)
     }
 
-    /// Whether the child was working for the active request: loading its model, or computing. A
-    /// request that waits for another model or another request's end gets another child.
-    fn concerns_active(&self) -> bool {
+    fn is_computing(&self) -> bool {
+        self.active
+            .as_ref()
+            .is_some_and(|active| active.phase == Phase::Running)
+    }
+
+    /// Whether the child is loading the model that the active request waits for.
+    fn is_loading(&self) -> bool {
         match (&self.active, &self.resident) {
             (Some(active), Some(resident)) => {
-                active.phase == Phase::Running
-                    || (!resident.is_loaded && resident.options == active.model)
+                !resident.is_loaded && resident.options == active.model
             }
             _ => false,
         }
@@ -283,3 +290,6 @@ fn engine_error(error: WireError) -> EngineError {
         WireError::Body(error) => EngineError::Encode(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,8 @@ use engine::{
     Event, Finish, ModelOptions, PromptStyle, Request, Sampling, Summary, Worker, WorkerOptions,
 };
 
+use tokio::signal::unix::{SignalKind, signal};
+
 /// What a shell expects of a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 /// Longest prompt that is read from stdin.
@@ -132,13 +134,14 @@ async fn ask(
     request: Request,
 ) -> anyhow::Result<ExitCode> {
     let json = request.json;
+    // Before the child starts, so that no Ctrl-C falls between.
+    let mut interrupts = signal(SignalKind::interrupt())?;
     let mut worker = Worker::new(options);
     worker.start(model, request)?;
     loop {
         let event = tokio::select! {
             event = worker.event() => event,
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted?;
+            _ = interrupts.recv() => {
                 worker.cancel().await;
                 eprintln!("\nstopped");
                 return Ok(ExitCode::from(INTERRUPTED));
