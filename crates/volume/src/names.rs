@@ -50,7 +50,15 @@ pub(crate) fn fold(name: &str) -> String {
     name.chars().map(upper).collect()
 }
 
+/// Whether a name folds to `folded`, without making a string of it.
+pub(crate) fn folds_to(name: &str, folded: &str) -> bool {
+    name.chars().map(upper).eq(folded.chars())
+}
+
 fn upper(c: char) -> char {
+    if c.is_ascii() {
+        return c.to_ascii_uppercase();
+    }
     let mut capitals = c.to_uppercase();
     match (capitals.next(), capitals.next()) {
         (Some(one), None) => one,

@@ -111,9 +111,9 @@ fn find_in<D: ReadAt + ?Sized>(
         if entry.name == name {
             return Some(entry);
         }
-        if by_case.is_none() && names::fold(&entry.name) == folded {
+        if by_case.is_none() && names::folds_to(&entry.name, &folded) {
             by_case = Some(entry);
-        } else if by_short.is_none() && names::fold(&entry.short_name) == folded {
+        } else if by_short.is_none() && names::folds_to(&entry.short_name, &folded) {
             by_short = Some(entry);
         }
         None

@@ -127,7 +127,7 @@ impl<D: ReadAt> Edit<'_, D> {
         let folded = names::fold(name);
         let mut taken = HashSet::new();
         let exists = dir::entries(self.view(), place, |entry, raw| {
-            let same = |other: &str| names::fold(other) == folded;
+            let same = |other: &str| names::folds_to(other, &folded);
             if same(&entry.name) || same(&entry.short_name) {
                 return Some(());
             }

@@ -49,6 +49,10 @@ pub(super) fn says_all(short: &ShortName, name: &str) -> bool {
 /// The short name that equals this long name in any case, if there is one: another file must not
 /// get it.
 pub(super) fn reserved_by(name: &str) -> Option<ShortName> {
+    // Base, dot and extension; most long names are longer and need no closer look.
+    if name.len() > BASE_BYTES + 1 + EXTENSION_BYTES {
+        return None;
+    }
     let basis = basis(name);
     basis.faithful.then(|| pad(&basis.base, &basis.extension))
 }
