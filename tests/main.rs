@@ -3,6 +3,8 @@
 //! What a single crate promises is tested in that crate; here are the judges that we did not
 //! write, and the program as its users run it.
 
+#![allow(clippy::unwrap_used, reason = "a test may end this way")]
+
 mod daemon;
 mod engine;
 mod support;

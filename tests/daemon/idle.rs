@@ -7,8 +7,8 @@ use super::{QUESTION, demo_model};
 use crate::support::image::Image;
 use crate::support::program::Daemon;
 
-/// Long enough for a timer of a few seconds to show.
-const WATCHED: Duration = Duration::from_secs(10);
+/// Long enough for any timer that one would set to show.
+const WATCHED: Duration = Duration::from_secs(60);
 
 /// Context switches of each thread of a process: a thread that wakes up has one more.
 fn switches(pid: u32) -> BTreeMap<String, u64> {

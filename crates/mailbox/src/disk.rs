@@ -6,6 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -62,9 +63,12 @@ impl StateFolder {
             path: root.to_owned(),
             source,
         };
-        fs::create_dir_all(root).map_err(named)?;
+        let mut private = fs::DirBuilder::new();
+        // Prompts and responses are nobody else's business on the device either.
+        private.recursive(true).mode(0o700);
+        private.create(root).map_err(named)?;
         for folder in folders {
-            fs::create_dir_all(root.join(folder)).map_err(named)?;
+            private.create(root.join(folder)).map_err(named)?;
         }
         let lock = OpenOptions::new()
             .write(true)

@@ -27,7 +27,7 @@ impl Clock {
     pub async fn reach(self, at_ms: Option<u64>) {
         match at_ms {
             Some(at_ms) => {
-                tokio::time::sleep_until(self.start + Duration::from_millis(at_ms)).await
+                tokio::time::sleep_until(self.start + Duration::from_millis(at_ms)).await;
             }
             None => std::future::pending().await,
         }

@@ -1,4 +1,4 @@
-//! What systemd wants to hear (sd_notify), where it listens; nothing elsewhere.
+//! What systemd wants to hear (`sd_notify(3)`), where it listens; nothing elsewhere.
 
 use std::time::Duration;
 
