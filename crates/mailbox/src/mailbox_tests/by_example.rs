@@ -462,6 +462,20 @@ fn a_second_mailbox_on_the_same_folder_is_refused() {
 }
 
 #[test]
+fn an_answer_that_is_too_large_becomes_an_error_file() {
+    let mut stick = Stick::new();
+    stick.save("a.txt", "Why?");
+    stick.look();
+    let bytes = vec![b'x'; crate::limits::RESPONSE_LIMIT_BYTES + 1];
+    stick
+        .mailbox
+        .answered(JobId(1), &Outcome::Response { bytes })
+        .unwrap();
+    assert_eq!(stick.work(), ["a.error.txt"]);
+    assert!(stick.answers["a.error.txt"].starts_with(b"The response is too large: it has 1.0 MiB"));
+}
+
+#[test]
 fn a_lost_answer_is_made_again() {
     let mut stick = Stick::new();
     stick.save("a.txt", "Why?");
