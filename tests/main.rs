@@ -1,1 +1,8 @@
-//! Tests across crates.
+//! Tests across crates, in one binary: `cargo test --test it daemon::answer` runs one module.
+//!
+//! What a single crate promises is tested in that crate; here are the judges that we did not
+//! write, and the program as its users run it.
+
+mod daemon;
+mod engine;
+mod support;

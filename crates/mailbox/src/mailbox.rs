@@ -17,7 +17,7 @@ use crate::digest::Digest;
 use crate::disk::{Disk, StateFolder};
 use crate::error::MailboxError;
 use crate::job::{Changes, Counts, Job, JobId, Outcome, Ready, Recent, Sighting, Stamp};
-use crate::ledger::{History, Ledger, Phase, Record, Source, State};
+use crate::ledger::{Entry, History, Ledger, Phase, Record, Source, State};
 use crate::limits::{NAME_TRIES_MAX, ORDINAL_MAX, RESPONSE_LIMIT_BYTES, SETTINGS_LIMIT_BYTES};
 use crate::name::{OutcomeKind, candidate, fold, parse_ours};
 use crate::reconcile::plan;
@@ -126,6 +126,22 @@ impl<D: Disk> Mailbox<D> {
         self.ledger.state().jobs.get(&id).map(|entry| entry.job(id))
     }
 
+    /// The prompt at `path` as it was when it was last given to [`reconcile`](Self::reconcile): to
+    /// be given again where it cannot be told yet what is there now.
+    pub fn remembered(&self, path: &str) -> Option<Sighting> {
+        let is_there = |entry: &&Entry| {
+            let gone = matches!(entry.phase, Phase::Published { gone: true, .. });
+            entry.source != Source::Settings && !gone && entry.path == path
+        };
+        let entry = self.ledger.state().jobs.values().find(is_there)?;
+        Some(Sighting {
+            path: entry.path.clone(),
+            stamp: entry.stamp,
+            digest: entry.digest,
+            named: entry.source == Source::Name,
+        })
+    }
+
     /// Stores a job's answer. An answer to a job that was dropped or is answered is discarded; one
     /// that is larger than is kept becomes an error file.
     pub fn answered(&mut self, id: JobId, outcome: &Outcome) -> Result<(), MailboxError> {
@@ -162,7 +178,7 @@ impl<D: Disk> Mailbox<D> {
 
     /// The answers that wait to be published, the oldest job first.
     pub fn ready(&self) -> Vec<Ready> {
-        let ready = |(id, entry): (&JobId, &crate::ledger::Entry)| match &entry.phase {
+        let ready = |(id, entry): (&JobId, &Entry)| match &entry.phase {
             Phase::Answered { answer, intent } => Some(Ready {
                 id: *id,
                 path: entry.path.clone(),
@@ -177,7 +193,7 @@ impl<D: Disk> Mailbox<D> {
 
     /// The published answers whose bytes are still kept, the newest job first.
     pub fn recent(&self) -> Vec<Recent> {
-        let recent = |(id, entry): (&JobId, &crate::ledger::Entry)| match &entry.phase {
+        let recent = |(id, entry): (&JobId, &Entry)| match &entry.phase {
             Phase::Published { answer, path, .. } if self.store.has(*id) => Some(Recent {
                 id: *id,
                 path: path.clone(),

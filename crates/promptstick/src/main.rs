@@ -2,6 +2,11 @@
 //! is in a module of its own. The only place where an error becomes an exit status.
 
 mod cli;
+mod config;
+mod daemon;
+mod log;
+mod size;
+mod stick;
 
 use std::process::ExitCode;
 

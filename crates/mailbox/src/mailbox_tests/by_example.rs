@@ -241,6 +241,21 @@ fn swapped_prompts_keep_their_answers() {
 }
 
 #[test]
+fn a_prompt_that_cannot_be_read_just_now_is_given_as_it_was() {
+    let mut stick = Stick::new();
+    stick.save("a.txt", "Why?");
+    assert_eq!(stick.mailbox.remembered("a.txt"), None);
+    stick.look_and_work();
+    let as_it_was = stick.mailbox.remembered("a.txt").unwrap();
+    assert_eq!(as_it_was.digest, Digest::of(b"Why?"));
+    let changes = stick.mailbox.reconcile(&[as_it_was], &|_| true).unwrap();
+    assert_eq!(changes, Changes::default());
+    stick.prompts.clear();
+    stick.look();
+    assert_eq!(stick.mailbox.remembered("a.txt"), None);
+}
+
+#[test]
 fn a_copy_is_a_prompt_of_its_own() {
     let mut stick = Stick::new();
     stick.save("a.txt", "Why?");

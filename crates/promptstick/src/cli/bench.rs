@@ -1,13 +1,128 @@
-//! `promptstick bench`.
+//! `promptstick bench`: how fast a model computes on this machine. In this process, so that a profiler
+//! or an emulator sees one program; the model file is the user's own choice.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use engine::session::{Model, Session};
+use engine::{ModelOptions, inspect};
+use serde::Serialize;
 
 /// Measure a model on this machine.
 #[derive(Debug, clap::Args)]
-pub struct Bench {}
+pub struct Bench {
+    /// The GGUF file.
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// Prompt tokens: arbitrary ones.
+    #[arg(short, default_value_t = 32)]
+    p: u32,
+    /// Tokens to generate, going on past any end of text.
+    #[arg(short, default_value_t = 32)]
+    n: u32,
+    /// Threads that compute; 0 means one for each processor.
+    #[arg(long, default_value_t = 0)]
+    threads: u32,
+    /// Context in tokens; 0 means just enough.
+    #[arg(long, default_value_t = 0)]
+    context: u32,
+    /// Prompt tokens in one step; 0 means the default.
+    #[arg(long, default_value_t = 0)]
+    batch: u32,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is printed.
+#[derive(Debug, Serialize)]
+struct Figures {
+    model: String,
+    quantisation: String,
+    parameters: u64,
+    threads: u32,
+    load_ms: f64,
+    prompt_tokens: u32,
+    prefill_ms: f64,
+    prefill_tokens_per_s: f64,
+    response_tokens: u32,
+    decode_ms: f64,
+    decode_tokens_per_s: f64,
+}
 
 impl Bench {
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        anyhow::bail!("not built yet")
+        let enough = self.p.max(1).saturating_add(self.n);
+        let options = ModelOptions {
+            context_tokens: if self.context == 0 {
+                enough
+            } else {
+                self.context
+            },
+            threads: self.threads,
+            batch_tokens: self.batch,
+            ..ModelOptions::new(&self.model)
+        };
+        let info = inspect(&options)?;
+        let began = Instant::now();
+        let model = Model::load(&options.path)?;
+        let mut session = Session::new(&model, &options, Arc::default())?;
+        let load = began.elapsed();
+        let times = session.bench(self.p, self.n)?;
+        let figures = Figures {
+            model: info.name,
+            quantisation: info.quantisation,
+            parameters: info.parameters,
+            threads: options.effective_threads(),
+            load_ms: milliseconds(load),
+            prompt_tokens: self.p.max(1),
+            prefill_ms: milliseconds(times.prefill),
+            prefill_tokens_per_s: per_second(self.p.max(1), times.prefill),
+            response_tokens: self.n,
+            decode_ms: milliseconds(times.decode),
+            decode_tokens_per_s: per_second(self.n, times.decode),
+        };
+        if self.json {
+            println!("{}", serde_json::to_string(&figures)?);
+        } else {
+            println!("{}", figures.text());
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Figures {
+    fn text(&self) -> String {
+        format!(
+            "{} {}, {} parameters, {} threads, loaded in {:.0} ms\n\
+             prefill {:6} tokens {:10.1} ms {:8.2} tokens/s\n\
+             decode  {:6} tokens {:10.1} ms {:8.2} tokens/s",
+            self.model,
+            self.quantisation,
+            self.parameters,
+            self.threads,
+            self.load_ms,
+            self.prompt_tokens,
+            self.prefill_ms,
+            self.prefill_tokens_per_s,
+            self.response_tokens,
+            self.decode_ms,
+            self.decode_tokens_per_s,
+        )
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    const MS_PER_SECOND: f64 = 1_000.0;
+    duration.as_secs_f64() * MS_PER_SECOND
+}
+
+fn per_second(count: u32, duration: Duration) -> f64 {
+    if duration.is_zero() {
+        0.0
+    } else {
+        f64::from(count) / duration.as_secs_f64()
     }
 }

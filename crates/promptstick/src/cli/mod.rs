@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod answer;
 mod ask;
 mod bench;
 mod model;
+mod serve;
 mod volume;
 mod worker;
 
@@ -20,9 +22,11 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Answer(answer::Answer),
     Ask(ask::Ask),
     Bench(bench::Bench),
     Model(model::Model),
+    Serve(serve::Serve),
     Volume(volume::Volume),
     Worker(worker::Worker),
 }
@@ -34,11 +38,21 @@ impl Cli {
     /// What went wrong, to be printed on stderr.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::Answer(command) => command.run(),
             Command::Ask(command) => command.run(),
             Command::Bench(command) => command.run(),
             Command::Model(command) => command.run(),
+            Command::Serve(command) => command.run(),
             Command::Volume(command) => command.run(),
             Command::Worker(command) => command.run(),
         }
     }
+}
+
+/// One thread runs everything that waits: the board has one core, and the model has a process of
+/// its own.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
 }

@@ -1,4 +1,5 @@
-//! `promptstick worker`: the child process that holds the model.
+//! `promptstick worker`: the child process that holds the model. Started by [`engine::Worker`],
+//! with frames on stdin and stdout; of no use by hand.
 
 use std::process::ExitCode;
 
@@ -8,7 +9,11 @@ use std::process::ExitCode;
 pub struct Worker {}
 
 impl Worker {
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "every subcommand has the same signature"
+    )]
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        anyhow::bail!("not built yet")
+        Ok(engine::worker::run())
     }
 }

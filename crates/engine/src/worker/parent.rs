@@ -1,0 +1,268 @@
+//! [`Worker`]: a model in a child process, as futures.
+//!
+//! All state is in the worker and none in a future, so any future may be dropped at any await and
+//! called again: nothing is lost and nothing is done twice. Idle, [`Worker::event`] waits on the
+//! child's pipes and wakes nobody.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::error::{ChildEnd, EngineError, Failure};
+use crate::fit::inspect;
+use crate::memory;
+use crate::options::ModelOptions;
+use crate::report::{Event, ModelInfo};
+use crate::request::Request;
+use crate::wire::{ToWorker, encode};
+use crate::worker::process::{Process, Progress, StderrPolicy};
+use crate::worker::supervise::{Step, Supervisor};
+
+/// How long a child may take to stop a request before it is killed. The abort is seen between two
+/// operations of a step; the longest on the board (the output matrix of a 135M model) takes about
+/// 0.4 s.
+pub const CANCEL_GRACE: Duration = Duration::from_millis(1_000);
+/// How long a child that closed its pipe may take to end before it is killed. A core dump is off.
+const END_GRACE: Duration = Duration::from_millis(500);
+
+/// How to run the child.
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// The program: normally the running one.
+    pub program: PathBuf,
+    /// Its arguments: normally `worker`.
+    pub args: Vec<OsString>,
+    /// How much lower its priority is, 0 to 19.
+    pub nice: i32,
+    /// Most memory that it may use, the mapped model included; `None`: what the machine has.
+    pub memory_limit_bytes: Option<u64>,
+    /// Where its stderr goes.
+    pub stderr: StderrPolicy,
+    /// Where the kernel says how much memory there is.
+    pub memory: memory::Sources,
+}
+
+impl WorkerOptions {
+    /// This very program as the child, at a priority below everything else.
+    ///
+    /// # Errors
+    /// When the running program's path cannot be found out.
+    pub fn this_program() -> std::io::Result<Self> {
+        const DEFAULT_NICE: i32 = 10;
+        Ok(Self {
+            program: std::env::current_exe()?,
+            args: vec!["worker".into()],
+            nice: DEFAULT_NICE,
+            memory_limit_bytes: None,
+            stderr: StderrPolicy::default(),
+            memory: memory::Sources::default(),
+        })
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Worker {
+    options: WorkerOptions,
+    supervisor: Supervisor,
+    process: Option<Process>,
+    /// Events that have happened and were not yet taken.
+    events: VecDeque<Event>,
+    /// When the child is killed if it does not obey the cancel.
+    cancel_deadline: Option<Instant>,
+}
+
+impl Worker {
+    /// A worker without a process; the first request starts one.
+    #[must_use]
+    pub fn new(options: WorkerOptions) -> Self {
+        Self {
+            options,
+            supervisor: Supervisor::default(),
+            process: None,
+            events: VecDeque::new(),
+            cancel_deadline: None,
+        }
+    }
+
+    /// Accepts a request; [`Self::event`] carries it out and reports on it. The model is loaded when
+    /// it is not resident, or resident with other options.
+    ///
+    /// # Errors
+    /// [`EngineError`]; nothing has changed then. What goes wrong with the request itself comes as
+    /// [`Event::Failed`].
+    pub fn start(&mut self, model: &ModelOptions, request: Request) -> Result<(), EngineError> {
+        if !self.is_idle() {
+            return Err(EngineError::Busy);
+        }
+        if let Err(failure) = request.validate() {
+            self.events.push_back(Event::Failed(failure));
+            return Ok(());
+        }
+        self.supervisor.begin(model, request)
+    }
+
+    /// The next event of the running request; without one, waits for ever. Cancel-safe.
+    pub async fn event(&mut self) -> Event {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return event;
+            }
+            self.turn().await;
+        }
+    }
+
+    /// Stops the running request, if any: within [`CANCEL_GRACE`], by killing the child if need be.
+    /// Afterwards no event of it is seen. Dropped before it is done, it is done by the next call
+    /// of anything; no event of the request is seen either way.
+    pub async fn cancel(&mut self) {
+        self.events.clear();
+        if let Some(frame) = self.supervisor.cancel() {
+            self.cancel_deadline = Some(Instant::now() + CANCEL_GRACE);
+            if let Some(process) = self.process.as_mut() {
+                process.send(&frame);
+            }
+        }
+        while self.supervisor.is_cancelling() || self.supervisor.step() == Step::Kill {
+            self.turn().await;
+        }
+        self.cancel_deadline = None;
+    }
+
+    /// Cancels what is running and ends the child. The worker can be used again.
+    pub async fn stop(&mut self) {
+        self.events.clear();
+        self.supervisor.cancel();
+        if self.process.is_some() {
+            self.supervisor.give_up_on_child();
+        }
+        while self.supervisor.step() == Step::Kill {
+            self.turn().await;
+        }
+        self.cancel_deadline = None;
+    }
+
+    /// Whether no request is running and no event is waiting to be taken.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        !self.supervisor.is_active() && self.events.is_empty()
+    }
+
+    /// The model in memory.
+    #[must_use]
+    pub fn model(&self) -> Option<&ModelInfo> {
+        self.supervisor.model()
+    }
+
+    /// The child's process id, while there is one.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.as_ref().and_then(Process::id)
+    }
+
+    /// Does the next thing: one step of the supervisor, or one wait.
+    async fn turn(&mut self) {
+        match self.supervisor.step() {
+            Step::Spawn(model) => {
+                if let Err(failure) = self.spawn(model) {
+                    self.events.extend(self.supervisor.refused(failure));
+                }
+            }
+            Step::Kill => self.kill().await,
+            Step::Send(frame) => self.send(&frame),
+            Step::Listen => self.listen().await,
+        }
+    }
+
+    fn spawn(&mut self, model: ModelOptions) -> Result<(), Failure> {
+        let info = inspect(&model)?;
+        let machine = memory::available_bytes(&self.options.memory);
+        let limit = self.options.memory_limit_bytes.unwrap_or(u64::MAX);
+        info.need.check(machine.min(limit))?;
+        let broken = |why: String| Failure::Worker { why };
+        let load = ToWorker::Load {
+            parent_pid: std::process::id(),
+            nice: self.options.nice,
+            memory_limit_bytes: self.options.memory_limit_bytes,
+            model: model.clone(),
+        };
+        let load = encode(&load).map_err(|error| broken(error.to_string()))?;
+        let options = &self.options;
+        let mut process = Process::spawn(&options.program, &options.args, options.stderr)
+            .map_err(|error| broken(error.to_string()))?;
+        process.send(&load);
+        self.process = Some(process);
+        let (path, file_bytes) = (model.path.clone(), info.file_bytes);
+        self.events.push_back(Event::Loading { path, file_bytes });
+        self.supervisor.spawned(model, info);
+        Ok(())
+    }
+
+    async fn kill(&mut self) {
+        let (how, out_of_memory) = match self.process.as_mut() {
+            Some(process) => process.end().await,
+            None => (ChildEnd::Unknown, false),
+        };
+        self.ended(how, out_of_memory);
+    }
+
+    fn send(&mut self, frame: &[u8]) {
+        if let Some(process) = self.process.as_mut()
+            && !process.has_ended()
+        {
+            process.send(frame);
+            self.supervisor.sent();
+        } else {
+            // It ended while it was idle: that is no fault of this request.
+            tracing::debug!("the idle child has ended; another is started");
+            self.process = None;
+            self.supervisor.found_dead();
+        }
+    }
+
+    /// Waits for the child, and for the cancel's deadline when there is one.
+    async fn listen(&mut self) {
+        let Some(process) = self.process.as_mut() else {
+            return std::future::pending().await;
+        };
+        let progress = match self
+            .cancel_deadline
+            .filter(|_| self.supervisor.is_cancelling())
+        {
+            None => process.progress().await,
+            Some(deadline) => match tokio::time::timeout_at(deadline, process.progress()).await {
+                Ok(progress) => progress,
+                Err(_) => return self.supervisor.give_up_on_child(),
+            },
+        };
+        match progress {
+            Progress::Moved => self.take_frames(),
+            Progress::Closed => {
+                let (how, out_of_memory) = process.end_by_itself(END_GRACE).await;
+                self.ended(how, out_of_memory);
+            }
+        }
+    }
+
+    fn take_frames(&mut self) {
+        while let Some(process) = self.process.as_mut() {
+            match process.frame() {
+                Ok(Some(frame)) => self.events.extend(self.supervisor.on_frame(frame)),
+                Ok(None) => break,
+                Err(error) => {
+                    self.events.extend(self.supervisor.on_violation(&error));
+                    break;
+                }
+            }
+        }
+    }
+
+    fn ended(&mut self, how: ChildEnd, out_of_memory: bool) {
+        tracing::debug!(%how, "the child has ended");
+        self.process = None;
+        self.events.extend(self.supervisor.gone(how, out_of_memory));
+    }
+}

@@ -1,0 +1,39 @@
+//! `promptstick answer`: the daemon's work, once.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::config::Raw;
+use crate::{daemon, log};
+
+/// Answer all prompts on an image, and exit.
+///
+/// Run again, it does nothing; killed at any instant and run again, it finishes.
+#[derive(Debug, clap::Args)]
+pub struct Answer {
+    /// The FAT image.
+    image: PathBuf,
+    /// The model (GGUF) that is used where the image's settings name none.
+    #[arg(long)]
+    model: PathBuf,
+    /// Folder for the ledger and the responses [default: IMAGE.state].
+    #[arg(long)]
+    state: Option<PathBuf>,
+}
+
+impl Answer {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        log::start("warn");
+        let raw = Raw {
+            image: Some(self.image),
+            model: Some(self.model),
+            state: self.state,
+            ..Raw::default()
+        };
+        let published = super::runtime()?.block_on(daemon::answer(raw.validate()?))?;
+        if published == 0 {
+            println!("nothing new to answer");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,65 @@
+//! Puts what is ready onto the volume, as one transaction, while the medium is ours.
+//!
+//! Order: intent into the ledger, change set through the journal, result into the ledger. A crash
+//! between any two is resolved by the ledger from what it then finds on the volume.
+
+use std::path::Path;
+
+use anyhow::Context;
+use mailbox::{JobId, Mailbox};
+use volume::{ChangeSet, EditError, FatTime, ImageFile, ReadError, Volume};
+
+use super::report::Report;
+use super::scan::Scan;
+
+/// Publishes what there is room for; the rest stays ready. True if something stayed.
+///
+/// # Errors
+/// The image, the journal or the state folder failed. Whatever was half done is completed or
+/// undone when the session is opened again.
+pub fn publish(
+    device: &mut ImageFile,
+    journal: &Path,
+    scan: &Scan,
+    mailbox: &mut Mailbox,
+    report: &mut Report,
+) -> anyhow::Result<bool> {
+    let ids: Vec<JobId> = mailbox.ready().iter().map(|ready| ready.id).collect();
+    let names = mailbox.names_for(&ids, &|path| scan.exists(path));
+    let (changes, written) = edit(device, scan, mailbox, report, names)?;
+    if !written.is_empty() {
+        mailbox.publishing(&written)?;
+        volume::publish(device, journal, &changes).context("cannot write to the volume")?;
+        mailbox.published(&written)?;
+    }
+    for (id, path) in &written {
+        report.published(*id, path);
+    }
+    Ok(written.len() < ids.len())
+}
+
+type Named = Vec<(JobId, String)>;
+
+fn edit(
+    device: &ImageFile,
+    scan: &Scan,
+    mailbox: &Mailbox,
+    report: &mut Report,
+    names: Named,
+) -> anyhow::Result<(ChangeSet, Named)> {
+    let volume = Volume::open(device)?;
+    let time = FatTime::after(scan.times.iter().copied());
+    let mut edit = volume.edit();
+    let mut written = Vec::new();
+    for (id, path) in names {
+        let Some(content) = mailbox.outcome_bytes(id)? else {
+            continue;
+        };
+        match edit.create(&path, &content, time) {
+            Ok(()) => written.push((id, path)),
+            Err(EditError::Read(error @ ReadError::Io(_))) => return Err(error.into()),
+            Err(error) => report.no_room(id, &error),
+        }
+    }
+    Ok((edit.finish()?, written))
+}

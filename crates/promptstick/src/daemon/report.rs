@@ -1,0 +1,136 @@
+//! What the daemon says of its work: to the log, and for `answer` to the person at the terminal.
+//!
+//! A prompt's name can be the prompt (`ask/`), so the log names jobs by number, and by path only
+//! where the operator asked for it. A state that lasts is reported when it begins, not each time.
+
+use engine::{Failure, ModelInfo, Summary};
+use mailbox::{Job, JobId};
+
+/// Where it goes, and what was said last.
+#[derive(Debug)]
+pub struct Report {
+    names: bool,
+    terminal: bool,
+    held: bool,
+    no_room: bool,
+    waiting: usize,
+    published: usize,
+}
+
+impl Report {
+    /// To the log alone; `names`: paths of prompts may appear there.
+    pub fn to_log(names: bool) -> Self {
+        Self {
+            names,
+            terminal: false,
+            held: false,
+            no_room: false,
+            waiting: 0,
+            published: 0,
+        }
+    }
+
+    /// To the log, and the results to standard output.
+    pub fn to_terminal() -> Self {
+        Self {
+            terminal: true,
+            ..Self::to_log(true)
+        }
+    }
+
+    /// The engine has a model in memory.
+    pub fn loaded(&self, model: &ModelInfo) {
+        tracing::info!(
+            model = model.name,
+            quantisation = model.quantisation,
+            context_tokens = model.context_tokens,
+            needed_bytes = model.needed_bytes,
+            "model loaded"
+        );
+    }
+
+    /// The engine begins.
+    pub fn thinking(&self, job: &Job) {
+        tracing::info!(job = %job.id, path = self.name(&job.path), "thinking");
+    }
+
+    /// The engine has finished.
+    pub fn answered(&self, job: &Job, summary: &Summary) {
+        let tokens_per_s = format!("{:.1}", summary.tokens_per_second());
+        tracing::info!(
+            job = %job.id,
+            path = self.name(&job.path),
+            prompt_tokens = summary.prompt_tokens,
+            response_tokens = summary.response_tokens,
+            load_ms = summary.load_ms,
+            prefill_ms = summary.prefill_ms,
+            decode_ms = summary.decode_ms,
+            tokens_per_s,
+            "answered"
+        );
+        if self.terminal {
+            let tokens = summary.response_tokens;
+            println!("{}: {tokens} tokens, {tokens_per_s} tokens/s", job.path);
+        }
+    }
+
+    /// The prompt itself is at fault; it gets an error file.
+    pub fn refused(&self, job: &Job) {
+        tracing::info!(job = %job.id, path = self.name(&job.path), "cannot be asked");
+    }
+
+    /// The engine failed; the prompt gets an error file.
+    pub fn failed(&self, job: &Job, failure: &Failure) {
+        tracing::error!(job = %job.id, path = self.name(&job.path), %failure, "not answered");
+    }
+
+    /// The prompt changed or went away while the engine worked on it.
+    pub fn dropped(&self, job: &Job) {
+        let path = self.name(&job.path);
+        tracing::info!(job = %job.id, path, "stopped: the prompt changed or is gone");
+    }
+
+    /// So many prompts lie on the volume beyond those that are followed.
+    pub fn too_many(&mut self, waiting: usize) {
+        if std::mem::replace(&mut self.waiting, waiting) == 0 && waiting > 0 {
+            tracing::warn!(
+                waiting,
+                "too many prompts; some wait until others are deleted"
+            );
+        }
+    }
+
+    /// A host keeps the medium although there is something to publish.
+    pub fn held(&mut self) {
+        if !std::mem::replace(&mut self.held, true) {
+            tracing::info!("an answer is ready; waiting for the host to let go of the volume");
+        }
+    }
+
+    /// An answer is on the volume.
+    pub fn published(&mut self, job: JobId, path: &str) {
+        self.held = false;
+        self.no_room = false;
+        self.published += 1;
+        tracing::info!(%job, path = self.name(path), "published");
+        if self.terminal {
+            println!("-> {path}");
+        }
+    }
+
+    /// Answers that were put onto the volume.
+    pub fn published_count(&self) -> usize {
+        self.published
+    }
+
+    /// There was no room for an answer.
+    pub fn no_room(&mut self, job: JobId, error: &volume::EditError) {
+        if !std::mem::replace(&mut self.no_room, true) {
+            tracing::warn!(%job, %error, "an answer cannot be put onto the volume and waits");
+        }
+    }
+
+    fn name<'a>(&self, path: &'a str) -> Option<&'a str> {
+        self.names.then_some(path)
+    }
+}

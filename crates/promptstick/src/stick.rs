@@ -1,0 +1,91 @@
+//! A new stick: an image with a FAT volume and the files that explain it. Used by `serve` and
+//! `answer` where no image exists, and by `volume format`.
+
+use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::Path;
+
+use anyhow::Context;
+use volume::{FatTime, FormatOptions, ImageFile, Volume};
+
+use crate::config::beside;
+
+/// Volume label of the drive that takes prompts.
+pub const LABEL: &str = "PROMPTSTICK";
+
+/// Where the instructions lie.
+const README_PATH: &str = "README.TXT";
+
+/// The usual volume: the type and cluster size that suit its size, and a serial number that no
+/// other stick is likely to have.
+pub fn options() -> FormatOptions {
+    FormatOptions {
+        label: Some(LABEL.to_owned()),
+        serial: random_serial(),
+        ..FormatOptions::default()
+    }
+}
+
+/// From the system's randomness, which seeds the standard library's hash tables.
+fn random_serial() -> u32 {
+    let [a, b, c, d, ..] = RandomState::new().build_hasher().finish().to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
+/// Makes the image complete under another name and then gives it its own: an interrupted attempt
+/// leaves no half-made stick behind.
+///
+/// # Errors
+/// The size does not suit FAT16 or FAT32, or the image cannot be written.
+pub fn create(path: &Path, image_bytes: u64, options: &FormatOptions) -> anyhow::Result<()> {
+    let unfinished = beside(path, ".new");
+    let result = build(&unfinished, image_bytes, options)
+        .and_then(|()| fs::rename(&unfinished, path).context("cannot give the image its name"))
+        .and_then(|()| sync_folder(path));
+    if result.is_err() {
+        let _ = fs::remove_file(&unfinished);
+    }
+    result.with_context(|| format!("cannot make the image {}", path.display()))
+}
+
+fn build(path: &Path, image_bytes: u64, options: &FormatOptions) -> anyhow::Result<()> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)?;
+    file.set_len(image_bytes)?;
+    let mut device = ImageFile::from_file(file)?;
+    volume::format(&mut device, options)?;
+    let changes = {
+        let volume = Volume::open(&device)?;
+        let mut edit = volume.edit();
+        // The device has no clock: the oldest time that there is sorts before every prompt.
+        let time = FatTime::FIRST;
+        edit.create(README_PATH, mailbox::README_TXT.as_bytes(), time)?;
+        edit.create(
+            mailbox::SETTINGS_PATH,
+            mailbox::SETTINGS_TOML.as_bytes(),
+            time,
+        )?;
+        for folder in mailbox::FOLDERS
+            .into_iter()
+            .filter(|folder| !folder.is_empty())
+        {
+            edit.make_dir(folder, time)?;
+        }
+        edit.finish()?
+    };
+    volume::publish(&mut device, &beside(path, ".journal"), &changes)?;
+    device.file().sync_all()?;
+    Ok(())
+}
+
+fn sync_folder(path: &Path) -> anyhow::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    Ok(())
+}

@@ -1,0 +1,275 @@
+//! What can go wrong, one type an operation. The text is the message that a person reads: what
+//! happened, then what to do. Nothing else in the crate words a message.
+
+use std::io;
+
+use thiserror::Error;
+
+use crate::inspect::ChainProblem;
+use crate::names::{MAX_NAME_UNITS, MAX_PATH_DEPTH};
+
+/// Why a device cannot be opened as a volume.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The device failed.
+    #[error("the image cannot be read: {0}")]
+    Io(#[source] io::Error),
+    /// All zeros where a boot sector would be.
+    #[error("the image is blank: format it first (`promptstick volume format`)")]
+    Blank,
+    /// Something else is there.
+    #[error(
+        "no FAT volume was found on the image: check that it is the right file, or format it \
+         (`promptstick volume format`), which erases it"
+    )]
+    NoFileSystem,
+    /// A file system that is not supported.
+    #[error(
+        "the volume is {name}, which the stick does not read: copy its files elsewhere and format \
+         it as FAT32"
+    )]
+    OtherFileSystem {
+        /// Its name.
+        name: &'static str,
+    },
+    /// A FAT12 volume, which has no mark that says whether the host is done.
+    #[error(
+        "the volume is FAT12 ({clusters} clusters), which cannot say whether the computer is done \
+         with it: make it larger than 4 MiB and format it as FAT16 or FAT32"
+    )]
+    Fat12 {
+        /// How many clusters it has.
+        clusters: u32,
+    },
+    /// A GPT disk.
+    #[error(
+        "the image has a GPT partition table, which the stick does not read: format it without \
+         partitions or with an MBR (`promptstick volume format --partitioned`)"
+    )]
+    OnlyGpt,
+    /// The image ends before the volume does.
+    #[error(
+        "the image is cut off: it has {image_bytes} bytes and its volume needs {needed_bytes}; \
+         copy it again or format it"
+    )]
+    Truncated {
+        /// Length of the image.
+        image_bytes: u64,
+        /// Where the volume ends.
+        needed_bytes: u64,
+    },
+    /// FAT, but of a kind that no current system makes.
+    #[error("the volume has {what}, which is not supported: format it as FAT16 or FAT32")]
+    Unsupported {
+        /// What it has.
+        what: String,
+    },
+    /// The boot sector contradicts itself.
+    #[error("the volume is damaged: {what}; repair it (`fsck.fat`) or format it")]
+    Corrupt {
+        /// What is wrong.
+        what: &'static str,
+    },
+}
+
+/// Why something on a volume cannot be read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The device failed.
+    #[error("the image cannot be read: {0}")]
+    Io(#[source] io::Error),
+    /// What was read could not be passed on.
+    #[error("the copy cannot be written: {0}")]
+    Output(#[source] io::Error),
+    /// There is no such file or folder.
+    #[error("{path:?} is not on the volume: check its name (`promptstick volume ls`)")]
+    NotFound {
+        /// What was asked for.
+        path: String,
+    },
+    /// A file where a folder was expected.
+    #[error("{path:?} is a file: name a folder")]
+    NotAFolder {
+        /// What was asked for.
+        path: String,
+    },
+    /// A folder where a file was expected.
+    #[error("{name:?} is a folder: name a file")]
+    IsAFolder {
+        /// What was asked for.
+        name: String,
+    },
+    /// Longer than the caller takes.
+    #[error("{name:?} has {len_bytes} bytes and the limit is {limit_bytes}: make it shorter")]
+    TooLarge {
+        /// The file.
+        name: String,
+        /// Its length.
+        len_bytes: u64,
+        /// The caller's limit.
+        limit_bytes: u64,
+    },
+    /// The chain of a file or folder is not what its entry says.
+    #[error(
+        "{name:?} is incomplete or damaged: {problem}; wait for the copy to end or copy it again"
+    )]
+    Chain {
+        /// The file or folder; empty for the root.
+        name: String,
+        /// What is wrong.
+        problem: ChainProblem,
+    },
+    /// A folder without end.
+    #[error("a folder is longer than FAT allows (65,536 slots): repair the volume (`fsck.fat`)")]
+    FolderTooLong,
+    /// More folders or slots than one walk over the volume looks at.
+    #[error("the volume has too many files and folders to check: remove some of them")]
+    TreeTooLarge,
+    /// A path with too many parts.
+    #[error("the path has more than {MAX_PATH_DEPTH} parts: use fewer folders inside each other")]
+    PathTooDeep,
+}
+
+/// Why an edit was refused; the edit is as it was before the call.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EditError {
+    /// Something that the edit depends on cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// There is a file or folder of that name.
+    #[error("{path:?} exists already: choose another name")]
+    Exists {
+        /// What was to be made.
+        path: String,
+    },
+    /// FAT cannot store this name.
+    #[error("{name:?} cannot be a name on the volume: {why}")]
+    BadName {
+        /// The name.
+        name: String,
+        /// The rule that it breaks.
+        why: BadName,
+    },
+    /// Not enough free clusters.
+    #[error(
+        "the volume is full: {needed_bytes} bytes are needed and {free_bytes} are free; remove files"
+    )]
+    VolumeFull {
+        /// What the call needs.
+        needed_bytes: u64,
+        /// What there is.
+        free_bytes: u64,
+    },
+    /// FAT16's root directory has a fixed size.
+    #[error("the volume's root folder is full: remove files from it or move them into a folder")]
+    RootFull,
+    /// A folder has all the slots that FAT allows.
+    #[error("the folder is full (65,536 slots): remove files from it")]
+    FolderFull,
+    /// More than one transaction holds.
+    #[error("{bytes} bytes are too many for one change: the limit is {limit_bytes}")]
+    TooLarge {
+        /// What was asked for.
+        bytes: u64,
+        /// [`crate::MAX_CHANGE_BYTES`].
+        limit_bytes: u64,
+    },
+    /// The file to replace is damaged, so that freeing its clusters could harm others.
+    #[error("{name:?} cannot be replaced: {problem}; repair the volume (`fsck.fat`)")]
+    Damaged {
+        /// The file.
+        name: String,
+        /// What is wrong.
+        problem: ChainProblem,
+    },
+}
+
+/// The rule of FAT long names that a name breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum BadName {
+    /// No characters.
+    #[error("it is empty")]
+    Empty,
+    /// More UTF-16 units than fit.
+    #[error("it is longer than {MAX_NAME_UNITS} UTF-16 units")]
+    TooLong,
+    /// A character that FAT forbids.
+    #[error("it contains {0:?}")]
+    Character(char),
+    /// Hosts drop it, so the file could not be opened.
+    #[error("it ends in a dot or a space")]
+    Ending,
+}
+
+/// Why a change set was not published, or a journal not replayed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The device failed while it was read; nothing was written.
+    #[error("the image cannot be read: {0}")]
+    Read(#[source] io::Error),
+    /// The device failed while it was written; the journal stays and completes the work.
+    #[error("the image cannot be written: {0}; the change is journalled and will be completed")]
+    Apply(#[source] io::Error),
+    /// The journal could not be written; the image was not touched.
+    #[error("the journal cannot be written beside the image: {0}; free some space there")]
+    Journal(#[source] io::Error),
+    /// The change is complete and durable, but its journal is still there.
+    #[error("the journal cannot be removed: {0}; the change itself is complete")]
+    Remove(#[source] io::Error),
+    /// A journal is waiting.
+    #[error("a journal is waiting beside the image: recover it before the next change")]
+    JournalWaiting,
+    /// The sector is not what the change set was made from; nothing was written.
+    #[error("the image changed meanwhile (at byte {offset_bytes}): read it again")]
+    Changed {
+        /// Offset of the sector on the device.
+        offset_bytes: u64,
+    },
+    /// The change set was made from another image; nothing was written.
+    #[error("the change was made for another image: read the image again")]
+    OtherImage,
+}
+
+/// Why a device cannot be formatted; nothing was written unless it is `Io`.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// The device failed.
+    #[error("the image cannot be written: {0}")]
+    Io(#[source] io::Error),
+    /// Too small for the type.
+    #[error("{bytes} bytes are too small for {what}: use at least {minimum_bytes} bytes")]
+    TooSmall {
+        /// Length of the device.
+        bytes: u64,
+        /// What was asked for.
+        what: String,
+        /// The least that works with these options.
+        minimum_bytes: u64,
+    },
+    /// Too large for the type.
+    #[error("{bytes} bytes are too large for {what}: use larger clusters or FAT32")]
+    TooLarge {
+        /// Length of the device.
+        bytes: u64,
+        /// What was asked for.
+        what: String,
+    },
+    /// A cluster size that FAT or this crate does not have.
+    #[error("a cluster of {bytes} bytes is not possible: use a power of two from 512 to 65536")]
+    BadCluster {
+        /// What was asked for.
+        bytes: u32,
+    },
+    /// A label that FAT cannot store.
+    #[error("{label:?} cannot be a label: use up to 11 capital letters, digits, spaces, - and _")]
+    BadLabel {
+        /// What was asked for.
+        label: String,
+    },
+}

@@ -1,0 +1,12 @@
+//! Fakes for tests, behind the feature `testing`: a device that counts reads, a device and a
+//! journal that lose power, and the generator that makes both repeatable.
+
+mod counting;
+mod patched;
+mod power;
+mod random;
+
+pub use counting::CountingDevice;
+pub use patched::PatchedDevice;
+pub use power::{AfterCut, Fate, PowerDevice, PowerJournal, PowerLab};
+pub use random::Random;

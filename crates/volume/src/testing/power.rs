@@ -1,0 +1,397 @@
+//! A device and a journal folder that lose power at a chosen operation.
+//!
+//! Faults that may be injected: the operation in progress stops (a write after any number of
+//! bytes); of what was not synced any part is lost, kept or torn, in any order; what was created,
+//! removed or renamed since the folder was synced is undone from some point on; the content of a
+//! file that was not synced is cut, or zeros. Never injected: damage to what was synced, or to what
+//! was not being written.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
+use super::Random;
+use crate::device::{ReadAt, WriteAt};
+use crate::journal::JournalStore;
+
+/// What becomes of everything that was not synced when the power goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is lost.
+    Lost,
+    /// It is kept, the operation in progress too.
+    Kept,
+    /// It is kept, but of the write in progress only so many bytes.
+    Torn(usize),
+    /// Each part fares differently.
+    Random(u64),
+}
+
+/// What is found when the power is back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AfterCut {
+    /// The image.
+    pub image: Vec<u8>,
+    /// The journal, if there is one.
+    pub journal: Option<Vec<u8>>,
+    /// A journal that was put aside.
+    pub aside: Option<Vec<u8>>,
+}
+
+impl AfterCut {
+    /// An image and nothing beside it.
+    #[must_use]
+    pub fn image_only(image: Vec<u8>) -> Self {
+        Self {
+            image,
+            journal: None,
+            aside: None,
+        }
+    }
+}
+
+/// A file: what is durable, and what a program sees.
+#[derive(Clone, Default)]
+struct File {
+    durable: Vec<u8>,
+    seen: Vec<u8>,
+}
+
+/// Which file has which name.
+#[derive(Clone, Copy, Default)]
+struct Folder {
+    journal: Option<usize>,
+    aside: Option<usize>,
+}
+
+struct Lab {
+    operations: u64,
+    cut_at: Option<u64>,
+    dead: bool,
+    durable_image: Vec<u8>,
+    seen_image: Vec<u8>,
+    /// Writes since the last sync.
+    writes: Vec<(usize, Vec<u8>)>,
+    files: Vec<File>,
+    /// The durable folder first, then its state after each operation since.
+    folders: Vec<Folder>,
+    /// Whether the operation that was cut was a write to the image or to the journal.
+    cut_image_write: bool,
+    cut_append_bytes: usize,
+}
+
+/// A machine whose power can be cut: one image, one journal.
+#[derive(Clone)]
+pub struct PowerLab(Rc<RefCell<Lab>>);
+
+/// The image of a [`PowerLab`].
+pub struct PowerDevice(Rc<RefCell<Lab>>);
+
+/// The journal of a [`PowerLab`].
+pub struct PowerJournal(Rc<RefCell<Lab>>);
+
+fn no_power() -> io::Error {
+    io::Error::other("the power is off")
+}
+
+impl PowerLab {
+    /// Starts from what the last cut left. The power goes at operation number `cut_at`, from 0.
+    #[must_use]
+    pub fn new(found: AfterCut, cut_at: Option<u64>) -> Self {
+        let AfterCut {
+            image,
+            journal,
+            aside,
+        } = found;
+        let mut files = Vec::new();
+        let mut add = |content: Option<Vec<u8>>| {
+            content.map(|durable| {
+                files.push(File {
+                    seen: durable.clone(),
+                    durable,
+                });
+                files.len() - 1
+            })
+        };
+        let folder = Folder {
+            journal: add(journal),
+            aside: add(aside),
+        };
+        Self(Rc::new(RefCell::new(Lab {
+            operations: 0,
+            cut_at,
+            dead: false,
+            seen_image: image.clone(),
+            durable_image: image,
+            writes: Vec::new(),
+            files,
+            folders: vec![folder],
+            cut_image_write: false,
+            cut_append_bytes: 0,
+        })))
+    }
+
+    /// The device.
+    #[must_use]
+    pub fn device(&self) -> PowerDevice {
+        PowerDevice(Rc::clone(&self.0))
+    }
+
+    /// The journal.
+    #[must_use]
+    pub fn journal(&self) -> PowerJournal {
+        PowerJournal(Rc::clone(&self.0))
+    }
+
+    /// Whether the power went.
+    #[must_use]
+    pub fn was_cut(&self) -> bool {
+        self.0.borrow().dead
+    }
+
+    /// Length of the write to the image that was in progress when the power went, if one was.
+    #[must_use]
+    pub fn torn_write_bytes(&self) -> Option<usize> {
+        let lab = self.0.borrow();
+        lab.writes
+            .last()
+            .filter(|_| lab.cut_image_write)
+            .map(|(_, data)| data.len())
+    }
+
+    /// What is found after the cut, or after the power goes now.
+    #[must_use]
+    pub fn after_cut(&self, fate: Fate) -> AfterCut {
+        self.0.borrow().after_cut(fate)
+    }
+
+    /// What a program sees: for a run that was not cut.
+    #[must_use]
+    pub fn seen(&self) -> AfterCut {
+        self.0.borrow().after_cut(Fate::Kept)
+    }
+}
+
+impl Lab {
+    /// Counts an operation; true when the power goes during it.
+    fn tick(&mut self) -> io::Result<bool> {
+        if self.dead {
+            return Err(no_power());
+        }
+        self.dead = self.cut_at == Some(self.operations);
+        self.operations += 1;
+        Ok(self.dead)
+    }
+
+    fn folder(&self) -> Folder {
+        self.folders.last().copied().unwrap_or_default()
+    }
+
+    fn journal(&self) -> io::Result<usize> {
+        self.folder()
+            .journal
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// An operation on the folder; while the power goes it may or may not have happened.
+    fn change_folder(&mut self, change: impl FnOnce(&mut Folder)) -> io::Result<()> {
+        let cut = self.tick()?;
+        let mut folder = self.folder();
+        change(&mut folder);
+        self.folders.push(folder);
+        if cut { Err(no_power()) } else { Ok(()) }
+    }
+
+    fn after_cut(&self, fate: Fate) -> AfterCut {
+        let mut random = Random::new(match fate {
+            Fate::Random(seed) => seed,
+            _ => 0,
+        });
+        let folder = match fate {
+            Fate::Lost => self.folders.first().copied().unwrap_or_default(),
+            Fate::Kept | Fate::Torn(_) => self.folder(),
+            Fate::Random(_) => self.folders[random.below(self.folders.len())],
+        };
+        let image = self.image_after(fate, &mut random);
+        let mut content =
+            |file: Option<usize>| file.map(|file| self.file_after(file, fate, &mut random));
+        let journal = content(folder.journal);
+        AfterCut {
+            image,
+            journal,
+            aside: content(folder.aside),
+        }
+    }
+
+    fn image_after(&self, fate: Fate, random: &mut Random) -> Vec<u8> {
+        let mut image = self.durable_image.clone();
+        let mut writes: Vec<(usize, &[u8])> = self
+            .writes
+            .iter()
+            .map(|(at, data)| (*at, data.as_slice()))
+            .collect();
+        match fate {
+            Fate::Lost => writes.clear(),
+            Fate::Kept => {}
+            Fate::Torn(bytes) => {
+                if let Some((_, data)) = writes.last_mut().filter(|_| self.cut_image_write) {
+                    *data = &data[..bytes.min(data.len())];
+                }
+            }
+            Fate::Random(_) => {
+                for (_, data) in &mut writes {
+                    match random.below(3) {
+                        0 => *data = &[],
+                        1 => *data = &data[..random.below(data.len() + 1)],
+                        _ => {}
+                    }
+                }
+                // Sectors of one transaction are distinct, so the order matters only when some
+                // other code writes one twice; then the later write may come first.
+                let turn = random.below(writes.len().max(1));
+                let turn = turn.min(writes.len());
+                writes.rotate_left(turn);
+            }
+        }
+        for (at, data) in writes {
+            image[at..at + data.len()].copy_from_slice(data);
+        }
+        image
+    }
+
+    fn file_after(&self, file: usize, fate: Fate, random: &mut Random) -> Vec<u8> {
+        let File { durable, seen } = &self.files[file];
+        match fate {
+            Fate::Lost => durable.clone(),
+            Fate::Kept => seen.clone(),
+            Fate::Torn(bytes) => {
+                let whole = seen.len() - self.cut_append_bytes;
+                seen[..(whole + bytes).min(seen.len())].to_vec()
+            }
+            Fate::Random(_) => {
+                let new = seen.len() - durable.len();
+                let mut content = seen[..durable.len() + random.below(new + 1)].to_vec();
+                // Allocated, but the data did not arrive.
+                if random.below(3) == 0 {
+                    let from = durable.len() + random.below(content.len() - durable.len() + 1);
+                    content[from..].fill(0);
+                }
+                content
+            }
+        }
+    }
+}
+
+impl ReadAt for PowerDevice {
+    fn len(&self) -> u64 {
+        self.0.borrow().seen_image.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let lab = self.0.borrow();
+        if lab.dead {
+            Err(no_power())
+        } else {
+            lab.seen_image.read_at(offset, buf)
+        }
+    }
+}
+
+impl WriteAt for PowerDevice {
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut lab = self.0.borrow_mut();
+        let cut = lab.tick()?;
+        lab.seen_image.write_at(offset, data)?;
+        lab.writes.push((
+            usize::try_from(offset).map_err(io::Error::other)?,
+            data.to_vec(),
+        ));
+        lab.cut_image_write = cut;
+        if cut { Err(no_power()) } else { Ok(()) }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let mut lab = self.0.borrow_mut();
+        if lab.tick()? {
+            return Err(no_power());
+        }
+        lab.writes.clear();
+        lab.durable_image = lab.seen_image.clone();
+        Ok(())
+    }
+}
+
+impl JournalStore for PowerJournal {
+    fn len_bytes(&self) -> io::Result<Option<u64>> {
+        let lab = self.0.borrow();
+        if lab.dead {
+            return Err(no_power());
+        }
+        Ok(lab
+            .folder()
+            .journal
+            .map(|file| lab.files[file].seen.len() as u64))
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let lab = self.0.borrow();
+        if lab.dead {
+            return Err(no_power());
+        }
+        lab.files[lab.journal()?].seen.read_at(offset, buf)
+    }
+
+    fn create(&mut self) -> io::Result<()> {
+        let mut lab = self.0.borrow_mut();
+        if lab.folder().journal.is_some() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        lab.files.push(File::default());
+        let file = lab.files.len() - 1;
+        lab.change_folder(|folder| folder.journal = Some(file))
+    }
+
+    fn append(&mut self, data: &[u8]) -> io::Result<()> {
+        let mut lab = self.0.borrow_mut();
+        let cut = lab.tick()?;
+        let file = lab.journal()?;
+        lab.files[file].seen.extend_from_slice(data);
+        if cut {
+            lab.cut_append_bytes = data.len();
+            return Err(no_power());
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let mut lab = self.0.borrow_mut();
+        if lab.tick()? {
+            return Err(no_power());
+        }
+        let file = lab.journal()?;
+        lab.files[file].durable = lab.files[file].seen.clone();
+        Ok(())
+    }
+
+    fn sync_folder(&mut self) -> io::Result<()> {
+        let mut lab = self.0.borrow_mut();
+        if lab.tick()? {
+            return Err(no_power());
+        }
+        let folder = lab.folder();
+        lab.folders = vec![folder];
+        Ok(())
+    }
+
+    fn remove(&mut self) -> io::Result<()> {
+        let mut lab = self.0.borrow_mut();
+        lab.journal()?;
+        lab.change_folder(|folder| folder.journal = None)
+    }
+
+    fn put_aside(&mut self) -> io::Result<()> {
+        let mut lab = self.0.borrow_mut();
+        lab.journal()?;
+        lab.change_folder(|folder| folder.aside = folder.journal.take())
+    }
+}

@@ -1,0 +1,181 @@
+//! The command line of the xtask: raw arguments become a [`Command`] before anything runs.
+//! Pure; called by `main`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::test::Area;
+
+/// What `cargo xtask --help` prints.
+pub const HELP: &str = "\
+What a developer of promptstick runs. It says what it installs, and why, before it does.
+
+  cargo xtask try [--keep] [--model FILE] PROMPT
+        Build the program and do its whole job once: a volume in a temporary folder, the prompt
+        dropped on it as a host would, the real daemon, the response as read back.
+        --keep         leave the folder, and print the commands to look at it
+        --model FILE   a GGUF other than the demo model
+  cargo xtask test [AREA]
+        Run all the checks and tests, or those of one area:
+        lint           formatting, clippy, licences, shell scripts
+        volume, mailbox, medium, engine
+                       the crate's own tests, and the module of that name in tests/
+        daemon         the program's own tests, and tests/ daemon
+        xtask          the tests of this tool
+  cargo xtask setup
+        Only install what building, trying and testing need.
+";
+
+/// A command line that was understood.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Print [`HELP`].
+    Help,
+    /// Install what everything needs.
+    Setup,
+    /// Do the main job once.
+    Try(TryOptions),
+    /// Run the tests of one area, or all.
+    Test(Area),
+}
+
+/// The arguments of `try`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TryOptions {
+    /// The text of the prompt file.
+    pub prompt: String,
+    /// A GGUF; `None` is the demo model of the repository.
+    pub model: Option<PathBuf>,
+    /// Whether the temporary folder stays.
+    pub keep: bool,
+}
+
+/// Reads the arguments after the program's name.
+///
+/// # Errors
+/// A sentence that says which argument was wrong and what would be right.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
+    let mut rest = arguments.into_iter();
+    let Some(name) = rest.next() else {
+        return Ok(Command::Help);
+    };
+    match name.to_str() {
+        Some("help" | "--help" | "-h") => Ok(Command::Help),
+        Some("setup") => no_more(rest, "setup").map(|()| Command::Setup),
+        Some("try") => parse_try(rest).map(Command::Try),
+        Some("test") => parse_test(rest),
+        _ => Err(format!(
+            "there is no command {}; there are try, test and setup.",
+            name.display()
+        )),
+    }
+}
+
+fn parse_try(mut rest: impl Iterator<Item = OsString>) -> Result<TryOptions, String> {
+    let mut prompt = None;
+    let mut model = None;
+    let mut keep = false;
+    while let Some(argument) = rest.next() {
+        match argument.to_str() {
+            Some("--keep") => keep = true,
+            Some("--model") => {
+                let file = rest.next().ok_or("--model needs a file name after it.")?;
+                model = Some(PathBuf::from(file));
+            }
+            Some(option) if option.starts_with("--") => {
+                return Err(format!(
+                    "try has no option {option}; it has --keep and --model."
+                ));
+            }
+            Some(text) if prompt.is_none() => prompt = Some(text.to_owned()),
+            Some(_) => return Err("try takes one prompt: put it in quotation marks.".into()),
+            None => return Err("the prompt is not UTF-8.".into()),
+        }
+    }
+    match prompt {
+        Some(prompt) => Ok(TryOptions {
+            prompt,
+            model,
+            keep,
+        }),
+        None => Err("try needs a prompt: cargo xtask try \"How do I use this stick?\"".into()),
+    }
+}
+
+fn parse_test(mut rest: impl Iterator<Item = OsString>) -> Result<Command, String> {
+    let Some(name) = rest.next() else {
+        return Ok(Command::Test(Area::All));
+    };
+    no_more(rest, "test with an area")?;
+    let area = name.to_str().and_then(Area::from_name);
+    area.map(Command::Test).ok_or_else(|| {
+        format!(
+            "there is no test area {}; there are {}.",
+            name.display(),
+            Area::names()
+        )
+    })
+}
+
+fn no_more(mut rest: impl Iterator<Item = OsString>, after: &str) -> Result<(), String> {
+    match rest.next() {
+        None => Ok(()),
+        Some(extra) => Err(format!(
+            "{after} takes no more arguments, not {}.",
+            extra.display()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &[&str]) -> Result<Command, String> {
+        parse(line.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn a_prompt_with_its_options() {
+        let expected = TryOptions {
+            prompt: "How?".into(),
+            model: Some("m.gguf".into()),
+            keep: true,
+        };
+        assert_eq!(
+            parsed(&["try", "--model", "m.gguf", "How?", "--keep"]),
+            Ok(Command::Try(expected))
+        );
+    }
+
+    #[test]
+    fn no_argument_is_a_request_for_help() {
+        assert_eq!(parsed(&[]), Ok(Command::Help));
+        assert_eq!(parsed(&["--help"]), Ok(Command::Help));
+    }
+
+    #[test]
+    fn areas_by_name() {
+        assert_eq!(parsed(&["test"]), Ok(Command::Test(Area::All)));
+        assert_eq!(parsed(&["test", "lint"]), Ok(Command::Test(Area::Lint)));
+        assert_eq!(parsed(&["test", "daemon"]), Ok(Command::Test(Area::Daemon)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let cases: &[(&[&str], &str)] = &[
+            (&["tyr"], "no command tyr"),
+            (&["try"], "needs a prompt"),
+            (&["try", "--model"], "needs a file name"),
+            (&["try", "--pi", "x"], "no option --pi"),
+            (&["try", "How", "now"], "quotation marks"),
+            (&["test", "moon"], "no test area moon"),
+            (&["test", "lint", "more"], "not more"),
+            (&["setup", "now"], "not now"),
+        ];
+        for (line, part) in cases {
+            let error = parsed(line).expect_err("a wrong command line was accepted");
+            assert!(error.contains(part), "{line:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! `cargo xtask try PROMPT`: the whole job of the stick once, on a volume in a temporary folder.
+//!
+//! The volume is made by our program, the prompt is put on it and the response is read back by
+//! mtools, which we did not write, and the daemon that answers is the one that ships. [`stick`] is
+//! the host's side, [`daemon`] the device's. The response goes to standard output, all else to
+//! standard error.
+
+mod daemon;
+mod report;
+mod stick;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use tempfile::TempDir;
+
+use crate::args::TryOptions;
+use crate::cargo;
+use crate::process;
+use crate::progress::{Heartbeat, Steps, Took};
+use crate::setup::{self, Needed};
+use daemon::Daemon;
+use stick::Stick;
+
+/// The model that comes with the repository.
+const DEMO_MODEL: &str = "image/model/promptstick-demo-q8_0.gguf";
+
+/// How many headings [`run`] prints.
+const STEPS: usize = 6;
+
+/// The files of one run.
+struct Bench {
+    folder: PathBuf,
+    program: PathBuf,
+    model: PathBuf,
+}
+
+/// Does it.
+///
+/// # Errors
+/// The first thing that went wrong; where the daemon was running, with its log.
+pub fn run(options: &TryOptions) -> anyhow::Result<()> {
+    let mut steps = Steps::new(STEPS);
+    steps.begin("tools");
+    setup::ensure(&[Needed::Build, Needed::Volume])?;
+    steps.begin("building promptstick");
+    build()?;
+    let temporary = TempDir::with_prefix("promptstick-").context("no temporary folder")?;
+    let bench = Bench {
+        folder: temporary.path().to_path_buf(),
+        program: cargo::output_folder()?.join("promptstick"),
+        model: model(options.model.as_deref())?,
+    };
+    let result = once_around(&bench, &options.prompt, &mut steps);
+    if options.keep {
+        report::how_to_look(&temporary.keep(), &bench);
+    }
+    result
+}
+
+fn build() -> anyhow::Result<()> {
+    if let Some(note) = cargo::build_note()? {
+        eprintln!("{note}");
+    }
+    let start = Instant::now();
+    let alive = Heartbeat::without_terminal("building");
+    process::run(&mut cargo::command(&["build", "--package", "promptstick"])?)?;
+    drop(alive);
+    eprintln!("      built in {}", Took(start.elapsed()));
+    Ok(())
+}
+
+fn model(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let file = match given {
+        Some(file) => file.to_path_buf(),
+        None => cargo::repository()?.join(DEMO_MODEL),
+    };
+    if !file.is_file() {
+        bail!(
+            "there is no model at {}: give the path of a GGUF file with --model",
+            file.display()
+        );
+    }
+    file.canonicalize()
+        .with_context(|| format!("cannot look at {}", file.display()))
+}
+
+/// A volume, a prompt, an answer, and everything left as it should be.
+fn once_around(bench: &Bench, prompt: &str, steps: &mut Steps) -> anyhow::Result<()> {
+    steps.begin("making a volume of 64 MB");
+    let stick = Stick::format(&bench.program, &bench.folder)?;
+    steps.begin("starting the daemon");
+    let start = Instant::now();
+    let mut daemon = Daemon::start(bench, stick.image())?;
+    let result = answered(&mut daemon, &stick, prompt, start, steps);
+    result.map_err(|error| match daemon.log() {
+        Ok(log) => error.context(format!("the daemon's log:\n{log}\n(end of the log)")),
+        Err(_) => error,
+    })
+}
+
+fn answered(
+    daemon: &mut Daemon,
+    stick: &Stick,
+    prompt: &str,
+    start: Instant,
+    steps: &mut Steps,
+) -> anyhow::Result<()> {
+    daemon.wait_until_ready()?;
+    eprintln!("      ready after {}", Took(start.elapsed()));
+    steps.begin("dropping prompt.txt on the volume with mcopy, as a host would");
+    stick.drop_prompt(prompt)?;
+    let dropped = Instant::now();
+    let response = stick.wait_for_response(daemon)?;
+    let waited = dropped.elapsed();
+    steps.begin("reading the response back with mtype");
+    report::response(&response);
+    report::speed(&daemon.log()?, waited);
+    report::fsck(stick.image())?;
+    report::ending(daemon.stop()?)
+}

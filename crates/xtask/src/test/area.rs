@@ -1,0 +1,98 @@
+//! The areas of `cargo xtask test AREA` and what belongs to each. Pure.
+//! A new area is a row of [`AREAS`] and an arm of [`Area::test_runs`].
+
+use super::checks::Check;
+use super::runner::TestRun;
+
+/// A part of the checks and tests that can be run by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Area {
+    /// Everything.
+    All,
+    /// What looks at the sources only.
+    Lint,
+    /// `crates/volume` and `tests/` `volume`.
+    Volume,
+    /// `crates/mailbox` and `tests/` `mailbox`.
+    Mailbox,
+    /// `crates/medium`.
+    Medium,
+    /// `crates/engine` and `tests/` `engine`.
+    Engine,
+    /// `crates/promptstick` and `tests/` `daemon`.
+    Daemon,
+    /// `crates/xtask`.
+    Xtask,
+}
+
+/// The areas that can be named; [`Area::All`] is the absence of a name.
+const AREAS: [(&str, Area); 7] = [
+    ("lint", Area::Lint),
+    ("volume", Area::Volume),
+    ("mailbox", Area::Mailbox),
+    ("medium", Area::Medium),
+    ("engine", Area::Engine),
+    ("daemon", Area::Daemon),
+    ("xtask", Area::Xtask),
+];
+
+impl Area {
+    /// The area that is called `name`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        AREAS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, area)| *area)
+    }
+
+    /// All names, for messages.
+    pub fn names() -> String {
+        AREAS.map(|(name, _)| name).join(", ")
+    }
+
+    /// What is checked without running the program.
+    pub fn checks(self) -> &'static [Check] {
+        match self {
+            Self::All | Self::Lint => &Check::ALL,
+            _ => &[],
+        }
+    }
+
+    /// The calls of the test runner.
+    pub fn test_runs(self) -> Vec<TestRun> {
+        match self {
+            Self::All => vec![TestRun::workspace()],
+            Self::Lint => Vec::new(),
+            Self::Volume => vec![TestRun::package("volume"), TestRun::across("volume")],
+            Self::Mailbox => vec![TestRun::package("mailbox"), TestRun::across("mailbox")],
+            Self::Medium => vec![TestRun::package("medium")],
+            Self::Engine => vec![TestRun::package("engine"), TestRun::across("engine")],
+            Self::Daemon => vec![TestRun::program(), TestRun::across("daemon")],
+            Self::Xtask => vec![TestRun::package("xtask")],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_named_area_does_something() {
+        for (name, area) in AREAS {
+            assert_eq!(Area::from_name(name), Some(area));
+            assert!(
+                !area.checks().is_empty() || !area.test_runs().is_empty(),
+                "{name}"
+            );
+        }
+        assert_eq!(Area::from_name("all"), None);
+    }
+
+    #[test]
+    fn the_help_names_each_area() {
+        for (name, _) in AREAS {
+            assert!(crate::args::HELP.contains(name), "{name}");
+        }
+    }
+}

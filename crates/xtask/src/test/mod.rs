@@ -1,0 +1,79 @@
+//! `cargo xtask test`: every check and test of the repository, or those of one area. All of them
+//! run even when one fails; the failures are listed at the end, and the lines of the test runner
+//! itself come last.
+
+mod area;
+mod checks;
+mod runner;
+
+use std::fs;
+
+use anyhow::bail;
+
+pub use area::Area;
+
+use crate::cargo;
+use crate::progress::Steps;
+use crate::setup::{self, Needed};
+use runner::TestRun;
+
+/// Runs the checks and tests of `area`.
+///
+/// # Errors
+/// A tool could not be installed, or something failed; the message names what.
+pub fn run(area: Area) -> anyhow::Result<()> {
+    let checks = area.checks();
+    let runs = area.test_runs();
+    let mut steps = Steps::new(1 + checks.len() + runs.len());
+    steps.begin("tools");
+    setup::ensure(&[Needed::Build, Needed::Volume, Needed::Test])?;
+    setup::rust_components()?;
+    if let Some(note) = cargo::build_note()? {
+        eprintln!("{note}");
+    }
+    for check in checks {
+        steps.check(check.title(), || check.run());
+    }
+    let mut summary = Vec::new();
+    for run in runs {
+        steps.check(&run.title(), || run_tests(&run, &mut summary));
+    }
+    let failed = steps.finish();
+    if area == Area::All {
+        report_size();
+    }
+    for line in &summary {
+        println!("{line}");
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    bail!("failed: {}", failed.join(", "))
+}
+
+fn run_tests(run: &TestRun, summary: &mut Vec<String>) -> anyhow::Result<()> {
+    let (lines, result) = run.run()?;
+    summary.extend(lines);
+    result
+}
+
+/// How large the program is: a change that doubles it should not go unseen.
+fn report_size() {
+    let size = cargo::output_folder().and_then(|folder| {
+        let facts = fs::metadata(folder.join("promptstick"))?;
+        Ok(facts.len())
+    });
+    match size {
+        Ok(bytes) => eprintln!(
+            "\nsize of promptstick (development profile, not stripped): {:.1} MB\n",
+            bytes_to_mb(bytes)
+        ),
+        Err(error) => eprintln!("\nsize of promptstick: not known ({error:#})\n"),
+    }
+}
+
+/// Decimal megabytes; only for display, so the rounding above 2^53 bytes does not matter.
+#[allow(clippy::cast_precision_loss)]
+fn bytes_to_mb(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}

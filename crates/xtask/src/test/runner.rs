@@ -1,0 +1,129 @@
+//! Calls of `cargo test`: what is run, what is kept of what it prints. Used by `test`.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::Stdio;
+
+use anyhow::{Context, bail};
+
+use crate::cargo;
+use crate::process;
+use crate::progress::Heartbeat;
+
+/// How the test runner begins its summary of one binary.
+const SUMMARY: &str = "test result:";
+
+/// How the test runner ends the line of a test that failed.
+const FAILURE: &str = "... FAILED";
+
+/// One call of `cargo test`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TestRun {
+    arguments: Vec<&'static str>,
+}
+
+impl TestRun {
+    /// All unit, documentation and cross-crate tests.
+    pub fn workspace() -> Self {
+        Self {
+            arguments: vec!["test", "--workspace", "--no-fail-fast"],
+        }
+    }
+
+    /// The unit and documentation tests of one crate.
+    pub fn package(name: &'static str) -> Self {
+        Self {
+            arguments: vec!["test", "--no-fail-fast", "--package", name],
+        }
+    }
+
+    /// The unit tests of the program, without the tests across crates that its manifest holds.
+    pub fn program() -> Self {
+        Self {
+            arguments: vec!["test", "--package", "promptstick", "--bins"],
+        }
+    }
+
+    /// One module of the tests across crates.
+    pub fn across(module: &'static str) -> Self {
+        Self {
+            arguments: vec!["test", "--package", "promptstick", "--test", "it", module],
+        }
+    }
+
+    /// What a person would type.
+    pub fn title(&self) -> String {
+        format!("cargo {}", self.arguments.join(" "))
+    }
+
+    /// Runs it, passing on what it prints. Gives the lines worth repeating at the end, and
+    /// whether the tests passed.
+    ///
+    /// # Errors
+    /// Cargo could not be started.
+    pub fn run(&self) -> anyhow::Result<(Vec<String>, anyhow::Result<()>)> {
+        let mut command = cargo::command(&self.arguments)?;
+        let shown = process::shown(&command);
+        let _alive = Heartbeat::without_terminal("building or testing");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start: {shown}"))?;
+        let lines = match child.stdout.take() {
+            Some(stdout) => repeat(BufReader::new(stdout), &mut io::stdout())?,
+            None => Vec::new(),
+        };
+        let status = child
+            .wait()
+            .with_context(|| format!("lost sight of: {shown}"))?;
+        Ok((lines, verdict(status.success())))
+    }
+}
+
+fn verdict(success: bool) -> anyhow::Result<()> {
+    if success {
+        return Ok(());
+    }
+    bail!("tests failed, or did not compile: see above")
+}
+
+/// Copies lines as they come and keeps those that say how a binary or a failed test ended.
+fn repeat(mut from: impl BufRead, to: &mut impl Write) -> anyhow::Result<Vec<String>> {
+    let mut kept = Vec::new();
+    let mut line = Vec::new();
+    while from
+        .read_until(b'\n', &mut line)
+        .context("reading what the tests print")?
+        != 0
+    {
+        to.write_all(&line)
+            .context("passing on what the tests print")?;
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end();
+        if text.starts_with(SUMMARY) || text.ends_with(FAILURE) {
+            kept.push(text.to_owned());
+        }
+        line.clear();
+    }
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summaries_and_failures_are_kept_and_everything_is_passed_on() {
+        let printed = "running 2 tests\ntest a ... ok\ntest b ... FAILED\n\n\
+                       test result: FAILED. 1 passed; 1 failed\n";
+        let mut copy = Vec::new();
+        let kept = repeat(printed.as_bytes(), &mut copy).expect("reading from memory");
+        assert_eq!(
+            kept,
+            [
+                "test b ... FAILED",
+                "test result: FAILED. 1 passed; 1 failed"
+            ]
+        );
+        assert_eq!(copy, printed.as_bytes());
+    }
+}

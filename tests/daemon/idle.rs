@@ -1,0 +1,59 @@
+//! An idle stick sleeps: neither the daemon nor the process with the model wakes up.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{QUESTION, demo_model};
+use crate::support::image::Image;
+use crate::support::program::Daemon;
+
+/// Long enough for a timer of a few seconds to show.
+const WATCHED: Duration = Duration::from_secs(10);
+
+/// Context switches of each thread of a process: a thread that wakes up has one more.
+fn switches(pid: u32) -> BTreeMap<String, u64> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a process");
+    tasks
+        .map(|task| {
+            let path = task.expect("a thread").path();
+            let status = std::fs::read_to_string(path.join("status")).expect("its status");
+            let count = status
+                .lines()
+                .filter(|line| line.contains("ctxt_switches"))
+                .filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok())
+                .sum();
+            (path.display().to_string(), count)
+        })
+        .collect()
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let list = std::fs::read_to_string(path).expect("CONFIG_PROC_CHILDREN");
+    list.split_whitespace()
+        .map(|child| child.parse().expect("a process number"))
+        .collect()
+}
+
+#[test]
+fn nothing_wakes_up_while_nothing_happens() {
+    let image = Image::usual();
+    let daemon = Daemon::serve(&image.path(), &demo_model(), &[]);
+    image.put("prompt.txt", QUESTION);
+    daemon.wait_until("the response", || image.get("prompt.response.txt"));
+    let worker = children(daemon.pid());
+    assert_eq!(worker.len(), 1, "the model stays resident");
+    // The device's own write is settled like anybody's; then there is nothing left to do.
+    let mut quiet = switches(daemon.pid());
+    daemon.wait_until("the daemon to come to rest", || {
+        std::thread::sleep(Duration::from_secs(2));
+        let now = switches(daemon.pid());
+        let rests = now == quiet;
+        quiet = now;
+        rests.then_some(())
+    });
+    let before = (switches(daemon.pid()), switches(worker[0]));
+    std::thread::sleep(WATCHED);
+    let after = (switches(daemon.pid()), switches(worker[0]));
+    assert_eq!(before, after, "a thread woke up within {WATCHED:?}");
+}

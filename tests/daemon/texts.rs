@@ -1,0 +1,127 @@
+//! Editors of every kind: the response comes back in the prompt's own form.
+
+use super::{PART_OF_ITS_ANSWER, QUESTION, demo_model};
+use crate::support::image::Image;
+use crate::support::program;
+
+fn answers(files: &[(&str, &[u8])]) -> Image {
+    let image = Image::usual();
+    for (name, content) in files {
+        image.put(name, content);
+    }
+    let (path, model) = (image.path(), demo_model());
+    program::succeed([
+        "answer".as_ref(),
+        path.as_os_str(),
+        "--model".as_ref(),
+        model.as_os_str(),
+    ]);
+    image.assert_clean();
+    image
+}
+
+fn utf16(text: &str, unit: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    "\u{feff}"
+        .encode_utf16()
+        .chain(text.encode_utf16())
+        .flat_map(unit)
+        .collect()
+}
+
+#[test]
+fn a_response_has_the_encoding_and_the_line_ends_of_its_prompt() {
+    let windows = format!("{QUESTION}\r\n");
+    let unix = format!("{QUESTION}\n");
+    let image = answers(&[
+        ("bom.txt", format!("\u{feff}{windows}").as_bytes()),
+        ("le.txt", &utf16(&windows, u16::to_le_bytes)),
+        ("be.txt", &utf16(&unix, u16::to_be_bytes)),
+        ("unix.txt", unix.as_bytes()),
+        ("windows.txt", windows.as_bytes()),
+    ]);
+    let get = |name| image.get(name).expect(name);
+    assert!(get("bom.response.txt").starts_with(b"\xef\xbb\xbf"));
+    assert!(get("le.response.txt").starts_with(b"\xff\xfe"));
+    assert!(get("be.response.txt").starts_with(b"\xfe\xff"));
+    assert!(get("windows.response.txt").ends_with(b"\r\n"));
+    let unix = image.text("unix.response.txt");
+    assert!(unix.ends_with('\n') && !unix.contains('\r'));
+    let le: Vec<u16> = get("le.response.txt")
+        .chunks_exact(2)
+        .map(|pair| u16::from_le_bytes(pair.try_into().unwrap()))
+        .collect();
+    assert!(
+        String::from_utf16(&le)
+            .unwrap()
+            .contains(PART_OF_ITS_ANSWER)
+    );
+}
+
+#[test]
+fn names_in_any_script_get_their_responses() {
+    let names = [
+        "Größe und Maß",
+        "вопрос",
+        "質問",
+        "سؤال",
+        "👩‍🚀 out there",
+        "a b  c",
+    ];
+    let image = Image::usual();
+    for name in names {
+        image.put(&format!("{name}.txt"), QUESTION);
+    }
+    let (path, model) = (image.path(), demo_model());
+    program::succeed([
+        "answer".as_ref(),
+        path.as_os_str(),
+        "--model".as_ref(),
+        model.as_os_str(),
+    ]);
+    for name in names {
+        let response = image.text(&format!("{name}.response.txt"));
+        assert!(response.contains(PART_OF_ITS_ANSWER), "{name}");
+    }
+    image.assert_clean();
+}
+
+#[test]
+fn a_prompt_may_bring_its_own_settings() {
+    let image = answers(&[(
+        "short.txt",
+        b"+++\nmax_tokens = 3\ntemperature = 0.0\n+++\nHow do I use this stick?\n",
+    )]);
+    let response = image.text("short.response.txt");
+    assert!(
+        response.contains("limit of 3 tokens"),
+        "a cut response says so: {response}"
+    );
+}
+
+#[test]
+fn the_sticks_settings_apply_to_all_prompts() {
+    let image = answers(&[
+        ("SETTINGS.TOML", b"max_tokens = 3\r\n"),
+        ("a.txt", QUESTION.as_bytes()),
+        ("b.txt", QUESTION.as_bytes()),
+    ]);
+    for name in ["a.response.txt", "b.response.txt"] {
+        assert!(image.text(name).contains("limit of 3 tokens"), "{name}");
+    }
+}
+
+#[test]
+fn json_is_json() {
+    let image = answers(&[(
+        "list.txt",
+        b"+++\nformat = \"json\"\nmax_tokens = 400\nseed = 5\n+++\nTell me about the stick.\n",
+    )]);
+    // Whether the demo model finds an end within the limit is up to it; half a value is not
+    // an answer.
+    match image.get("list.response.txt") {
+        Some(bytes) => {
+            serde_json::from_slice::<serde_json::Value>(&bytes).expect("JSON");
+        }
+        None => assert!(image.text("list.error.txt").contains("JSON")),
+    }
+}

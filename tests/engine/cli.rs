@@ -1,0 +1,150 @@
+//! `ask`, `bench` and `model inspect` as a person runs them.
+
+use std::io::Read;
+use std::process::{Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::support::TestModel;
+use crate::support::gguf::{Kind, Spec};
+
+fn promptstick(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_promptstick"))
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn ask_streams_text_to_stdout_and_figures_to_stderr() {
+    let model = TestModel::new(&Spec::tiny());
+    let path = model.path();
+    let path = path.to_str().unwrap();
+    let args = [
+        "ask",
+        "--model",
+        path,
+        "--temperature",
+        "0",
+        "--max-tokens",
+        "9",
+        "--threads",
+        "1",
+        "hello",
+    ];
+    let child = promptstick(&args);
+    let in_process = promptstick(&[&args[..], &["--in-process"]].concat());
+    assert_eq!(stdout(&child), stdout(&in_process));
+    let said = String::from_utf8(child.stderr).unwrap();
+    assert!(
+        said.contains("9 tokens in") && said.contains("cut at max_tokens"),
+        "{said}"
+    );
+    assert!(said.contains("no chat template"), "{said}");
+}
+
+#[test]
+fn ctrl_c_stops_the_answer() {
+    let model = TestModel::new(&Spec {
+        context_tokens: 2_048,
+        ..Spec::stories15m(Kind::F32)
+    });
+    let mut child = Command::new(env!("CARGO_BIN_EXE_promptstick"))
+        .args(["ask", "--max-tokens", "2000", "hello", "--model"])
+        .arg(model.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    kill(
+        Pid::from_raw(i32::try_from(child.id()).unwrap()),
+        Signal::SIGINT,
+    )
+    .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .ends_with("stopped\n")
+    );
+}
+
+#[test]
+fn ask_says_what_is_wrong() {
+    let model = TestModel::from_bytes(b"GGUF");
+    let output = promptstick(&["ask", "--model", model.path().to_str().unwrap(), "hello"]);
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.starts_with("promptstick: the model file cannot be used"),
+        "{said}"
+    );
+}
+
+#[test]
+fn bench_counts_and_goes_past_the_end_of_text() {
+    let model = TestModel::new(&Spec {
+        can_end: true,
+        ..Spec::tiny()
+    });
+    let path = model.path();
+    let output = promptstick(&[
+        "bench",
+        "--model",
+        path.to_str().unwrap(),
+        "-p",
+        "40",
+        "-n",
+        "60",
+        "--threads",
+        "1",
+        "--json",
+    ]);
+    let figures: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(figures["prompt_tokens"], 40);
+    assert_eq!(figures["response_tokens"], 60);
+    for name in ["load_ms", "prefill_ms", "decode_ms", "decode_tokens_per_s"] {
+        assert!(figures[name].as_f64().unwrap() > 0.0, "{name}");
+    }
+}
+
+#[test]
+fn inspect_prints_what_the_file_holds() {
+    let model = TestModel::new(&Spec::stories15m(Kind::Q8_0));
+    let path = model.path();
+    let path = path.to_str().unwrap();
+    let report: serde_json::Value =
+        serde_json::from_str(&stdout(&promptstick(&["model", "inspect", path, "--json"]))).unwrap();
+    assert_eq!(report["architecture"], "llama");
+    assert_eq!(report["quantisation"], "Q8_0");
+    assert_eq!(report["parameters"], 15_191_712);
+    assert_eq!(report["context_tokens"], 256);
+    assert_eq!(report["fits_pi_zero_w"], true);
+    // 6 layers x 6 heads x (48 + 48) x 2 bytes x 256 tokens.
+    assert_eq!(report["need"]["kv_bytes"], 1_769_472);
+
+    let text = stdout(&promptstick(&[
+        "model",
+        "inspect",
+        path,
+        "--context",
+        "128",
+    ]));
+    assert!(
+        text.contains("context        128 tokens (trained on 256)"),
+        "{text}"
+    );
+    assert!(text.contains("it fits"), "{text}");
+}

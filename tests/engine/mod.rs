@@ -1,0 +1,12 @@
+//! The engine against real llama.cpp, with small models of random weights.
+
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
+mod answers;
+mod cli;
+mod fit;
+mod gguf_files;
+mod json;
+mod support;
+mod template;
+mod worker;

@@ -1,0 +1,16 @@
+//! Judges of the crate `volume` that we did not write: `mkfs.fat`, `fsck.fat`, mtools and the
+//! `fatfs` crate; and what it promises under damage, power cuts and 32 GiB.
+
+mod crosslink;
+mod damage;
+mod edit;
+mod format;
+mod memory;
+mod model;
+mod names;
+mod opening;
+mod power;
+mod publish;
+mod reading;
+mod support;
+mod writing;

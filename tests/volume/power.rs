@@ -1,0 +1,139 @@
+//! The power goes at every single operation of a publication, and of the recovery after it: the
+//! volume is exactly the old one or exactly the new one, whatever was lost, torn or reordered.
+
+use volume::testing::{AfterCut, Fate, PowerLab, Random};
+use volume::{ChangeSet, Recovery, Volume};
+
+use super::support::{self, Mkfs, TIME};
+
+/// Random fates tried for each cut.
+const SEEDS: u64 = 12;
+
+struct Scene {
+    old: Vec<u8>,
+    new: Vec<u8>,
+    changes: ChangeSet,
+}
+
+/// A response in a folder that must grow for it, and a replaced file.
+fn scene(mkfs: Mkfs) -> Scene {
+    let mut old = support::in_memory(mkfs);
+    support::edit_bytes(&mut old, |edit| {
+        edit.make_dir("prompts", TIME).unwrap();
+        let mut number = 0;
+        // Fill the folder's cluster but for a slot or two; a short name takes one slot.
+        while number < mkfs.cluster_bytes.unwrap() / 32 - 4 {
+            edit.create(&format!("prompts/F{number}"), b"", TIME).unwrap();
+            number += 1;
+        }
+        edit.create("SETTINGS.error.txt", &support::content(1, 900), TIME).unwrap();
+    });
+    let changes = {
+        let volume = Volume::open(&old).unwrap();
+        let mut edit = volume.edit();
+        let content = support::content(2, 2500);
+        edit.create("prompts/F1.response.txt", &content, TIME).unwrap();
+        edit.replace("SETTINGS.error.txt", &support::content(3, 300), TIME).unwrap();
+        edit.finish().unwrap()
+    };
+    let mut new = old.clone();
+    support::apply(&mut new, &changes);
+    support::fsck_bytes(&old);
+    support::fsck_bytes(&new);
+    Scene { old, new, changes }
+}
+
+fn fates(lab: &PowerLab, seed: u64) -> Vec<Fate> {
+    let mut fates = vec![Fate::Lost, Fate::Kept];
+    if let Some(bytes) = lab.torn_write_bytes() {
+        fates.extend((0..bytes).map(Fate::Torn));
+    } else {
+        // A journal write that stops, or another operation, for which it means "kept".
+        fates.extend([0, 1, 40, 47, 48, 511, 512, 2000, 5000].map(Fate::Torn));
+    }
+    fates.extend((0..SEEDS).map(|number| Fate::Random(seed.wrapping_mul(SEEDS) + number)));
+    fates
+}
+
+/// Recovers until it is done; the volume must then be one of the two, and the journal gone.
+fn settles(scene: &Scene, found: AfterCut) -> bool {
+    let lab = PowerLab::new(found, None);
+    let recovery = volume::recover_with(&mut lab.device(), &mut lab.journal()).unwrap();
+    let AfterCut { image, journal, .. } = lab.seen();
+    assert_eq!(journal, None);
+    let is_new = image == scene.new;
+    assert!(is_new || image == scene.old, "neither old nor new after {recovery:?}");
+    // A change that recovery claims to have completed is there.
+    assert!(is_new || !matches!(recovery, Recovery::Replayed { .. }));
+    is_new
+}
+
+#[test]
+fn cut_at_every_operation_of_a_publication() {
+    for mkfs in [Mkfs::FAT16, Mkfs::FAT32] {
+        let scene = scene(mkfs);
+        let (mut old, mut new) = (0_u32, 0_u32);
+        for cut_at in 0.. {
+            let lab = PowerLab::new(AfterCut::image_only(scene.old.clone()), Some(cut_at));
+            let published =
+                volume::publish_with(&mut lab.device(), &mut lab.journal(), &scene.changes);
+            if !lab.was_cut() {
+                published.unwrap();
+                assert!(lab.after_cut(Fate::Lost).image == scene.new, "published is durable");
+                assert!(lab.after_cut(Fate::Lost).journal.is_none());
+                break;
+            }
+            assert!(published.is_err());
+            for fate in fates(&lab, cut_at) {
+                if settles(&scene, lab.after_cut(fate)) { new += 1 } else { old += 1 }
+            }
+        }
+        assert!(old > 50 && new > 50, "both outcomes occur: {old} old, {new} new");
+    }
+}
+
+#[test]
+fn cut_at_every_operation_of_a_recovery_too() {
+    for mkfs in [Mkfs::FAT16, Mkfs::FAT32] {
+        let scene = scene(mkfs);
+        let mut random = Random::new(7);
+        for cut_at in 0.. {
+            let lab = PowerLab::new(AfterCut::image_only(scene.old.clone()), Some(cut_at));
+            let _ = volume::publish_with(&mut lab.device(), &mut lab.journal(), &scene.changes);
+            if !lab.was_cut() {
+                break;
+            }
+            for fate in [Fate::Lost, Fate::Kept, Fate::Torn(100), Fate::Random(random.bits())] {
+                cut_recovery(&scene, &lab.after_cut(fate), &mut random);
+            }
+        }
+    }
+}
+
+fn cut_recovery(scene: &Scene, found: &AfterCut, random: &mut Random) {
+    for cut_at in 0.. {
+        let lab = PowerLab::new(found.clone(), Some(cut_at));
+        let _ = volume::recover_with(&mut lab.device(), &mut lab.journal());
+        if !lab.was_cut() {
+            return;
+        }
+        for fate in [Fate::Lost, Fate::Kept, Fate::Torn(200), Fate::Random(random.bits())] {
+            settles(scene, lab.after_cut(fate));
+        }
+    }
+}
+
+#[test]
+fn a_failing_device_is_not_a_foreign_one() {
+    let scene = scene(Mkfs::FAT16);
+    let lab = PowerLab::new(AfterCut::image_only(scene.old.clone()), Some(6));
+    assert!(volume::publish_with(&mut lab.device(), &mut lab.journal(), &scene.changes).is_err());
+    let found = lab.after_cut(Fate::Kept);
+    assert!(found.journal.is_some());
+    // The device is dead, the journal is not: an error, and the journal stays.
+    let dead = PowerLab::new(found.clone(), Some(0));
+    assert!(volume::WriteAt::sync(&mut dead.device()).is_err());
+    let alive = PowerLab::new(found, None);
+    assert!(volume::recover_with(&mut dead.device(), &mut alive.journal()).is_err());
+    assert!(alive.seen().journal.is_some());
+}
