@@ -459,6 +459,27 @@ fn the_child_is_limited() {
     });
 }
 
+#[test]
+fn inherited_descriptors_are_closed() {
+    let model = TestModel::new(&Spec::tiny());
+    run(async {
+        let script = "exec 9</dev/null && exec \"$0\" worker";
+        let program = env!("CARGO_BIN_EXE_promptstick");
+        let args = ["-c", script, program].map(Into::into).to_vec();
+        let options = WorkerOptions {
+            program: "/bin/sh".into(),
+            args,
+            ..worker_options()
+        };
+        let mut worker = Worker::new(options);
+        ask(&mut worker, &model.options(), greedy("a", 1))
+            .await
+            .summary();
+        let nine = format!("/proc/{}/fd/9", worker.process_id().unwrap());
+        assert!(!Path::new(&nine).exists());
+    });
+}
+
 /// Idle, neither side runs: no context switch in the child, no wake-up of the parent's future.
 #[test]
 fn idle_costs_nothing() {
