@@ -229,6 +229,67 @@ fn a_child_that_does_not_obey_is_killed() {
     });
 }
 
+/// A hostile file may make llama.cpp hang; the daemon must not wait for ever.
+#[test]
+fn a_child_that_hangs_is_given_up() {
+    let model = TestModel::new(&slow());
+    run(async {
+        let silence_limit = Duration::from_millis(1_500);
+        let mut worker = Worker::new(WorkerOptions {
+            silence_limit,
+            ..worker_options()
+        });
+        worker.start(&model.options(), greedy("a", 1_000)).unwrap();
+        until_text(&mut worker).await;
+        signal(&worker, Signal::SIGSTOP);
+        let answer = collect(&mut worker).await;
+        assert_eq!(answer.failure(), &Failure::Stuck { seconds: 1 });
+        let next = ask(&mut worker, &model.options(), greedy("b", 3)).await;
+        assert_eq!(next.summary().response_tokens, 3);
+    });
+}
+
+#[test]
+fn a_model_file_that_is_replaced_is_loaded_again() {
+    let model = TestModel::new(&Spec::tiny());
+    run(async {
+        let mut worker = worker();
+        let first = ask(&mut worker, &model.options(), greedy("hello", 12)).await;
+        let other = model.path().with_extension("new");
+        Spec {
+            seed: 2,
+            ..Spec::tiny()
+        }
+        .write(&other)
+        .unwrap();
+        fs::rename(&other, model.path()).unwrap();
+        let second = ask(&mut worker, &model.options(), greedy("hello", 12)).await;
+        assert!(second.loaded.is_some());
+        assert_ne!(second.text, first.text);
+    });
+}
+
+#[test]
+fn progress_of_a_long_prompt_is_reported() {
+    let model = TestModel::new(&Spec::tiny());
+    run(async {
+        let mut worker = worker();
+        worker
+            .start(&model.options(), greedy(&"x".repeat(98), 1))
+            .unwrap();
+        let mut seen = Vec::new();
+        loop {
+            match worker.event().await {
+                Event::Prefilled { tokens } => seen.push(tokens),
+                Event::Finished(summary) => break assert_eq!(summary.prompt_tokens, 100),
+                Event::Failed(failure) => panic!("{failure}"),
+                _ => {}
+            }
+        }
+        assert_eq!(seen, [32, 64, 96, 100]);
+    });
+}
+
 #[test]
 fn futures_may_be_dropped_anywhere() {
     let model = TestModel::new(&Spec::tiny());
@@ -456,6 +517,27 @@ fn the_child_is_limited() {
         assert_eq!(nice, "5");
         let stdout = fs::read_link(proc.join("fd/1")).unwrap();
         assert_eq!(stdout, fs::read_link(proc.join("fd/2")).unwrap());
+    });
+}
+
+#[test]
+fn inherited_descriptors_are_closed() {
+    let model = TestModel::new(&Spec::tiny());
+    run(async {
+        let script = "exec 9</dev/null && exec \"$0\" worker";
+        let program = env!("CARGO_BIN_EXE_promptstick");
+        let args = ["-c", script, program].map(Into::into).to_vec();
+        let options = WorkerOptions {
+            program: "/bin/sh".into(),
+            args,
+            ..worker_options()
+        };
+        let mut worker = Worker::new(options);
+        ask(&mut worker, &model.options(), greedy("a", 1))
+            .await
+            .summary();
+        let nine = format!("/proc/{}/fd/9", worker.process_id().unwrap());
+        assert!(!Path::new(&nine).exists());
     });
 }
 

@@ -61,6 +61,12 @@ pub enum Failure {
         /// How the process ended.
         how: ChildEnd,
     },
+    /// The child process has not said anything for too long, so it was ended.
+    #[error("the model did nothing for {seconds} s and was stopped; choose a smaller model")]
+    Stuck {
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// The child process could not be started or does not answer as it should.
     #[error("the model's process cannot be used: {why}; restart the stick")]
     Worker {

@@ -107,7 +107,7 @@ impl Summary {
 }
 
 /// What a running request reports, in this order: `Loading` and `Loaded` when the model was not
-/// resident, `Started`, any number of `Text`, then exactly one of `Finished` and `Failed`.
+/// resident, `Started`, any number of `Prefilled`, then of `Text`, then exactly one of `Finished` and `Failed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Event {
@@ -124,6 +124,11 @@ pub enum Event {
     Started {
         /// Its length in tokens, with its template.
         prompt_tokens: u32,
+    },
+    /// More of the prompt has been computed.
+    Prefilled {
+        /// Tokens so far, of those in `Started`.
+        tokens: u32,
     },
     /// More of the response; never empty, never part of a character.
     Text(String),

@@ -24,6 +24,8 @@ pub use crate::llama::Model;
 pub enum Progress {
     /// The prompt fits: its length in tokens.
     Started(u32),
+    /// So many tokens of it have been computed.
+    Prefilled(u32),
     /// More of the response; not empty.
     Text(String),
 }
@@ -126,7 +128,7 @@ impl<'model> Session<'model> {
 
         self.context.clear();
         let began = Instant::now();
-        if self.prefill(&prompt.tokens)? == DecodeEnd::Cancelled {
+        if self.prefill(&prompt.tokens, report)? == DecodeEnd::Cancelled {
             return Ok(Outcome::Cancelled);
         }
         let prefill = began.elapsed();
@@ -165,7 +167,7 @@ impl<'model> Session<'model> {
         let mut sampler = Sampler::new(self.model, &Sampling::greedy(), false)?;
         self.context.clear();
         let began = Instant::now();
-        self.prefill(&self.arbitrary_tokens(prompt_tokens.max(1)))?;
+        self.prefill(&self.arbitrary_tokens(prompt_tokens.max(1)), &mut |_| {})?;
         let prefill = began.elapsed();
         let began = Instant::now();
         let response = Response::new(&Request::new(""), false);
@@ -203,12 +205,19 @@ impl<'model> Session<'model> {
         }
     }
 
-    fn prefill(&mut self, tokens: &[i32]) -> Result<DecodeEnd, Failure> {
+    fn prefill(
+        &mut self,
+        tokens: &[i32],
+        report: &mut dyn FnMut(Progress),
+    ) -> Result<DecodeEnd, Failure> {
+        let mut done = 0;
         let step = usize::try_from(self.context.batch_tokens()).unwrap_or(1);
         for batch in tokens.chunks(step) {
             if self.context.decode(batch)? == DecodeEnd::Cancelled {
                 return Ok(DecodeEnd::Cancelled);
             }
+            done += batch.len();
+            report(Progress::Prefilled(u32::try_from(done).unwrap_or(u32::MAX)));
         }
         Ok(DecodeEnd::Done)
     }

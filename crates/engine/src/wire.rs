@@ -74,6 +74,13 @@ pub enum FromWorker {
         /// Its length with its template.
         prompt_tokens: u32,
     },
+    /// More of the prompt has been computed.
+    Prefilled {
+        /// The request.
+        id: u64,
+        /// Tokens so far.
+        tokens: u32,
+    },
     /// More of the response.
     Text {
         /// The request.

@@ -100,6 +100,16 @@ impl CutDisk {
         self.0.borrow().is_off
     }
 
+    /// Whether an operation has failed as `fail_after` said; asked once for each.
+    pub fn takes_fault(&self) -> bool {
+        let mut inner = self.0.borrow_mut();
+        let operations = inner.operations;
+        inner
+            .fault_at
+            .take_if(|(at, fault)| *at < operations && *fault == Fault::Fail)
+            .is_some()
+    }
+
     /// Power comes back: what is there now is what a cut leaves.
     pub fn restart(&self, chance: &mut Chance) {
         let mut inner = self.0.borrow_mut();

@@ -60,14 +60,6 @@ pub enum MailboxError {
         /// The limit.
         limit_bytes: u64,
     },
-    /// A response larger than is kept.
-    #[error("the response has {bytes} bytes, and at most {limit_bytes} are kept; lower max_tokens")]
-    ResponseTooLarge {
-        /// Its size.
-        bytes: usize,
-        /// The limit.
-        limit_bytes: usize,
-    },
     /// A stored response is not what was stored.
     #[error("the stored response {id} is damaged; restart promptstick to have it made again")]
     DamagedResponse {

@@ -12,6 +12,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use crate::complaint::Complaint;
 use crate::digest::Digest;
 use crate::disk::{Disk, StateFolder};
 use crate::error::MailboxError;
@@ -22,6 +23,7 @@ use crate::name::{OutcomeKind, candidate, fold, parse_ours};
 use crate::reconcile::plan;
 use crate::settings::{Feedback, Settings, SettingsState};
 use crate::store::{STORE_FOLDER, Store};
+use crate::text::{TextForm, encode};
 
 /// Path of the settings on the volume.
 pub const SETTINGS_PATH: &str = "SETTINGS.TOML";
@@ -140,7 +142,8 @@ impl<D: Disk> Mailbox<D> {
         })
     }
 
-    /// Stores a job's answer. An answer to a job that was dropped or is answered is discarded.
+    /// Stores a job's answer. An answer to a job that was dropped or is answered is discarded; one
+    /// that is larger than is kept becomes an error file.
     pub fn answered(&mut self, id: JobId, outcome: &Outcome) -> Result<(), MailboxError> {
         let is_wanted = self
             .ledger
@@ -151,20 +154,16 @@ impl<D: Disk> Mailbox<D> {
         if !is_wanted {
             return Ok(());
         }
-        let record = self.store_answer(id, outcome)?;
+        let record = match too_large(outcome) {
+            Some(complaint) => self.store_answer(id, &complaint)?,
+            None => self.store_answer(id, outcome)?,
+        };
         self.ledger.append(&mut self.disk, &[record])
     }
 
     /// Makes an answer's bytes durable; the record that says so is still to be appended.
     fn store_answer(&mut self, id: JobId, outcome: &Outcome) -> Result<Record, MailboxError> {
         let bytes = outcome.bytes();
-        if bytes.len() > RESPONSE_LIMIT_BYTES {
-            let limit_bytes = RESPONSE_LIMIT_BYTES;
-            return Err(MailboxError::ResponseTooLarge {
-                bytes: bytes.len(),
-                limit_bytes,
-            });
-        }
         self.store
             .put(&mut self.disk, id, bytes)
             .map_err(MailboxError::io("store a response"))?;
@@ -368,6 +367,16 @@ impl<D: Disk> Mailbox<D> {
         // the change that was just made durable must not fail for it.
         let _ = self.store.prune(&mut self.disk, self.ledger.state());
     }
+}
+
+/// The error that takes the place of an outcome that is too large.
+fn too_large(outcome: &Outcome) -> Option<Outcome> {
+    let (bytes, limit_bytes) = (outcome.bytes().len() as u64, RESPONSE_LIMIT_BYTES as u64);
+    let complaint = Complaint::ResponseLimit { bytes, limit_bytes };
+    let error = || Outcome::Error {
+        bytes: encode(&complaint.text(), TextForm::default()),
+    };
+    (bytes > limit_bytes).then(error)
 }
 
 /// The job that stands for settings that cannot be used, and their digest.

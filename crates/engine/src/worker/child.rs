@@ -132,6 +132,7 @@ fn answer_all(
         let outcome = session.run(id, &request, &mut |progress| {
             let frame = match progress {
                 Progress::Started(prompt_tokens) => FromWorker::Started { id, prompt_tokens },
+                Progress::Prefilled(tokens) => FromWorker::Prefilled { id, tokens },
                 Progress::Text(text) => FromWorker::Text { id, text },
             };
             if let Err(error) = send(output, &frame) {

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,6 +29,11 @@ pub const CANCEL_GRACE: Duration = Duration::from_millis(1_000);
 /// How long a child that closed its pipe may take to end before it is killed. A core dump is off.
 const END_GRACE: Duration = Duration::from_millis(500);
 
+/// How long a child may compute without a word. A word comes with each token and each step of a
+/// prompt; on the board a step of 32 tokens of a 135M model takes half a minute. Only a hang, or a model
+/// far too large for the machine, takes this long.
+pub const SILENCE_LIMIT: Duration = Duration::from_secs(600);
+
 /// How to run the child.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
@@ -43,6 +49,8 @@ pub struct WorkerOptions {
     pub stderr: StderrPolicy,
     /// Where the kernel says how much memory there is.
     pub memory: memory::Sources,
+    /// How long a child with something to do may say nothing before it is killed.
+    pub silence_limit: Duration,
 }
 
 impl WorkerOptions {
@@ -59,7 +67,32 @@ impl WorkerOptions {
             memory_limit_bytes: None,
             stderr: StderrPolicy::default(),
             memory: memory::Sources::default(),
+            silence_limit: SILENCE_LIMIT,
         })
+    }
+}
+
+/// Which file lies under a name, and in which state.
+#[derive(Debug, PartialEq, Eq)]
+struct FileIdentity {
+    path: PathBuf,
+    /// Device, inode, length, time of change in seconds and nanoseconds.
+    state: (u64, u64, u64, i64, i64),
+}
+
+impl FileIdentity {
+    fn of(model: &ModelOptions) -> Option<Self> {
+        let path = model.path.clone();
+        let m = std::fs::metadata(&path).ok()?;
+        Some(Self {
+            path,
+            state: (m.dev(), m.ino(), m.len(), m.mtime(), m.mtime_nsec()),
+        })
+    }
+
+    /// Whether it is still that file, if the model is in it at all.
+    fn is_current(&self, model: &ModelOptions) -> bool {
+        model.path != self.path || Self::of(model).as_ref() == Some(self)
     }
 }
 
@@ -73,6 +106,10 @@ pub struct Worker {
     events: VecDeque<Event>,
     /// When the child is killed if it does not obey the cancel.
     cancel_deadline: Option<Instant>,
+    /// When the child was last told or said something.
+    last_heard: Option<Instant>,
+    /// What the child has mapped.
+    resident_file: Option<FileIdentity>,
 }
 
 impl Worker {
@@ -85,6 +122,8 @@ impl Worker {
             process: None,
             events: VecDeque::new(),
             cancel_deadline: None,
+            last_heard: None,
+            resident_file: None,
         }
     }
 
@@ -101,6 +140,14 @@ impl Worker {
         if let Err(failure) = request.validate() {
             self.events.push_back(Event::Failed(failure));
             return Ok(());
+        }
+        if self
+            .resident_file
+            .as_ref()
+            .is_some_and(|file| !file.is_current(model))
+        {
+            // The file was replaced or written to: what the child has mapped is not it any more.
+            self.supervisor.give_up_on_child();
         }
         self.supervisor.begin(model, request)
     }
@@ -178,6 +225,7 @@ impl Worker {
     }
 
     fn spawn(&mut self, model: ModelOptions) -> Result<(), Failure> {
+        let file = FileIdentity::of(&model);
         let info = inspect(&model)?;
         let machine = memory::available_bytes(&self.options.memory);
         let limit = self.options.memory_limit_bytes.unwrap_or(u64::MAX);
@@ -195,6 +243,8 @@ impl Worker {
             .map_err(|error| broken(error.to_string()))?;
         process.send(&load);
         self.process = Some(process);
+        self.last_heard = Some(Instant::now());
+        self.resident_file = file;
         let (path, file_bytes) = (model.path.clone(), info.file_bytes);
         self.events.push_back(Event::Loading { path, file_bytes });
         self.supervisor.spawned(model, info);
@@ -214,6 +264,7 @@ impl Worker {
             && !process.has_ended()
         {
             process.send(frame);
+            self.last_heard = Some(Instant::now());
             self.supervisor.sent();
         } else {
             // It ended while it was idle: that is no fault of this request.
@@ -225,17 +276,15 @@ impl Worker {
 
     /// Waits for the child, and for the cancel's deadline when there is one.
     async fn listen(&mut self) {
+        let deadline = self.deadline();
         let Some(process) = self.process.as_mut() else {
             return std::future::pending().await;
         };
-        let progress = match self
-            .cancel_deadline
-            .filter(|_| self.supervisor.is_cancelling())
-        {
+        let progress = match deadline {
             None => process.progress().await,
             Some(deadline) => match tokio::time::timeout_at(deadline, process.progress()).await {
                 Ok(progress) => progress,
-                Err(_) => return self.supervisor.give_up_on_child(),
+                Err(_) => return self.on_deadline(),
             },
         };
         match progress {
@@ -247,10 +296,33 @@ impl Worker {
         }
     }
 
+    /// When waiting for the child ends; never while nothing is asked of it.
+    fn deadline(&self) -> Option<Instant> {
+        if self.supervisor.is_cancelling() {
+            return self.cancel_deadline;
+        }
+        let limit = self.options.silence_limit;
+        self.last_heard
+            .filter(|_| self.supervisor.is_active())
+            .map(|heard| heard + limit)
+    }
+
+    fn on_deadline(&mut self) {
+        if self.supervisor.is_cancelling() {
+            self.supervisor.give_up_on_child();
+        } else {
+            let seconds = self.options.silence_limit.as_secs();
+            self.events.extend(self.supervisor.on_silence(seconds));
+        }
+    }
+
     fn take_frames(&mut self) {
         while let Some(process) = self.process.as_mut() {
             match process.frame() {
-                Ok(Some(frame)) => self.events.extend(self.supervisor.on_frame(frame)),
+                Ok(Some(frame)) => {
+                    self.last_heard = Some(Instant::now());
+                    self.events.extend(self.supervisor.on_frame(frame));
+                }
                 Ok(None) => break,
                 Err(error) => {
                     self.events.extend(self.supervisor.on_violation(&error));

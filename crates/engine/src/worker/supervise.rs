@@ -149,6 +149,9 @@ impl Supervisor {
             FromWorker::Started { id, prompt_tokens } => self
                 .is_running(id)
                 .then_some(Event::Started { prompt_tokens }),
+            FromWorker::Prefilled { id, tokens } => {
+                self.is_running(id).then_some(Event::Prefilled { tokens })
+            }
             FromWorker::Text { id, text } => {
                 (self.is_running(id) && !text.is_empty()).then_some(Event::Text(text))
             }
@@ -178,6 +181,14 @@ impl Supervisor {
                 why: error.to_string(),
             })
         })
+    }
+
+    /// The child has said nothing for `seconds` although something is asked of it.
+    pub fn on_silence(&mut self, seconds: u64) -> Option<Event> {
+        self.must_kill = true;
+        self.active
+            .take()
+            .map(|_| Event::Failed(Failure::Stuck { seconds }))
     }
 
     /// The child has ended and was reaped.

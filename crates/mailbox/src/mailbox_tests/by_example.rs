@@ -241,6 +241,21 @@ fn swapped_prompts_keep_their_answers() {
 }
 
 #[test]
+fn a_prompt_that_cannot_be_read_just_now_is_given_as_it_was() {
+    let mut stick = Stick::new();
+    stick.save("a.txt", "Why?");
+    assert_eq!(stick.mailbox.remembered("a.txt"), None);
+    stick.look_and_work();
+    let as_it_was = stick.mailbox.remembered("a.txt").unwrap();
+    assert_eq!(as_it_was.digest, Digest::of(b"Why?"));
+    let changes = stick.mailbox.reconcile(&[as_it_was], &|_| true).unwrap();
+    assert_eq!(changes, Changes::default());
+    stick.prompts.clear();
+    stick.look();
+    assert_eq!(stick.mailbox.remembered("a.txt"), None);
+}
+
+#[test]
 fn a_copy_is_a_prompt_of_its_own() {
     let mut stick = Stick::new();
     stick.save("a.txt", "Why?");
@@ -459,6 +474,20 @@ fn a_second_mailbox_on_the_same_folder_is_refused() {
     let stick = Stick::new();
     let second = Mailbox::open(stick.state.path(), SERIAL);
     assert!(matches!(second, Err(MailboxError::InUse { .. })));
+}
+
+#[test]
+fn an_answer_that_is_too_large_becomes_an_error_file() {
+    let mut stick = Stick::new();
+    stick.save("a.txt", "Why?");
+    stick.look();
+    let bytes = vec![b'x'; crate::limits::RESPONSE_LIMIT_BYTES + 1];
+    stick
+        .mailbox
+        .answered(JobId(1), &Outcome::Response { bytes })
+        .unwrap();
+    assert_eq!(stick.work(), ["a.error.txt"]);
+    assert!(stick.answers["a.error.txt"].starts_with(b"The response is too large: it has 1.0 MiB"));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Random histories of a user who saves, renames, copies and deletes, of a daemon that looks,
-//! answers and publishes in between, and of power that goes at any time.
+//! answers and publishes in between, of power that goes and of a disk that is full at any time.
 //!
 //! What must hold is in [`Rig`]: each prompt that is there in the end is answered as it is then; no
 //! content is answered more often than the user gave a reason to; no name is used twice; a second
@@ -32,6 +32,7 @@ enum Action {
     Publish,
     Restart,
     CutAfter(usize),
+    FailAfter(usize),
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -50,6 +51,7 @@ fn action() -> impl Strategy<Value = Action> {
         3 => Just(Publish),
         1 => Just(Restart),
         1 => (0..20usize).prop_map(CutAfter),
+        1 => (0..20usize).prop_map(FailAfter),
     ]
 }
 
@@ -71,6 +73,7 @@ fn act(rig: &mut Rig, action: &Action) {
         Action::Publish => rig.surely(Rig::publish),
         Action::Restart => rig.restart(),
         Action::CutAfter(operations) => rig.disk.cut_after(operations),
+        Action::FailAfter(operations) => rig.disk.fail_after(operations),
     }
 }
 

@@ -39,7 +39,7 @@ struct Bench {
 /// Does it.
 ///
 /// # Errors
-/// The first thing that went wrong; where the daemon was running, with its log.
+/// The first thing that went wrong; where the daemon was running, its log has been printed.
 pub fn run(options: &TryOptions) -> anyhow::Result<()> {
     let mut steps = Steps::new(STEPS);
     steps.begin("tools");
@@ -94,10 +94,10 @@ fn once_around(bench: &Bench, prompt: &str, steps: &mut Steps) -> anyhow::Result
     let start = Instant::now();
     let mut daemon = Daemon::start(bench, stick.image())?;
     let result = answered(&mut daemon, &stick, prompt, start, steps);
-    result.map_err(|error| match daemon.log() {
-        Ok(log) => error.context(format!("the daemon's log:\n{log}\n(end of the log)")),
-        Err(_) => error,
-    })
+    if result.is_err() {
+        report::log(&daemon);
+    }
+    result
 }
 
 fn answered(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::Bench;
-use super::daemon::STOP_PROMISE;
+use super::daemon::{Daemon, STOP_PROMISE};
 use crate::process;
 use crate::progress::Took;
 
@@ -62,6 +62,14 @@ pub fn fsck(image: &Path) -> anyhow::Result<()> {
 /// `/tmp/x/stick.img: 5 files, 11/32695 clusters` without the folder.
 fn without_path(line: &str) -> &str {
     line.split_once(": ").map_or(line, |(_, rest)| rest)
+}
+
+/// Prints what the daemon logged, for a person who wants to know why it failed.
+pub fn log(daemon: &Daemon) {
+    match daemon.log() {
+        Ok(text) => eprintln!("---- the daemon's log\n{}\n----", text.trim_end()),
+        Err(error) => eprintln!("      {error:#}"),
+    }
 }
 
 /// Says how the daemon ended after SIGTERM.

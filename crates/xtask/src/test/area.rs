@@ -63,11 +63,11 @@ impl Area {
         match self {
             Self::All => vec![TestRun::workspace()],
             Self::Lint => Vec::new(),
-            Self::Volume => vec![TestRun::package("volume"), TestRun::across("volume")],
-            Self::Mailbox => vec![TestRun::package("mailbox"), TestRun::across("mailbox")],
+            Self::Volume => vec![TestRun::package("volume"), TestRun::across("volume::")],
+            Self::Mailbox => vec![TestRun::package("mailbox"), TestRun::across("mailbox::")],
             Self::Medium => vec![TestRun::package("medium")],
-            Self::Engine => vec![TestRun::package("engine"), TestRun::across("engine")],
-            Self::Daemon => vec![TestRun::program(), TestRun::across("daemon")],
+            Self::Engine => vec![TestRun::package("engine"), TestRun::across("engine::")],
+            Self::Daemon => vec![TestRun::program(), TestRun::across("daemon::")],
             Self::Xtask => vec![TestRun::package("xtask")],
         }
     }

@@ -15,6 +15,9 @@ const SUMMARY: &str = "test result:";
 /// How the test runner ends the line of a test that failed.
 const FAILURE: &str = "... FAILED";
 
+/// What the summary says of a binary in which no test was run.
+const NOTHING_RUN: &str = " 0 passed; 0 failed;";
+
 /// One call of `cargo test`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TestRun {
@@ -43,7 +46,8 @@ impl TestRun {
         }
     }
 
-    /// One module of the tests across crates.
+    /// One module of the tests across crates; `module` ends with `::`, so that it matches no part
+    /// of a test's own name.
     pub fn across(module: &'static str) -> Self {
         Self {
             arguments: vec!["test", "--package", "promptstick", "--test", "it", module],
@@ -75,15 +79,20 @@ impl TestRun {
         let status = child
             .wait()
             .with_context(|| format!("lost sight of: {shown}"))?;
-        Ok((lines, verdict(status.success())))
+        let result = verdict(status.success(), &lines);
+        Ok((lines, result))
     }
 }
 
-fn verdict(success: bool) -> anyhow::Result<()> {
-    if success {
-        return Ok(());
+/// Nothing run is nothing shown: a filter that matches no test is a failure too.
+fn verdict(success: bool, lines: &[String]) -> anyhow::Result<()> {
+    if !success {
+        bail!("tests failed, or did not compile: see above");
     }
-    bail!("tests failed, or did not compile: see above")
+    if lines.iter().all(|line| line.contains(NOTHING_RUN)) {
+        bail!("there was no test to run");
+    }
+    Ok(())
 }
 
 /// Copies lines as they come and keeps those that say how a binary or a failed test ended.
@@ -110,6 +119,21 @@ fn repeat(mut from: impl BufRead, to: &mut impl Write) -> anyhow::Result<Vec<Str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_without_tests_is_no_success() {
+        let lines = |counts: &[&str]| -> Vec<String> {
+            counts
+                .iter()
+                .map(|text| format!("test result: ok. {text} 0 ignored"))
+                .collect()
+        };
+        let nothing = "0 passed; 0 failed;";
+        assert!(verdict(true, &lines(&["10 passed; 0 failed;", nothing])).is_ok());
+        assert!(verdict(true, &lines(&[nothing, nothing])).is_err());
+        assert!(verdict(true, &[]).is_err());
+        assert!(verdict(false, &lines(&["10 passed; 0 failed;"])).is_err());
+    }
 
     #[test]
     fn summaries_and_failures_are_kept_and_everything_is_passed_on() {
