@@ -11,7 +11,7 @@ use crate::support::program::Daemon;
 const WATCHED: Duration = Duration::from_secs(60);
 
 /// Context switches of each thread of a process: a thread that wakes up has one more.
-fn switches(pid: u32) -> BTreeMap<String, u64> {
+fn switches(pid: impl std::fmt::Display) -> BTreeMap<String, u64> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a process");
     tasks
         .map(|task| {
@@ -27,21 +27,13 @@ fn switches(pid: u32) -> BTreeMap<String, u64> {
         .collect()
 }
 
-fn children(pid: u32) -> Vec<u32> {
-    let path = format!("/proc/{pid}/task/{pid}/children");
-    let list = std::fs::read_to_string(path).expect("CONFIG_PROC_CHILDREN");
-    list.split_whitespace()
-        .map(|child| child.parse().expect("a process number"))
-        .collect()
-}
-
 #[test]
 fn nothing_wakes_up_while_nothing_happens() {
     let image = Image::usual();
     let daemon = Daemon::serve(&image.path(), &demo_model(), &[]);
     image.put("prompt.txt", QUESTION);
     daemon.wait_until("the response", || image.get("prompt.response.txt"));
-    let worker = children(daemon.pid());
+    let worker = daemon.children();
     assert_eq!(worker.len(), 1, "the model stays resident");
     // The device's own write is settled like anybody's; then there is nothing left to do.
     let mut quiet = switches(daemon.pid());

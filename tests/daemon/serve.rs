@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::{PART_OF_ITS_ANSWER, QUESTION, demo_model, endless_model};
 use crate::support::image::Image;
@@ -166,4 +167,66 @@ fn a_signal_makes_it_read_its_configuration_again() {
     daemon.wait_until("the response under the old configuration", || {
         image.get("third.response.txt")
     });
+}
+
+#[test]
+fn a_model_that_dies_costs_one_answer() {
+    let image = Image::usual();
+    let (_folder, model) = endless_model();
+    let daemon = Daemon::serve(&image.path(), &model, &[]);
+    image.put("first.txt", ENDLESS);
+    image.put("second.txt", "+++\nmax_tokens = 5\n+++\nshort");
+    daemon.wait_logged("model loaded");
+    let [worker] = daemon.children()[..] else {
+        panic!("one process with the model");
+    };
+    kill(Pid::from_raw(worker), Signal::SIGKILL).unwrap();
+    let error = daemon.wait_until("the error file", || image.get("first.error.txt"));
+    assert!(String::from_utf8_lossy(&error).contains("model stopped"));
+    daemon.wait_until("the response", || image.get("second.response.txt"));
+    assert!(image.get("second.error.txt").is_none());
+}
+
+#[test]
+fn nothing_is_left_when_the_daemon_is_killed() {
+    let image = Image::usual();
+    let (_folder, model) = endless_model();
+    let daemon = Daemon::serve(&image.path(), &model, &[]);
+    image.put("prompt.txt", ENDLESS);
+    daemon.wait_logged("model loaded");
+    let [worker] = daemon.children()[..] else {
+        panic!("one process with the model");
+    };
+    daemon.signal(Signal::SIGKILL);
+    daemon.wait();
+    // The kernel ends the worker with its parent; who inherits it has to bury it, too.
+    let gone = || {
+        let state = std::fs::read_to_string(format!("/proc/{worker}/stat")).unwrap_or_default();
+        state.is_empty() || state.contains(") Z ")
+    };
+    let start = std::time::Instant::now();
+    while !gone() {
+        assert!(
+            start.elapsed() < program::PATIENCE,
+            "the model's process lives on"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn the_watchdog_is_fed_while_the_model_thinks() {
+    let image = Image::usual();
+    let (_folder, model) = endless_model();
+    let mut command = program::promptstick(["serve", "--image"]);
+    command.arg(image.path()).arg("--model").arg(&model);
+    command.env("WATCHDOG_USEC", "400000");
+    let daemon = Daemon::start(command);
+    daemon.wait_notified("READY=1");
+    image.put("prompt.txt", ENDLESS);
+    daemon.wait_logged("thinking");
+    for _ in 0..3 {
+        daemon.wait_notified("WATCHDOG=1");
+    }
+    assert!(!daemon.log().contains("answered"), "it was still thinking");
 }

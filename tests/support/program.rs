@@ -133,6 +133,16 @@ impl Daemon {
         self.child.id()
     }
 
+    /// The process numbers of its children.
+    pub fn children(&self) -> Vec<i32> {
+        let pid = self.pid();
+        let path = format!("/proc/{pid}/task/{pid}/children");
+        let list = std::fs::read_to_string(path).expect("a kernel with CONFIG_PROC_CHILDREN");
+        list.split_whitespace()
+            .map(|child| child.parse().expect("a process number"))
+            .collect()
+    }
+
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a process number"));
         kill(pid, signal).expect("the daemon runs");
