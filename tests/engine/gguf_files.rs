@@ -1,5 +1,5 @@
-//! Model files that are cut, damaged, random or hostile: the parent's parser always comes back with a
-//! failure or a card, and a file that it lets through costs at most the child.
+//! Model files that are cut, damaged, random or hostile: the parent's parser always comes back with
+//! a failure or a card, and a file that it lets through costs at most the child.
 
 use std::fs::File;
 use std::io::Write;

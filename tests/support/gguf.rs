@@ -1,7 +1,7 @@
 //! Writes small GGUF models of the Llama architecture with random weights, so that tests need no
-//! download. Any shape can be written, those of stories15M and SmolLM2-135M by name; weights are drawn
-//! in the stored type itself, so that a large one is written in seconds. The same seed gives the
-//! same bytes. Used by the engine's and the daemon's tests.
+//! download. Any shape can be written, those of stories15M and SmolLM2-135M by name; weights are
+//! drawn in the stored type itself, so that a large one is written in seconds. The same seed gives
+//! the same bytes. Used by the engine's and the daemon's tests.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

@@ -42,10 +42,7 @@ pub enum Failure {
         why: String,
     },
     /// The fit check refused the model.
-    #[error(
-        "the model needs {} MiB of memory and {} MiB are available; choose a smaller model or context",
-        mebibytes_up(*needed_bytes), mebibytes_down(*available_bytes)
-    )]
+    #[error("{}", does_not_fit(*needed_bytes, *available_bytes))]
     DoesNotFit {
         /// Weights, key/value cache, buffers and tables.
         needed_bytes: u64,
@@ -133,6 +130,15 @@ pub enum EngineError {
 }
 
 const BYTES_PER_MEBIBYTE: u64 = 1 << 20;
+
+fn does_not_fit(needed_bytes: u64, available_bytes: u64) -> String {
+    format!(
+        "the model needs {} MiB of memory and {} MiB are available; choose a smaller model or a \
+         smaller context",
+        mebibytes_up(needed_bytes),
+        mebibytes_down(available_bytes),
+    )
+}
 
 fn mebibytes_up(bytes: u64) -> u64 {
     bytes.div_ceil(BYTES_PER_MEBIBYTE)

@@ -11,8 +11,8 @@
 //!            + vocabulary x 192 + its bytes x 3 + merges x 224 (llama.cpp's token tables)
 //! ```
 //! Where from: `llama_kv_cache` (f16, `GGML_PAD(n_ctx, 256)`), `llama_context::sched_reserve` and
-//! `llm_graph_context` in llama.cpp; attention is the flash kind, so there is no product of queries and
-//! keys of the whole context. The constants of the last two lines were fitted to the peak
+//! `llm_graph_context` in llama.cpp; attention is the flash kind, so there is no product of queries
+//! and keys of the whole context. The constants of the last two lines were fitted to the peak
 //! memory of models of several shapes; `tests/engine/fit.rs` holds the estimate against reality.
 
 use std::path::Path;
@@ -73,7 +73,8 @@ impl MemoryNeed {
             .saturating_add(self.overhead_bytes)
     }
 
-    /// The estimate for a context and a batch (tokens). Saturates; every figure of a card is bounded.
+    /// The estimate for a context and a batch (tokens). Saturates; every figure of a card is
+    /// bounded.
     #[must_use]
     pub fn estimate(card: &Card, context_tokens: u32, batch_tokens: u32) -> Self {
         let context = u64::from(context_tokens).next_multiple_of(CONTEXT_STEP_TOKENS);

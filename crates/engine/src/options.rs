@@ -5,13 +5,18 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 /// The context of a model whose file asks for more, when the caller leaves the choice (tokens).
-/// A key/value cache of 2,048 tokens of a 135M model is about 45 MiB, a tenth of the board's memory.
+/// A key/value cache of 2,048 tokens of a 135M model is about 45 MiB, a tenth of the board's
+/// memory.
 pub const DEFAULT_CONTEXT_CAP_TOKENS: u32 = 2_048;
 /// Smallest context that is accepted: less has no room for a template and an answer.
 pub const MIN_CONTEXT_TOKENS: u32 = 32;
 /// Prompt tokens that are computed in one step. llama.cpp's buffers grow with it and speed on one
 /// core does not, so it is small; a step can be aborted in the middle.
 pub const DEFAULT_BATCH_TOKENS: u32 = 32;
+/// Threads when the caller leaves the choice: one a processor, up to this. Threads wait for each
+/// other by spinning after each operation, and models that fit the board have too little work in
+/// one to gain from more.
+pub const DEFAULT_THREADS_CAP: u32 = 4;
 /// Most threads that are ever used.
 pub const MAX_THREADS: u32 = 64;
 
@@ -21,10 +26,10 @@ pub const MAX_THREADS: u32 = 64;
 pub struct ModelOptions {
     /// The GGUF file.
     pub path: PathBuf,
-    /// Context in tokens; 0 means the model's own, at most [`DEFAULT_CONTEXT_CAP_TOKENS`]. More than
-    /// the model was trained on is lowered to that.
+    /// Context in tokens; 0 means the model's own, at most [`DEFAULT_CONTEXT_CAP_TOKENS`]. More
+    /// than the model was trained on is lowered to that.
     pub context_tokens: u32,
-    /// Threads that compute; 0 means one for each processor.
+    /// Threads that compute; 0 means one a processor, at most [`DEFAULT_THREADS_CAP`].
     pub threads: u32,
     /// Prompt tokens in one step; 0 means [`DEFAULT_BATCH_TOKENS`].
     #[serde(default)]
@@ -72,6 +77,7 @@ impl ModelOptions {
         let asked = if self.threads == 0 {
             std::thread::available_parallelism()
                 .map_or(1, |n| u32::try_from(n.get()).unwrap_or(MAX_THREADS))
+                .min(DEFAULT_THREADS_CAP)
         } else {
             self.threads
         };

@@ -1,5 +1,5 @@
-//! What comes back: figures of a model and of a response, and the events of a running request. Plain
-//! data, shared by both sides of the pipe.
+//! What comes back: figures of a model and of a response, and the events of a running request.
+//! Plain data, shared by both sides of the pipe.
 
 use std::path::PathBuf;
 
@@ -107,7 +107,8 @@ impl Summary {
 }
 
 /// What a running request reports, in this order: `Loading` and `Loaded` when the model was not
-/// resident, `Started`, any number of `Prefilled`, then of `Text`, then exactly one of `Finished` and `Failed`.
+/// resident, `Started`, any number of `Prefilled`, then of `Text`, then exactly one of `Finished`
+/// and `Failed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Event {

@@ -29,7 +29,8 @@ pub struct Request {
     pub sampling: Sampling,
     /// Most tokens in the response.
     pub max_tokens: u32,
-    /// The response ends before the first of these; they are never part of it. Not used with `json`.
+    /// The response ends before the first of these; they are never part of it. Not used with
+    /// `json`.
     pub stop: Vec<String>,
     /// The response is one JSON value.
     pub json: bool,

@@ -1,7 +1,7 @@
 //! A response as it grows: bytes of tokens in, text that may be shown out, and when to end.
 //!
-//! Pure; [`crate::session`] feeds it. Invariant: what is given out is whole characters, never part of
-//! a stop string, and nothing follows the end.
+//! Pure; [`crate::session`] feeds it. Invariant: what is given out is whole characters, never part
+//! of a stop string, and nothing follows the end.
 
 use crate::grammar::JsonTracker;
 use crate::report::Finish;

@@ -146,8 +146,8 @@ impl<'model> Session<'model> {
         }))
     }
 
-    /// Computes `prompt_tokens` arbitrary tokens, then generates `response_tokens` greedily, going on
-    /// past any end of text.
+    /// Computes `prompt_tokens` arbitrary tokens, then generates `response_tokens` greedily, going
+    /// on past any end of text.
     ///
     /// # Errors
     /// [`Failure::TooLong`] when they do not fit the context, or a failed computation.

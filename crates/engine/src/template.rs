@@ -2,15 +2,15 @@
 //! can act as a control token.
 //!
 //! The template is rendered with marks in place of the texts, and taken apart at the marks and at
-//! the special tokens that the *template* wrote. What lies between two special tokens (template text
-//! and user text in their order) is tokenised as plain text in one go, so that the result is what
-//! llama.cpp gives for the whole rendering whenever the user's text holds no special token. A user's
-//! `<|im_end|>` becomes the tokens of its characters.
+//! the special tokens that the *template* wrote. What lies between two special tokens (template
+//! text and user text in their order) is tokenised as plain text in one go, so that the result is
+//! what llama.cpp gives for the whole rendering whenever the user's text holds no special token. A
+//! user's `<|im_end|>` becomes the tokens of its characters.
 //!
 //! Pure: the model is behind [`Vocabulary`] and a closure that renders.
 
-/// Marks that stand for texts while a template is rendered. Templates copy or trim texts; these have
-/// no white space to trim and no character that a template looks for.
+/// Marks that stand for texts while a template is rendered. Templates copy or trim texts; these
+/// have no white space to trim and no character that a template looks for.
 const SYSTEM_MARK: &str = "\u{e000}promptstick-system\u{e001}";
 const PROMPT_MARK: &str = "\u{e000}promptstick-prompt\u{e001}";
 

@@ -47,7 +47,7 @@ pub enum Value {
     Bool(bool),
     /// A string; bytes that are not UTF-8 are replaced.
     String(String),
-    /// An array of integers (any width) with at most [`KEPT_ARRAY_ELEMENTS`] elements.
+    /// An array of integers (any width) with at most 1,024 elements.
     Integers(Vec<i128>),
     /// Any other array.
     Array {

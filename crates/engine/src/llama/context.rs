@@ -72,8 +72,8 @@ impl<'model> Context<'model> {
         params.abort_callback = Some(is_cancelled);
         params.abort_callback_data = Arc::as_ptr(&cancel).cast_mut().cast::<c_void>();
         let _ = take_error();
-        // SAFETY: the model is alive and outlives the context (the lifetime in PhantomData); the flag is
-        // kept alive in `cancel`; only one context of a model exists, as Session makes sure.
+        // SAFETY: the model is alive and outlives the context (the lifetime in PhantomData), and is
+        // not shared between threads; the flag is kept alive in `cancel`.
         let context =
             unsafe { llama_cpp_sys_2::llama_init_from_model(model.raw().as_ptr(), params) };
         let context = NonNull::new(context).ok_or_else(|| compute_failure("no context"))?;

@@ -12,8 +12,8 @@ static INSTALL: Once = Once::new();
 /// Takes over llama.cpp's log for this process; further calls do nothing.
 pub fn capture_logs() {
     INSTALL.call_once(|| {
-        // SAFETY: the callback is a function, lives for ever and takes no data; llama.cpp copies the
-        // pointer. llama_log_set also sets ggml's.
+        // SAFETY: the callback is a function, lives for ever and takes no data; llama.cpp copies
+        // the pointer. llama_log_set also sets ggml's.
         unsafe { llama_cpp_sys_2::llama_log_set(Some(on_log), std::ptr::null_mut()) };
     });
 }

@@ -1,8 +1,7 @@
 //! The edge to llama.cpp: everything that calls it is in this folder.
 //!
-//! Models, vocabularies and samplers come through `llama-cpp-2`. The context is our own thin layer on
-//! `llama-cpp-sys-2`, because `llama-cpp-2` has no abort callback and no bound on outputs.
-//! Only one model at a time is ever loaded in a process.
+//! Models, vocabularies and samplers come through `llama-cpp-2`. The context is our own thin layer
+//! on `llama-cpp-sys-2`, because `llama-cpp-2` has no abort callback and no bound on outputs.
 
 mod context;
 mod log;

@@ -1,6 +1,8 @@
 //! A model in memory: loading, its vocabulary, its chat template.
 
+use std::cell::Cell;
 use std::ffi::CString;
+use std::marker::PhantomData;
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::OnceLock;
@@ -22,6 +24,8 @@ const MAX_SPECIAL_BYTES: usize = 256;
 pub struct Model {
     model: LlamaModel,
     specials: Vec<SpecialToken>,
+    /// Making a context may write to the model, so a model is used from one thread at a time.
+    not_sync: PhantomData<Cell<()>>,
 }
 
 fn start_backend() -> Result<(), Failure> {
@@ -71,6 +75,7 @@ impl Model {
         let mut loaded = Self {
             model,
             specials: Vec::new(),
+            not_sync: PhantomData,
         };
         loaded.specials = special_tokens(&loaded.model, loaded.raw());
         Ok(loaded)
@@ -189,7 +194,8 @@ fn special_tokens(model: &LlamaModel, raw: NonNull<llama_model>) -> Vec<SpecialT
     let vocab = model.vocab();
     // Read by hand: `LlamaVocab::attr` panics on bits that it does not know.
     let attributes = |token: LlamaToken| {
-        // SAFETY: the model is alive, its vocabulary lives as long, and the token is one of its own.
+        // SAFETY: the model is alive, its vocabulary lives as long, and the token is one of its
+        // own.
         unsafe {
             let vocab = llama_cpp_sys_2::llama_model_get_vocab(raw.as_ptr());
             llama_cpp_sys_2::llama_vocab_get_attr(vocab, token.0) as u32

@@ -2,8 +2,8 @@
 //!
 //! Two threads. This one loads the model and answers requests, one after the other; the other
 //! blocks on stdin and passes requests on, sets the cancel flag, and ends the process when the pipe
-//! closes. Idle, both are blocked in the kernel. Frames go out on a private copy of stdout; descriptor 1
-//! itself points at stderr, so that nothing llama.cpp prints can get between them.
+//! closes. Idle, both are blocked in the kernel. Frames go out on a private copy of stdout;
+//! descriptor 1 itself points at stderr, so that nothing llama.cpp prints can get between them.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -170,8 +170,8 @@ fn listen(mut input: Input, requests: &Sender<(u64, Request)>, cancel: &CancelFl
             Ok(Some(ToWorker::Load { .. })) | Err(_) => break libc::EXIT_FAILURE,
         }
     };
-    // SAFETY: ends the process at once. Nothing in it needs to be put in order, and exit handlers must
-    // not run while the other thread computes.
+    // SAFETY: ends the process at once. Nothing in it needs to be put in order, and exit handlers
+    // must not run while the other thread computes.
     unsafe { libc::_exit(code) }
 }
 

@@ -1,15 +1,15 @@
-//! What the child takes from itself before it opens a model file: a compromised or failing llama.cpp
-//! then costs one answer and nothing else.
+//! What the child takes from itself before it opens a model file: a compromised or failing
+//! llama.cpp then costs one answer and nothing else.
 //!
 //! - It dies with its parent (`PR_SET_PDEATHSIG`, and a check that the parent is still who it was).
-//! - It ignores the signals that ask a whole group of processes to stop (Ctrl-C, a service's end): the
-//!   parent decides what becomes of it.
+//! - It ignores the signals that ask a whole group of processes to stop (Ctrl-C, a service's end):
+//!   the parent decides what becomes of it.
 //! - It gains no privileges (`PR_SET_NO_NEW_PRIVS`), leaves no core file, and when the kernel must
 //!   kill a process for memory, it is this one (`oom_score_adj`).
-//! - `RLIMIT_DATA` bounds its private memory. The mapped model file does not count there (a mapping of
-//!   a file that is not written is page cache), so the limit is the memory limit less the file, plus
-//!   the stacks of threads, which do count in full. `RLIMIT_AS` is not used: it would count address
-//!   space that allocators reserve and never touch.
+//! - `RLIMIT_DATA` bounds its private memory. The mapped model file does not count there (a mapping
+//!   of a file that is not written is page cache), so the limit is the memory limit less the file,
+//!   plus the stacks of threads, which do count in full. `RLIMIT_AS` is not used: it would count
+//!   address space that allocators reserve and never touch.
 
 use std::fs;
 use std::io;
@@ -98,8 +98,8 @@ pub fn close_inherited() {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect();
     for descriptor in open.into_iter().filter(|&fd| fd > libc::STDERR_FILENO) {
-        // SAFETY: called first in the process, when nothing in it owns a descriptor above stderr; the
-        // listing's own is closed already, which makes this a harmless EBADF.
+        // SAFETY: called first in the process, when nothing in it owns a descriptor above stderr;
+        // the listing's own is closed already, which makes this a harmless EBADF.
         unsafe { libc::close(descriptor) };
     }
 }

@@ -30,8 +30,8 @@ pub const CANCEL_GRACE: Duration = Duration::from_millis(1_000);
 const END_GRACE: Duration = Duration::from_millis(500);
 
 /// How long a child may compute without a word. A word comes with each token and each step of a
-/// prompt; on the board a step of 32 tokens of a 135M model takes half a minute. Only a hang, or a model
-/// far too large for the machine, takes this long.
+/// prompt; on the board a step of 32 tokens of a 135M model takes half a minute. Only a hang, or a
+/// model far too large for the machine, takes this long.
 pub const SILENCE_LIMIT: Duration = Duration::from_secs(600);
 
 /// How to run the child.
@@ -127,8 +127,8 @@ impl Worker {
         }
     }
 
-    /// Accepts a request; [`Self::event`] carries it out and reports on it. The model is loaded when
-    /// it is not resident, or resident with other options.
+    /// Accepts a request; [`Self::event`] carries it out and reports on it. The model is loaded
+    /// when it is not resident, or resident with other options.
     ///
     /// # Errors
     /// [`EngineError`]; nothing has changed then. What goes wrong with the request itself comes as

@@ -61,8 +61,8 @@ pub(super) enum Progress {
 }
 
 impl Process {
-    /// Starts a child. Must be called in a tokio runtime with I/O, on a thread that lives as long as
-    /// the child is to live (`PR_SET_PDEATHSIG` is about the thread).
+    /// Starts a child. Must be called in a tokio runtime with I/O, on a thread that lives as long
+    /// as the child is to live (`PR_SET_PDEATHSIG` is about the thread).
     pub(super) fn spawn(
         program: &std::path::Path,
         args: &[std::ffi::OsString],
@@ -168,8 +168,8 @@ impl Process {
         )
     }
 
-    /// Like [`Self::end`] for a child that closed its stdout: it is about to end by itself, and how is
-    /// worth knowing, so it gets `grace` before it is killed. Cancel-safe.
+    /// Like [`Self::end`] for a child that closed its stdout: it is about to end by itself, and how
+    /// is worth knowing, so it gets `grace` before it is killed. Cancel-safe.
     pub(super) async fn end_by_itself(&mut self, grace: std::time::Duration) -> (ChildEnd, bool) {
         let _ = tokio::time::timeout(grace, self.child.wait()).await;
         self.end().await

@@ -40,24 +40,12 @@ pub(super) struct Header {
     pub crc: u32,
 }
 
-pub(super) fn header(serial: u32) -> [u8; HEADER_BYTES] {
-    let mut bytes = [0; HEADER_BYTES];
-    let mut rest: &mut [u8] = &mut bytes;
-    let mut put = |part: &[u8]| {
-        let (head, tail) = std::mem::take(&mut rest).split_at_mut(part.len());
-        head.copy_from_slice(part);
-        rest = tail;
-    };
-    put(&MAGIC);
-    put(&VERSION.to_le_bytes());
-    put(&serial.to_le_bytes());
-    let crc = crc32fast::hash(&fields(serial));
-    put(&crc.to_le_bytes());
+/// The header of a ledger for the volume with this serial number: [`HEADER_BYTES`] bytes.
+pub(super) fn header(serial: u32) -> Vec<u8> {
+    let mut bytes = [&MAGIC[..], &VERSION.to_le_bytes(), &serial.to_le_bytes()].concat();
+    let crc = crc32fast::hash(&bytes);
+    bytes.extend(crc.to_le_bytes());
     bytes
-}
-
-fn fields(serial: u32) -> Vec<u8> {
-    [&MAGIC[..], &VERSION.to_le_bytes(), &serial.to_le_bytes()].concat()
 }
 
 /// The header, if its checksum holds.

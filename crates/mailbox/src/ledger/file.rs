@@ -185,7 +185,7 @@ impl Ledger {
     /// Replaces the file by the shortest with the same state, if that is at most half as long.
     /// Returns the length of the shortest.
     fn compact(&mut self, disk: &mut impl Disk) -> io::Result<u64> {
-        let mut bytes = codec::header(self.serial).to_vec();
+        let mut bytes = codec::header(self.serial);
         let head_crc = read_header(&bytes).map_or(0, |header| header.crc);
         let (live, crc) = frames(&self.state.snapshot(), head_crc);
         bytes.extend(live);

@@ -243,7 +243,7 @@ fn another_volume_starts_afresh_and_old_ledgers_are_kept_aside_in_number() {
 
 #[test]
 fn a_newer_format_is_refused_and_left_as_it_is() {
-    let mut bytes = codec::header(SERIAL).to_vec();
+    let mut bytes = codec::header(SERIAL);
     bytes[8] = 2;
     let crc = crc32fast::hash(&bytes[..16]);
     bytes[16..].copy_from_slice(&crc.to_le_bytes());

@@ -1,5 +1,5 @@
-//! `promptstick bench`: how fast a model computes on this machine. In this process, so that a profiler
-//! or an emulator sees one program; the model file is the user's own choice.
+//! `promptstick bench`: how fast a model computes on this machine. In this process, so that a
+//! profiler or an emulator sees one program; the model file is the user's own choice.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,7 +22,7 @@ pub struct Bench {
     /// Tokens to generate, going on past any end of text.
     #[arg(short, default_value_t = 32)]
     n: u32,
-    /// Threads that compute; 0 means one for each processor.
+    /// Threads that compute; 0 means one a processor, at most 4.
     #[arg(long, default_value_t = 0)]
     threads: u32,
     /// Context in tokens; 0 means just enough.

@@ -1,5 +1,5 @@
-//! `promptstick model`: what a model file holds. Reads the header with our own bounded parser; never
-//! gives the file to llama.cpp, so any file may be looked at.
+//! `promptstick model`: what a model file holds. Reads the header with our own bounded parser;
+//! never gives the file to llama.cpp, so any file may be looked at.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

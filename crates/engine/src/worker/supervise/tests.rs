@@ -317,8 +317,8 @@ impl Life {
 }
 
 proptest! {
-    /// Whatever happens in whatever order: one end for each request, no event without a request, never
-    /// two children, and in the end an honest child gets the last request done.
+    /// Whatever happens in whatever order: one end for each request, no event without a request,
+    /// never two children, and in the end an honest child gets the last request done.
     #[test]
     fn random_lives(happenings in prop::collection::vec(happening(), 0..200)) {
         let mut life = Life::default();
