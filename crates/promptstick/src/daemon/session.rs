@@ -9,7 +9,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use engine::{Event as EngineEvent, Worker};
 use mailbox::{Job, Mailbox, Outcome};
 use medium::{Event, Machine, Medium, PlainFile, Refusal, Take, Timing, View};
@@ -59,13 +59,15 @@ impl<'a> Session<'a> {
         timing: Timing,
         report: Report,
     ) -> anyhow::Result<Self> {
-        let serial = recover(config)?;
+        let mut medium = PlainFile::new(&config.image);
+        recover(config, &mut medium)?;
+        let serial = open(config)?.serial();
         let mailbox = Mailbox::open(&config.state, serial)
             .with_context(|| format!("in the state folder {}", config.state.display()))?;
         let clock = Clock::start();
         Ok(Self {
             machine: Machine::new(timing, clock.now_ms()),
-            medium: PlainFile::new(&config.image),
+            medium,
             running: None,
             stale: false,
             no_room: false,
@@ -330,22 +332,30 @@ fn journal(config: &Config) -> PathBuf {
     beside(&config.image, ".journal")
 }
 
-/// Completes or sets aside an interrupted publication. The serial number of the volume.
-fn recover(config: &Config) -> anyhow::Result<u32> {
+/// Completes or sets aside a publication that was interrupted.
+fn recover(config: &Config, medium: &mut impl Medium) -> anyhow::Result<()> {
     let journal = journal(config);
-    let unusable = || format!("cannot use the image {}", config.image.display());
-    if journal.exists() {
-        let mut device = ImageFile::open_read_write(&config.image).with_context(unusable)?;
-        match volume::recover(&mut device, &journal).with_context(unusable)? {
-            Recovery::Nothing => {}
-            Recovery::Replayed { sectors } => {
-                tracing::info!(sectors, "completed a publication that was interrupted");
-            }
-            Recovery::Discarded { why, .. } => {
-                tracing::warn!(%why, "an interrupted publication was set aside");
-            }
-            _ => {}
-        }
+    if !journal.exists() {
+        return Ok(());
     }
-    Ok(open(config)?.serial())
+    let name = config.image.display();
+    let Take::Granted(image) = medium.try_take()? else {
+        bail!(
+            "{name} has to be repaired after an interruption, but another program has it open; \
+             close that first"
+        );
+    };
+    let mut device = ImageFile::from_file(image.try_clone()?)?;
+    match volume::recover(&mut device, &journal)
+        .with_context(|| format!("cannot repair {name} after an interruption"))?
+    {
+        Recovery::Replayed { sectors } => {
+            tracing::info!(sectors, "completed a publication that was interrupted");
+        }
+        Recovery::Discarded { why } => {
+            tracing::warn!(%why, "an interrupted publication was not completed");
+        }
+        _ => {}
+    }
+    Ok(medium.give_back(image)?)
 }
