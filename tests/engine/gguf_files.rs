@@ -226,6 +226,18 @@ fn a_directory_is_not_a_model() {
     );
 }
 
+/// What llama.cpp says about a file reaches the person.
+#[test]
+fn a_file_without_what_llama_cpp_needs_is_refused_in_its_words() {
+    let llama = text_key("general.architecture", "llama");
+    let file = TestModel::from_bytes(&header(3, 0, 1, &[&llama]));
+    run(async {
+        let answer = ask(&mut worker(), &file.options(), greedy("x", 1)).await;
+        let why = answer.failure().to_string();
+        assert!(why.contains("llama.context_length"), "{why}");
+    });
+}
+
 /// Files that our parser lets through and llama.cpp does not, or not well: the worker survives all.
 #[test]
 fn damage_that_only_llama_cpp_sees_costs_one_answer() {

@@ -160,10 +160,7 @@ fn model_info(card: &Card, options: &ModelOptions) -> ModelInfo {
     ModelInfo {
         name: foreign_text(&card.name.clone().unwrap_or_else(file_stem)),
         architecture: foreign_text(&card.architecture),
-        quantisation: card
-            .types
-            .first()
-            .map_or_else(String::new, |t| t.name.to_owned()),
+        quantisation: card.types.first().map_or("none", |t| t.name).to_owned(),
         tensor_types: card
             .types
             .iter()

@@ -13,10 +13,10 @@ pub const MIN_CONTEXT_TOKENS: u32 = 32;
 /// Prompt tokens that are computed in one step. llama.cpp's buffers grow with it and speed on one
 /// core does not, so it is small; a step can be aborted in the middle.
 pub const DEFAULT_BATCH_TOKENS: u32 = 32;
-/// Threads when the caller leaves the choice: one a processor, up to this. Threads wait for each
-/// other by spinning after each operation, and models that fit the board have too little work in
-/// one to gain from more.
-pub const DEFAULT_THREADS_CAP: u32 = 4;
+/// Threads when the caller leaves the choice. The board has one processor, and models that fit it
+/// are small: threads wait for each other by spinning after each operation, which on a busy
+/// machine makes two of them many times slower than one.
+pub const DEFAULT_THREADS: u32 = 1;
 /// Most threads that are ever used.
 pub const MAX_THREADS: u32 = 64;
 
@@ -29,7 +29,7 @@ pub struct ModelOptions {
     /// Context in tokens; 0 means the model's own, at most [`DEFAULT_CONTEXT_CAP_TOKENS`]. More
     /// than the model was trained on is lowered to that.
     pub context_tokens: u32,
-    /// Threads that compute; 0 means one a processor, at most [`DEFAULT_THREADS_CAP`].
+    /// Threads that compute; 0 means [`DEFAULT_THREADS`].
     pub threads: u32,
     /// Prompt tokens in one step; 0 means [`DEFAULT_BATCH_TOKENS`].
     #[serde(default)]
@@ -75,9 +75,7 @@ impl ModelOptions {
     #[must_use]
     pub fn effective_threads(&self) -> u32 {
         let asked = if self.threads == 0 {
-            std::thread::available_parallelism()
-                .map_or(1, |n| u32::try_from(n.get()).unwrap_or(MAX_THREADS))
-                .min(DEFAULT_THREADS_CAP)
+            DEFAULT_THREADS
         } else {
             self.threads
         };

@@ -1,12 +1,13 @@
-//! llama.cpp's log: to `tracing` at debug level, and the last error kept for the message that a
+//! llama.cpp's log: to `tracing` at debug level, and the error kept for the message that a
 //! person reads. Nothing of it goes to stdout or stderr by itself.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::{Mutex, Once, PoisonError};
 
+use super::model::is_out_of_memory;
 use crate::error::foreign_text;
 
-static LAST_ERROR: Mutex<String> = Mutex::new(String::new());
+static KEPT_ERROR: Mutex<String> = Mutex::new(String::new());
 static INSTALL: Once = Once::new();
 
 /// Takes over llama.cpp's log for this process; further calls do nothing.
@@ -18,10 +19,11 @@ pub fn capture_logs() {
     });
 }
 
-/// The last line that was logged as an error since the last call; empty when there was none.
+/// The error that was logged since the last call, empty when there was none. Of several lines the
+/// first says most; one about memory counts more than any.
 #[must_use]
 pub fn take_error() -> String {
-    std::mem::take(&mut *LAST_ERROR.lock().unwrap_or_else(PoisonError::into_inner))
+    std::mem::take(&mut *KEPT_ERROR.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 extern "C" fn on_log(
@@ -39,8 +41,33 @@ extern "C" fn on_log(
         return;
     }
     if level == llama_cpp_sys_2::GGML_LOG_LEVEL_ERROR {
-        let mut last = LAST_ERROR.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = foreign_text(line);
+        let mut kept = KEPT_ERROR.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.is_empty() || is_out_of_memory(line) {
+            *kept = foreign_text(without_function(line));
+        }
     }
     tracing::debug!(target: "llama.cpp", "{line}");
+}
+
+/// llama.cpp begins its lines with the name of the function.
+fn without_function(line: &str) -> &str {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    match line.split_once(": ") {
+        Some((function, rest)) if function.chars().all(is_name) => rest,
+        _ => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn function_names_are_not_for_people() {
+        assert_eq!(
+            without_function("llama_model_load: error loading"),
+            "error loading"
+        );
+        assert_eq!(without_function("no such thing: x"), "no such thing: x");
+    }
 }

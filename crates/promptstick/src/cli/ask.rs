@@ -44,7 +44,7 @@ pub struct Ask {
     /// Context in tokens; 0 means the model's own, up to a limit.
     #[arg(long, default_value_t = 0)]
     context: u32,
-    /// Threads that compute; 0 means one a processor, at most 4.
+    /// Threads that compute; 0 means the default, one.
     #[arg(long, default_value_t = 0)]
     threads: u32,
     /// Most memory in MiB, the model included.

@@ -22,7 +22,7 @@ pub struct Bench {
     /// Tokens to generate, going on past any end of text.
     #[arg(short, default_value_t = 32)]
     n: u32,
-    /// Threads that compute; 0 means one a processor, at most 4.
+    /// Threads that compute; 0 means the default, one.
     #[arg(long, default_value_t = 0)]
     threads: u32,
     /// Context in tokens; 0 means just enough.
