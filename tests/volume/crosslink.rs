@@ -18,14 +18,24 @@ impl Bench {
         support::edit_bytes(&mut image, |edit| {
             edit.make_dir("folder", TIME).unwrap();
             for (seed, path) in ["a.txt", "b.txt", "folder/c.txt"].into_iter().enumerate() {
-                edit.create(path, &support::content(seed as u64, len), TIME).unwrap();
+                edit.create(path, &support::content(seed as u64, len), TIME)
+                    .unwrap();
             }
         });
         let volume = Volume::open(&image).unwrap();
         let geometry = volume.geometry().clone();
         let find = |path: &str| volume.find(path).unwrap().unwrap();
-        let entries = vec![find("a.txt"), find("b.txt"), find("folder/c.txt"), find("folder")];
-        Self { image, geometry, entries }
+        let entries = vec![
+            find("a.txt"),
+            find("b.txt"),
+            find("folder/c.txt"),
+            find("folder"),
+        ];
+        Self {
+            image,
+            geometry,
+            entries,
+        }
     }
 
     fn first(&self, number: usize) -> u32 {
@@ -40,9 +50,16 @@ impl Bench {
     fn problems(&self) -> [Vec<ChainProblem>; 4] {
         let volume = Volume::open(&self.image).unwrap();
         let find = |path: &str| volume.find(path).unwrap().unwrap();
-        let entries = [find("a.txt"), find("b.txt"), find("folder/c.txt"), find("folder")];
+        let entries = [
+            find("a.txt"),
+            find("b.txt"),
+            find("folder/c.txt"),
+            find("folder"),
+        ];
         let inspections = volume.inspect(&entries).unwrap();
-        let mut problems = inspections.into_iter().map(|inspection| inspection.problems);
+        let mut problems = inspections
+            .into_iter()
+            .map(|inspection| inspection.problems);
         std::array::from_fn(|_| problems.next().unwrap())
     }
 }
@@ -75,7 +92,10 @@ fn a_chain_that_is_too_short_or_too_long() {
     each(|mut bench| {
         let first = bench.first(0);
         bench.link(first + 1, support::end_mark(&bench.geometry));
-        let short = ChainProblem::TooShort { clusters: 2, needed: 4 };
+        let short = ChainProblem::TooShort {
+            clusters: 2,
+            needed: 4,
+        };
         assert_eq!(bench.problems()[0], [short]);
     });
     each(|mut bench| {
@@ -90,7 +110,13 @@ fn a_chain_that_is_too_short_or_too_long() {
         bench.image.write_at(slot + 28, &len.to_le_bytes()).unwrap();
         bench.image.write_at(slot + 20, &[0; 2]).unwrap();
         bench.image.write_at(slot + 26, &[0; 2]).unwrap();
-        assert_eq!(bench.problems()[0], [ChainProblem::TooShort { clusters: 0, needed: 3 }]);
+        assert_eq!(
+            bench.problems()[0],
+            [ChainProblem::TooShort {
+                clusters: 0,
+                needed: 3
+            }]
+        );
     });
 }
 
@@ -101,7 +127,10 @@ fn a_chain_that_breaks() {
         let nowhere = bench.geometry.last_cluster() + 1;
         for (value, problem) in [
             (0, ChainProblem::NoEndMark),
-            (support::end_mark(&bench.geometry) - 8, ChainProblem::NoEndMark),
+            (
+                support::end_mark(&bench.geometry) - 8,
+                ChainProblem::NoEndMark,
+            ),
             (1, ChainProblem::OutOfRange { cluster: 1 }),
             (nowhere, ChainProblem::OutOfRange { cluster: nowhere }),
         ] {
@@ -109,7 +138,9 @@ fn a_chain_that_breaks() {
             assert_eq!(bench.problems()[0], [problem]);
             let volume = Volume::open(&bench.image).unwrap();
             let read = volume.read(&bench.entries[0], u64::from(u32::MAX));
-            assert!(matches!(read, Err(volume::ReadError::Chain { problem: p, .. }) if p == problem));
+            assert!(
+                matches!(read, Err(volume::ReadError::Chain { problem: p, .. }) if p == problem)
+            );
         }
         bench.link(first + 1, first);
         assert!(bench.problems()[0].contains(&ChainProblem::Loop));
@@ -173,7 +204,10 @@ fn an_entry_elsewhere_that_claims_the_same_clusters() {
         // Asked about alone, a is still found out.
         let volume = Volume::open(&bench.image).unwrap();
         let alone = volume.inspect(&bench.entries[..1]).unwrap();
-        assert_eq!(alone[0].problems, [ChainProblem::CrossLinked { cluster: shared }]);
+        assert_eq!(
+            alone[0].problems,
+            [ChainProblem::CrossLinked { cluster: shared }]
+        );
     });
 }
 
@@ -182,7 +216,10 @@ fn a_file_in_the_clusters_of_a_folder() {
     each(|mut bench| {
         let folder = bench.first(3);
         let slot = bench.entries[0].slot_offset_bytes;
-        bench.image.write_at(slot + 26, &folder.to_le_bytes()[..2]).unwrap();
+        bench
+            .image
+            .write_at(slot + 26, &folder.to_le_bytes()[..2])
+            .unwrap();
         let problems = bench.problems();
         let linked = ChainProblem::CrossLinked { cluster: folder };
         assert!(problems[0].contains(&linked), "{problems:?}");
@@ -192,7 +229,16 @@ fn a_file_in_the_clusters_of_a_folder() {
 
 #[test]
 fn nul_tails_count_from_a_sector_border() {
-    for mkfs in [Mkfs::FAT16, Mkfs::FAT32, Mkfs { sector_bytes: 4096, cluster_bytes: Some(4096), mib: 32, ..Mkfs::FAT16 }] {
+    for mkfs in [
+        Mkfs::FAT16,
+        Mkfs::FAT32,
+        Mkfs {
+            sector_bytes: 4096,
+            cluster_bytes: Some(4096),
+            mib: 32,
+            ..Mkfs::FAT16
+        },
+    ] {
         let mut image = support::in_memory(mkfs);
         let sector = usize::try_from(mkfs.sector_bytes).unwrap();
         // (bytes of text, then NULs) and the tail that is one.
@@ -212,12 +258,16 @@ fn nul_tails_count_from_a_sector_border() {
             let name = format!("{number}.txt");
             let mut content = support::content(number as u64, text);
             content.resize(text + nuls, 0);
-            support::edit_bytes(&mut image, |edit| edit.create(&name, &content, TIME).unwrap());
+            support::edit_bytes(&mut image, |edit| {
+                edit.create(&name, &content, TIME).unwrap();
+            });
             let volume = Volume::open(&image).unwrap();
             let entry = volume.find(&name).unwrap().unwrap();
             let inspection = volume.inspect(&[entry]).unwrap();
             let expected: Vec<ChainProblem> = tail
-                .map(|bytes| ChainProblem::NulTail { bytes: u32::try_from(bytes).unwrap() })
+                .map(|bytes| ChainProblem::NulTail {
+                    bytes: u32::try_from(bytes).unwrap(),
+                })
                 .into_iter()
                 .collect();
             assert_eq!(inspection[0].problems, expected, "{mkfs:?} {text} + {nuls}");

@@ -14,14 +14,19 @@ fn leaves_nothing_behind(
     let run = |with: bool| -> (ChangeSet, Option<EditError>) {
         let volume = Volume::open(image).unwrap();
         let mut edit = volume.edit();
-        edit.create("before.txt", &support::content(1, 5000), TIME).unwrap();
+        edit.create("before.txt", &support::content(1, 5000), TIME)
+            .unwrap();
         let error = with.then(|| refused(&mut edit).unwrap_err());
-        edit.create("after.txt", &support::content(2, 5000), TIME).unwrap();
+        edit.create("after.txt", &support::content(2, 5000), TIME)
+            .unwrap();
         (edit.finish().unwrap(), error)
     };
     let (with, error) = run(true);
     let (without, _) = run(false);
-    assert!(with == without, "the refused call left something: {error:?}");
+    assert!(
+        with == without,
+        "the refused call left something: {error:?}"
+    );
     error.unwrap()
 }
 
@@ -32,10 +37,15 @@ fn names_that_exist_or_are_not_allowed() {
         edit.create("A prompt with a name.txt", b"x", TIME).unwrap();
         edit.make_dir("folder", TIME).unwrap();
     });
-    let create = |path: &'static str| {
-        leaves_nothing_behind(&image, |edit| edit.create(path, b"y", TIME))
-    };
-    for taken in ["a PROMPT with a name.TXT", "before.txt", "APROMP~1.TXT", "folder", "FOLDER/"] {
+    let create =
+        |path: &'static str| leaves_nothing_behind(&image, |edit| edit.create(path, b"y", TIME));
+    for taken in [
+        "a PROMPT with a name.TXT",
+        "before.txt",
+        "APROMP~1.TXT",
+        "folder",
+        "FOLDER/",
+    ] {
         assert!(matches!(create(taken), EditError::Exists { .. }), "{taken}");
         let error = leaves_nothing_behind(&image, |edit| edit.make_dir(taken, TIME));
         assert!(matches!(error, EditError::Exists { .. }), "{taken}");
@@ -49,37 +59,73 @@ fn names_that_exist_or_are_not_allowed() {
         ("..", BadName::Ending),
     ] {
         let error = create(name);
-        assert!(matches!(error, EditError::BadName { why, .. } if why == expected), "{error}");
+        assert!(
+            matches!(error, EditError::BadName { why, .. } if why == expected),
+            "{error}"
+        );
     }
-    assert!(matches!(create("nowhere/a.txt"), EditError::Read(ReadError::NotFound { .. })));
+    assert!(matches!(
+        create("nowhere/a.txt"),
+        EditError::Read(ReadError::NotFound { .. })
+    ));
     let in_file = create("before.txt/a.txt");
-    assert!(matches!(in_file, EditError::Read(ReadError::NotAFolder { .. })));
-    let replace = |path: &'static str| {
-        leaves_nothing_behind(&image, |edit| edit.replace(path, b"y", TIME))
-    };
-    assert!(matches!(replace("nothing.txt"), EditError::Read(ReadError::NotFound { .. })));
-    assert!(matches!(replace("folder"), EditError::Read(ReadError::IsAFolder { .. })));
+    assert!(matches!(
+        in_file,
+        EditError::Read(ReadError::NotAFolder { .. })
+    ));
+    let replace =
+        |path: &'static str| leaves_nothing_behind(&image, |edit| edit.replace(path, b"y", TIME));
+    assert!(matches!(
+        replace("nothing.txt"),
+        EditError::Read(ReadError::NotFound { .. })
+    ));
+    assert!(matches!(
+        replace("folder"),
+        EditError::Read(ReadError::IsAFolder { .. })
+    ));
 }
 
 #[test]
 fn a_full_volume() {
-    for mkfs in [Mkfs { mib: 3, cluster_bytes: Some(512), ..Mkfs::FAT16 }, Mkfs { mib: 1, ..Mkfs::FAT32 }] {
+    for mkfs in [
+        Mkfs {
+            mib: 3,
+            cluster_bytes: Some(512),
+            ..Mkfs::FAT16
+        },
+        Mkfs {
+            mib: 1,
+            ..Mkfs::FAT32
+        },
+    ] {
         let mut image = support::in_memory(mkfs);
         let free = Volume::open(&image).unwrap().free_bytes().unwrap();
-        let too_much = vec![1; usize::try_from(free).unwrap() - 5 * 1024];
+        let too_much = vec![1; usize::try_from(free).unwrap() - 4096];
         let error = leaves_nothing_behind(&image, |edit| edit.create("big.bin", &too_much, TIME));
-        let EditError::VolumeFull { needed_bytes, free_bytes } = error else { panic!("{error}") };
+        let EditError::VolumeFull {
+            needed_bytes,
+            free_bytes,
+        } = error
+        else {
+            panic!("{error}")
+        };
         assert!(needed_bytes > free_bytes && free_bytes > 0);
-        let error = leaves_nothing_behind(&image, |edit| edit.replace("before.txt", &too_much, TIME));
+        let error =
+            leaves_nothing_behind(&image, |edit| edit.replace("before.txt", &too_much, TIME));
         assert!(matches!(error, EditError::VolumeFull { .. }));
         // To the last cluster.
         let all = vec![1; usize::try_from(free).unwrap()];
-        support::edit_bytes(&mut image, |edit| edit.create("ALL.BIN", &all, TIME).unwrap());
+        support::edit_bytes(&mut image, |edit| {
+            edit.create("ALL.BIN", &all, TIME).unwrap();
+        });
         assert_eq!(Volume::open(&image).unwrap().free_bytes().unwrap(), 0);
         support::fsck_bytes(&image);
         let volume = Volume::open(&image).unwrap();
         let mut edit = volume.edit();
-        assert!(matches!(edit.make_dir("D", TIME), Err(EditError::VolumeFull { .. })));
+        assert!(matches!(
+            edit.make_dir("D", TIME),
+            Err(EditError::VolumeFull { .. })
+        ));
         edit.create("EMPTY", b"", TIME).unwrap();
     }
 }
@@ -98,15 +144,23 @@ fn a_full_root_directory_on_fat16() {
     });
     let volume = Volume::open(&image).unwrap();
     let mut edit = volume.edit();
-    let error = edit.create("needs three slots.txt", b"x", TIME).unwrap_err();
+    let error = edit
+        .create("needs three slots.txt", b"x", TIME)
+        .unwrap_err();
     assert!(matches!(error, EditError::RootFull), "{error}");
     edit.create("two.txt", b"x", TIME).unwrap();
-    assert!(matches!(edit.create("ONE", b"x", TIME), Err(EditError::RootFull)));
+    assert!(matches!(
+        edit.create("ONE", b"x", TIME),
+        Err(EditError::RootFull)
+    ));
     let changes = edit.finish().unwrap();
     drop(volume);
     support::apply(&mut image, &changes);
     support::fsck_bytes(&image);
-    assert_eq!(Volume::open(&image).unwrap().list("").unwrap().len(), slots as usize - 2);
+    assert_eq!(
+        Volume::open(&image).unwrap().list("").unwrap().len(),
+        slots as usize - 2
+    );
 }
 
 #[test]
@@ -116,7 +170,10 @@ fn a_folder_grows_and_what_lay_after_its_end_is_not_seen() {
         support::edit_bytes(&mut image, |edit| edit.make_dir("d", TIME).unwrap());
         let (geometry, first) = {
             let volume = Volume::open(&image).unwrap();
-            (volume.geometry().clone(), volume.find("d").unwrap().unwrap().first_cluster)
+            (
+                volume.geometry().clone(),
+                volume.find("d").unwrap().unwrap().first_cluster,
+            )
         };
         // Behind the end mark a host may leave anything.
         let garbage = vec![b'G'; usize::try_from(geometry.cluster_bytes).unwrap() - 96];
@@ -144,20 +201,37 @@ fn a_folder_grows_and_what_lay_after_its_end_is_not_seen() {
 fn slots_that_were_given_up_are_used_again() {
     let (_folder, image) = support::made(Mkfs::FAT16);
     for number in 0..30 {
-        support::mcopy_in(&image, b"x", &format!("a file with a long name {number}.txt"));
+        support::mcopy_in(
+            &image,
+            b"x",
+            &format!("a file with a long name {number}.txt"),
+        );
     }
     for number in 10..20 {
         let name = format!("::a file with a long name {number}.txt");
-        support::run(std::process::Command::new("mdel").arg("-i").arg(&image).arg(name));
+        support::run(
+            std::process::Command::new("mdel")
+                .arg("-i")
+                .arg(&image)
+                .arg(name),
+        );
     }
     let highest = |image: &std::path::Path| {
         let entries = support::open(image).list("").unwrap();
-        entries.into_iter().map(|entry| entry.slot_offset_bytes).max()
+        entries
+            .into_iter()
+            .map(|entry| entry.slot_offset_bytes)
+            .max()
     };
     let before = highest(&image);
     support::edit(&image, |edit| {
         for number in 0..10 {
-            edit.create(&format!("another with a long name {number}.txt"), b"x", TIME).unwrap();
+            edit.create(
+                &format!("another with a long name {number}.txt"),
+                b"x",
+                TIME,
+            )
+            .unwrap();
         }
     });
     support::fsck(&image);
@@ -170,8 +244,10 @@ fn a_damaged_file_is_not_replaced() {
     for mkfs in [Mkfs::FAT16, Mkfs::FAT32] {
         let mut image = support::in_memory(mkfs);
         support::edit_bytes(&mut image, |edit| {
-            edit.create("a.txt", &support::content(1, 5000), TIME).unwrap();
-            edit.create("b.txt", &support::content(2, 5000), TIME).unwrap();
+            edit.create("a.txt", &support::content(1, 5000), TIME)
+                .unwrap();
+            edit.create("b.txt", &support::content(2, 5000), TIME)
+                .unwrap();
         });
         let (geometry, a, b) = {
             let volume = Volume::open(&image).unwrap();
@@ -205,25 +281,38 @@ fn a_change_larger_than_a_transaction_is_refused() {
 fn replacing_takes_other_clusters_and_keeps_names_and_attributes() {
     let mut image = support::in_memory(Mkfs::FAT32);
     support::edit_bytes(&mut image, |edit| {
-        edit.create("SETTINGS.error.txt", &support::content(1, 3000), TIME).unwrap();
+        edit.create("SETTINGS.error.txt", &support::content(1, 3000), TIME)
+            .unwrap();
     });
     let slot = {
         let volume = Volume::open(&image).unwrap();
-        volume.find("SETTINGS.error.txt").unwrap().unwrap().slot_offset_bytes
+        volume
+            .find("SETTINGS.error.txt")
+            .unwrap()
+            .unwrap()
+            .slot_offset_bytes
     };
     // Hidden and system, which are the host's to set.
     image.write_at(slot + 11, &[0x26]).unwrap();
-    let before = Volume::open(&image).unwrap().find("SETTINGS.error.txt").unwrap().unwrap();
+    let before = Volume::open(&image)
+        .unwrap()
+        .find("SETTINGS.error.txt")
+        .unwrap()
+        .unwrap();
     let free = Volume::open(&image).unwrap().free_bytes().unwrap();
     support::edit_bytes(&mut image, |edit| {
-        edit.replace("settings.ERROR.txt", &support::content(2, 700), TIME).unwrap();
+        edit.replace("settings.ERROR.txt", &support::content(2, 700), TIME)
+            .unwrap();
     });
     support::fsck_bytes(&image);
     let volume = Volume::open(&image).unwrap();
     let after = volume.find("SETTINGS.error.txt").unwrap().unwrap();
     assert_ne!(after.first_cluster, before.first_cluster);
     assert_eq!(after.attributes, 0x26);
-    assert_eq!((&after.name, &after.short_name), (&before.name, &before.short_name));
+    assert_eq!(
+        (&after.name, &after.short_name),
+        (&before.name, &before.short_name)
+    );
     assert_eq!(volume.read(&after, 1000).unwrap(), support::content(2, 700));
     assert_eq!(volume.free_bytes().unwrap(), free + 4 * 512);
 }

@@ -16,7 +16,10 @@ const IMAGE_BYTES: u64 = 32 << 30;
 /// Peak of this process, KiB.
 fn peak_kib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
@@ -27,13 +30,21 @@ fn thirty_two_gib_in_four_mib() {
     }
     let folder = tempfile::tempdir().unwrap();
     let image = folder.path().join("large.img");
-    fs::File::create(&image).unwrap().set_len(IMAGE_BYTES).unwrap();
+    fs::File::create(&image)
+        .unwrap()
+        .set_len(IMAGE_BYTES)
+        .unwrap();
     let test = "thirty_two_gib_in_four_mib";
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([test, "--nocapture", "--test-threads=1"]).env(CHILD, &image);
+    command
+        .args([test, "--nocapture", "--test-threads=1"])
+        .env(CHILD, &image);
     let output = support::run(&mut command);
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("1 passed") && text.contains("the work added"), "{text}");
+    assert!(
+        text.contains("1 passed") && text.contains("the work added"),
+        "{text}"
+    );
     support::fsck(&image);
 }
 
@@ -49,7 +60,8 @@ fn child(image: &std::path::Path) {
         edit.make_dir("prompts", TIME).unwrap();
         for number in 0..100 {
             let path = format!("prompts/a prompt {number}.txt");
-            edit.create(&path, &support::content(number, 5000), TIME).unwrap();
+            edit.create(&path, &support::content(number, 5000), TIME)
+                .unwrap();
         }
     });
     let volume = support::open(image);

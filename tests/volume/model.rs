@@ -12,9 +12,19 @@ use super::support::{self, Mkfs};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Create { folder: usize, name: String, len: usize },
-    MakeDir { folder: usize, name: String },
-    Replace { file: usize, len: usize },
+    Create {
+        folder: usize,
+        name: String,
+        len: usize,
+    },
+    MakeDir {
+        folder: usize,
+        name: String,
+    },
+    Replace {
+        file: usize,
+        len: usize,
+    },
     /// Ends the edit, publishes it and starts the next one.
     Publish,
 }
@@ -52,14 +62,25 @@ fn step() -> impl Strategy<Value = Step> {
 /// A path in one of the folders that there are.
 fn path_in(model: &Model, folder: usize, name: &str) -> String {
     let mut folders = vec![String::new()];
-    folders.extend(model.iter().filter(|(_, node)| **node == Node::Folder).map(|(p, _)| p.clone()));
+    folders.extend(
+        model
+            .iter()
+            .filter(|(_, node)| **node == Node::Folder)
+            .map(|(p, _)| p.clone()),
+    );
     let parent = &folders[folder % folders.len()];
-    if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") }
+    if parent.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{parent}/{name}")
+    }
 }
 
 /// What the edit answered must be what the model expects.
 fn agrees(model: &Model, path: &str, outcome: &Result<(), EditError>) -> bool {
-    let exists = model.keys().any(|known| known.to_uppercase() == path.to_uppercase());
+    let exists = model
+        .keys()
+        .any(|known| known.to_uppercase() == path.to_uppercase());
     let bad = path.ends_with(['.', ' ']);
     match outcome {
         Ok(()) => !exists && !bad,
@@ -115,8 +136,11 @@ fn apply(
             }
         }
         Step::Replace { file, len } => {
-            let files: Vec<String> =
-                model.iter().filter(|(_, n)| **n != Node::Folder).map(|(p, _)| p.clone()).collect();
+            let files: Vec<String> = model
+                .iter()
+                .filter(|(_, n)| **n != Node::Folder)
+                .map(|(p, _)| p.clone())
+                .collect();
             if let Some(path) = files.get(*file % files.len().max(1)) {
                 let content = support::content(seed, *len);
                 edit.replace(path, &content, time).unwrap();
@@ -134,9 +158,18 @@ fn check(image: &Vec<u8>, model: &Model) {
     while let Some(folder) = waiting.pop() {
         let entries = volume.list(&folder).unwrap();
         for (entry, inspection) in entries.iter().zip(volume.inspect(&entries).unwrap()) {
-            assert!(inspection.is_consistent(), "{}: {:?}", entry.name, inspection.problems);
+            assert!(
+                inspection.is_consistent(),
+                "{}: {:?}",
+                entry.name,
+                inspection.problems
+            );
             let name = &entry.name;
-            let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+            let path = if folder.is_empty() {
+                name.clone()
+            } else {
+                format!("{folder}/{name}")
+            };
             if entry.is_dir() {
                 waiting.push(path.clone());
                 found.insert(path, Node::Folder);
@@ -145,13 +178,22 @@ fn check(image: &Vec<u8>, model: &Model) {
             }
         }
     }
-    assert!(found == *model, "ours {:?}, model {:?}", found.keys(), model.keys());
+    assert!(
+        found == *model,
+        "ours {:?}, model {:?}",
+        found.keys(),
+        model.keys()
+    );
     support::fsck_bytes(image);
 }
 
 fn config() -> Config {
     let persistence = FileFailurePersistence::Direct("volume-model.proptest-regressions");
-    Config { cases: 48, failure_persistence: Some(Box::new(persistence)), ..Config::default() }
+    Config {
+        cases: 96,
+        failure_persistence: Some(Box::new(persistence)),
+        ..Config::default()
+    }
 }
 
 proptest! {

@@ -19,8 +19,17 @@ fn refusal(image: &Vec<u8>) -> OpenError {
 fn blank_and_foreign_images() {
     assert!(matches!(refusal(&Vec::new()), OpenError::Blank));
     assert!(matches!(refusal(&vec![0; 1 << 20]), OpenError::Blank));
-    assert!(matches!(refusal(&vec![0x55; 1 << 20]), OpenError::NoFileSystem));
-    assert!(matches!(refusal(&vec![0; 100]), OpenError::Truncated { needed_bytes: 512, .. }));
+    assert!(matches!(
+        refusal(&vec![0x55; 1 << 20]),
+        OpenError::NoFileSystem
+    ));
+    assert!(matches!(
+        refusal(&vec![0; 100]),
+        OpenError::Truncated {
+            needed_bytes: 512,
+            ..
+        }
+    ));
     for (oem, name) in [(b"EXFAT   ", "exFAT"), (b"NTFS    ", "NTFS")] {
         let mut image = vec![0; 1 << 20];
         image[..3].copy_from_slice(&[0xEB, 0x76, 0x90]);
@@ -47,9 +56,16 @@ fn table(kind: u8, first: u32, sectors: u32) -> Vec<u8> {
 
 #[test]
 fn fat12_is_refused() {
-    let (_folder, image) = support::made(Mkfs { fat: 12, mib: 2, ..Mkfs::FAT16 });
+    let (_folder, image) = support::made(Mkfs {
+        fat: 12,
+        mib: 2,
+        ..Mkfs::FAT16
+    });
     let error = refusal(&support::bytes(&image));
-    assert!(matches!(error, OpenError::Fat12 { clusters: 1..4085 }), "{error}");
+    assert!(
+        matches!(error, OpenError::Fat12 { clusters: 1..4085 }),
+        "{error}"
+    );
 }
 
 #[test]
@@ -63,7 +79,10 @@ fn a_gpt_disk_is_refused() {
 fn every_truncation_of_a_volume_is_an_error() {
     for partitioned in [false, true] {
         let mut image = vec![0; 6 << 20];
-        let options = FormatOptions { partitioned, ..FormatOptions::default() };
+        let options = FormatOptions {
+            partitioned,
+            ..FormatOptions::default()
+        };
         volume::format(&mut image, &options).unwrap();
         for len in (0..image.len()).step_by(77_777).chain([image.len() - 1]) {
             let mut device = PatchedDevice::new(&image);
@@ -77,7 +96,7 @@ fn every_truncation_of_a_volume_is_an_error() {
 
 #[test]
 fn partitions_made_elsewhere_are_found() {
-    for (unit, fat) in [(512_u64, 16), (512, 32), (4096, 16)] {
+    for (unit, fat, sectors_per_cluster) in [(512_u64, 16, "4"), (512, 32, "1"), (4096, 16, "1")] {
         let folder = tempfile::tempdir().unwrap();
         let image = folder.path().join("disk.img");
         let first = 2048 * 512 / unit;
@@ -86,15 +105,24 @@ fn partitions_made_elsewhere_are_found() {
         let mut disk = std::fs::File::create(&image).unwrap();
         disk.set_len(bytes).unwrap();
         let kind = if fat == 16 { 0x06 } else { 0x0B };
-        let sector =
-            table(kind, u32::try_from(first).unwrap(), u32::try_from(sectors).unwrap());
+        let sector = table(
+            kind,
+            u32::try_from(first).unwrap(),
+            u32::try_from(sectors).unwrap(),
+        );
         std::io::Write::write_all(&mut disk, &sector).unwrap();
         let mut mkfs = Command::new("mkfs.fat");
         mkfs.args(["-F", &fat.to_string(), "-S", &unit.to_string()]);
-        mkfs.args(["-s", "1", "--offset", &first.to_string()]).arg(&image);
+        mkfs.args(["-s", sectors_per_cluster, "--offset", &first.to_string()])
+            .arg(&image);
         support::run(mkfs.arg((sectors * unit / 1024).to_string()));
-        assert_eq!(support::open(&image).geometry().partition_offset_bytes, 1 << 20);
-        support::edit(&image, |edit| edit.create("in a partition.txt", b"x", TIME).unwrap());
+        assert_eq!(
+            support::open(&image).geometry().partition_offset_bytes,
+            1 << 20
+        );
+        support::edit(&image, |edit| {
+            edit.create("in a partition.txt", b"x", TIME).unwrap();
+        });
         support::fsck_at(&image, 1 << 20);
         assert_eq!(support::our_read(&image, "in a partition.txt"), b"x");
     }
@@ -114,32 +142,63 @@ fn the_marks_of_each_host() {
         let all = support::end_mark(&geometry);
         // Linux: the boot sector alone.
         image.write_at(state_at, &[1]).unwrap();
-        let linux = DirtyMarks { boot_sector: true, ..DirtyMarks::default() };
+        let linux = DirtyMarks {
+            boot_sector: true,
+            ..DirtyMarks::default()
+        };
         assert_eq!(marks(&image), linux);
         // Windows: both.
         support::set_table_entry(&mut image, &geometry, 1, all & !clean);
-        assert_eq!(marks(&image), DirtyMarks { fat_entry: true, ..linux });
+        assert_eq!(
+            marks(&image),
+            DirtyMarks {
+                fat_entry: true,
+                ..linux
+            }
+        );
         // macOS: the table alone.
         image.write_at(state_at, &[0]).unwrap();
-        let mac = DirtyMarks { fat_entry: true, ..DirtyMarks::default() };
+        let mac = DirtyMarks {
+            fat_entry: true,
+            ..DirtyMarks::default()
+        };
         assert_eq!(marks(&image), mac);
         support::set_table_entry(&mut image, &geometry, 1, all & !no_error);
-        assert_eq!(marks(&image), DirtyMarks { io_error: true, ..DirtyMarks::default() });
+        assert_eq!(
+            marks(&image),
+            DirtyMarks {
+                io_error: true,
+                ..DirtyMarks::default()
+            }
+        );
     }
 }
 
 #[test]
 fn the_root_directory_names_the_volume() {
     let (_folder, image) = support::made(Mkfs::FAT16);
-    support::run(Command::new("mlabel").arg("-i").arg(&image).arg("::NEW NAME"));
+    support::run(
+        Command::new("mlabel")
+            .arg("-i")
+            .arg(&image)
+            .arg("::NEW NAME"),
+    );
     let mut image = support::bytes(&image);
     // mlabel writes both; put something else into the boot sector.
     image.write_at(43, b"BOOT LABEL ").unwrap();
-    assert_eq!(Volume::open(&image).unwrap().label().unwrap().as_deref(), Some("NEW NAME"));
+    assert_eq!(
+        Volume::open(&image).unwrap().label().unwrap().as_deref(),
+        Some("NEW NAME")
+    );
     let geometry = Volume::open(&image).unwrap().geometry().clone();
-    let volume::Root::Fixed { offset_bytes, .. } = geometry.root else { panic!("FAT16") };
+    let volume::Root::Fixed { offset_bytes, .. } = geometry.root else {
+        panic!("FAT16")
+    };
     image.write_at(offset_bytes, &[0xE5]).unwrap();
-    assert_eq!(Volume::open(&image).unwrap().label().unwrap().as_deref(), Some("BOOT LABEL"));
+    assert_eq!(
+        Volume::open(&image).unwrap().label().unwrap().as_deref(),
+        Some("BOOT LABEL")
+    );
     image.write_at(43, b"NO NAME    ").unwrap();
     assert_eq!(Volume::open(&image).unwrap().label().unwrap(), None);
 }

@@ -1,7 +1,7 @@
 //! The power goes at every single operation of a publication, and of the recovery after it: the
 //! volume is exactly the old one or exactly the new one, whatever was lost, torn or reordered.
 
-use volume::testing::{AfterCut, Fate, PowerLab, Random};
+use volume::testing::{AfterCut, Fate, PagedImage, PowerLab, Random};
 use volume::{ChangeSet, Recovery, Volume};
 
 use super::support::{self, Mkfs, TIME};
@@ -10,8 +10,8 @@ use super::support::{self, Mkfs, TIME};
 const SEEDS: u64 = 12;
 
 struct Scene {
-    old: Vec<u8>,
-    new: Vec<u8>,
+    old: PagedImage,
+    new: PagedImage,
     changes: ChangeSet,
 }
 
@@ -23,24 +23,32 @@ fn scene(mkfs: Mkfs) -> Scene {
         let mut number = 0;
         // Fill the folder's cluster but for a slot or two; a short name takes one slot.
         while number < mkfs.cluster_bytes.unwrap() / 32 - 4 {
-            edit.create(&format!("prompts/F{number}"), b"", TIME).unwrap();
+            edit.create(&format!("prompts/F{number}"), b"", TIME)
+                .unwrap();
             number += 1;
         }
-        edit.create("SETTINGS.error.txt", &support::content(1, 900), TIME).unwrap();
+        edit.create("SETTINGS.error.txt", &support::content(1, 900), TIME)
+            .unwrap();
     });
     let changes = {
         let volume = Volume::open(&old).unwrap();
         let mut edit = volume.edit();
         let content = support::content(2, 2500);
-        edit.create("prompts/F1.response.txt", &content, TIME).unwrap();
-        edit.replace("SETTINGS.error.txt", &support::content(3, 300), TIME).unwrap();
+        edit.create("prompts/F1.response.txt", &content, TIME)
+            .unwrap();
+        edit.replace("SETTINGS.error.txt", &support::content(3, 300), TIME)
+            .unwrap();
         edit.finish().unwrap()
     };
     let mut new = old.clone();
     support::apply(&mut new, &changes);
     support::fsck_bytes(&old);
     support::fsck_bytes(&new);
-    Scene { old, new, changes }
+    Scene {
+        old: old[..].into(),
+        new: new[..].into(),
+        changes,
+    }
 }
 
 fn fates(lab: &PowerLab, seed: u64) -> Vec<Fate> {
@@ -62,7 +70,10 @@ fn settles(scene: &Scene, found: AfterCut) -> bool {
     let AfterCut { image, journal, .. } = lab.seen();
     assert_eq!(journal, None);
     let is_new = image == scene.new;
-    assert!(is_new || image == scene.old, "neither old nor new after {recovery:?}");
+    assert!(
+        is_new || image == scene.old,
+        "neither old nor new after {recovery:?}"
+    );
     // A change that recovery claims to have completed is there.
     assert!(is_new || !matches!(recovery, Recovery::Replayed { .. }));
     is_new
@@ -79,16 +90,26 @@ fn cut_at_every_operation_of_a_publication() {
                 volume::publish_with(&mut lab.device(), &mut lab.journal(), &scene.changes);
             if !lab.was_cut() {
                 published.unwrap();
-                assert!(lab.after_cut(Fate::Lost).image == scene.new, "published is durable");
+                assert!(
+                    lab.after_cut(Fate::Lost).image == scene.new,
+                    "published is durable"
+                );
                 assert!(lab.after_cut(Fate::Lost).journal.is_none());
                 break;
             }
             assert!(published.is_err());
             for fate in fates(&lab, cut_at) {
-                if settles(&scene, lab.after_cut(fate)) { new += 1 } else { old += 1 }
+                if settles(&scene, lab.after_cut(fate)) {
+                    new += 1;
+                } else {
+                    old += 1;
+                }
             }
         }
-        assert!(old > 50 && new > 50, "both outcomes occur: {old} old, {new} new");
+        assert!(
+            old > 50 && new > 50,
+            "both outcomes occur: {old} old, {new} new"
+        );
     }
 }
 
@@ -103,7 +124,12 @@ fn cut_at_every_operation_of_a_recovery_too() {
             if !lab.was_cut() {
                 break;
             }
-            for fate in [Fate::Lost, Fate::Kept, Fate::Torn(100), Fate::Random(random.bits())] {
+            for fate in [
+                Fate::Lost,
+                Fate::Kept,
+                Fate::Torn(100),
+                Fate::Random(random.bits()),
+            ] {
                 cut_recovery(&scene, &lab.after_cut(fate), &mut random);
             }
         }
@@ -117,7 +143,12 @@ fn cut_recovery(scene: &Scene, found: &AfterCut, random: &mut Random) {
         if !lab.was_cut() {
             return;
         }
-        for fate in [Fate::Lost, Fate::Kept, Fate::Torn(200), Fate::Random(random.bits())] {
+        for fate in [
+            Fate::Lost,
+            Fate::Kept,
+            Fate::Torn(200),
+            Fate::Random(random.bits()),
+        ] {
             settles(scene, lab.after_cut(fate));
         }
     }

@@ -54,7 +54,10 @@ fn a_publication_leaves_the_change_and_no_journal() {
     volume::publish(&mut device(&image), &journal, &changes).unwrap();
     assert!(!journal.exists());
     support::fsck(&image);
-    assert_eq!(support::mtype(&image, "a response.txt"), support::content(9, 3000));
+    assert_eq!(
+        support::mtype(&image, "a response.txt"),
+        support::content(9, 3000)
+    );
     let recovery = volume::recover(&mut device(&image), &journal).unwrap();
     assert_eq!(recovery, Recovery::Nothing);
 }
@@ -65,14 +68,23 @@ fn an_interrupted_publication_is_completed_and_its_journal_is_private() {
     let before = support::bytes(&image);
     let journal = interrupted(&image, "a response.txt");
     assert_eq!(support::bytes(&image), before);
-    assert_eq!(fs::metadata(&journal).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(&journal).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     let waiting = volume::publish(&mut device(&image), &journal, &changes(&image, "b.txt"));
     assert!(matches!(waiting, Err(PublishError::JournalWaiting)));
     let recovery = volume::recover(&mut device(&image), &journal).unwrap();
-    assert!(matches!(recovery, Recovery::Replayed { sectors: 6.. }), "{recovery:?}");
+    assert!(
+        matches!(recovery, Recovery::Replayed { sectors: 6.. }),
+        "{recovery:?}"
+    );
     assert!(!journal.exists());
     support::fsck(&image);
-    assert_eq!(support::our_read(&image, "a response.txt"), support::content(9, 3000));
+    assert_eq!(
+        support::our_read(&image, "a response.txt"),
+        support::content(9, 3000)
+    );
 }
 
 #[test]
@@ -118,8 +130,13 @@ fn is_put_aside(image: &Path, journal: &Path) -> DiscardReason {
     assert_eq!(support::bytes(image), before);
     assert!(!journal.exists());
     assert!(image.with_extension("journal.discarded").exists());
-    let Recovery::Discarded { why } = recovery else { panic!("{recovery:?}") };
-    assert_eq!(volume::recover(&mut device(image), journal).unwrap(), Recovery::Nothing);
+    let Recovery::Discarded { why } = recovery else {
+        panic!("{recovery:?}")
+    };
+    assert_eq!(
+        volume::recover(&mut device(image), journal).unwrap(),
+        Recovery::Nothing
+    );
     why
 }
 
@@ -128,7 +145,10 @@ fn an_image_that_somebody_else_wrote_is_left_alone() {
     let (_folder, image) = support::made(Mkfs::FAT16);
     let journal = interrupted(&image, "a response.txt");
     support::mcopy_in(&image, b"somebody else's", "meanwhile.txt");
-    assert!(matches!(is_put_aside(&image, &journal), DiscardReason::Foreign { .. }));
+    assert!(matches!(
+        is_put_aside(&image, &journal),
+        DiscardReason::Foreign { .. }
+    ));
     assert_eq!(support::mtype(&image, "meanwhile.txt"), b"somebody else's");
     support::fsck(&image);
 }
@@ -138,12 +158,23 @@ fn a_journal_of_another_volume_is_not_applied() {
     let (_folder, image) = support::made(Mkfs::FAT16);
     let journal = interrupted(&image, "a response.txt");
     // Formatted anew, with another serial number.
-    let options = volume::FormatOptions { serial: 1, ..volume::FormatOptions::default() };
+    let options = volume::FormatOptions {
+        serial: 1,
+        ..volume::FormatOptions::default()
+    };
     volume::format(&mut device(&image), &options).unwrap();
     assert_eq!(is_put_aside(&image, &journal), DiscardReason::OtherImage);
     let journal_again = interrupted(&image, "a response.txt");
-    fs::File::options().write(true).open(&image).unwrap().set_len(9 << 20).unwrap();
-    assert_eq!(is_put_aside(&image, &journal_again), DiscardReason::OtherImage);
+    fs::File::options()
+        .write(true)
+        .open(&image)
+        .unwrap()
+        .set_len(9 << 20)
+        .unwrap();
+    assert_eq!(
+        is_put_aside(&image, &journal_again),
+        DiscardReason::OtherImage
+    );
 }
 
 #[test]
@@ -152,7 +183,9 @@ fn every_cut_and_every_flipped_byte_of_a_journal_is_noticed() {
     let journal = interrupted(&image, "a response.txt");
     let whole = fs::read(&journal).unwrap();
     let before = support::bytes(&image);
-    let cuts = (0..whole.len()).step_by(61).map(|len| whole[..len].to_vec());
+    let cuts = (0..whole.len())
+        .step_by(61)
+        .map(|len| whole[..len].to_vec());
     let flips = (0..whole.len()).step_by(53).map(|at| {
         let mut flipped = whole.clone();
         flipped[at] ^= 0x10;
@@ -163,7 +196,12 @@ fn every_cut_and_every_flipped_byte_of_a_journal_is_noticed() {
         let mut lab = before.clone();
         let mut store = MemoryJournal(Some(content));
         let recovery = volume::recover_with(&mut lab, &mut store).unwrap();
-        assert_eq!(recovery, Recovery::Discarded { why: DiscardReason::NotWhole });
+        assert_eq!(
+            recovery,
+            Recovery::Discarded {
+                why: DiscardReason::NotWhole
+            }
+        );
         assert!(lab == before);
     }
     let mut lab = before.clone();

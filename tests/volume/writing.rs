@@ -44,7 +44,7 @@ fn what_we_write_is_read_by_mtools_and_fatfs() {
             support::fsck(&image);
         }
         support::edit(&image, |edit| {
-            edit.replace("one byte.txt", b"two", TIME).unwrap()
+            edit.replace("one byte.txt", b"two", TIME).unwrap();
         });
         support::fsck(&image);
         check(&image, mkfs, &files);
@@ -87,7 +87,7 @@ fn on_one_allocation_table_too() {
     let mut mkfs = std::process::Command::new("mkfs.fat");
     support::run(mkfs.args(["-F", "16", "-f", "1", "-s", "2"]).arg(&image));
     support::edit(&image, |edit| {
-        edit.create("a file.txt", b"content", TIME).unwrap()
+        edit.create("a file.txt", b"content", TIME).unwrap();
     });
     support::fsck(&image);
     assert_eq!(support::our_read(&image, "a file.txt"), b"content");
@@ -157,7 +157,7 @@ fn surrogate_pairs_are_read_back_by_fatfs() {
     });
     let name = "What is 🎈 in 𝕌nicode?".replace('?', "") + ".txt";
     support::edit(&image, |edit| {
-        edit.create(&name, b"a balloon", TIME).unwrap()
+        edit.create(&name, b"a balloon", TIME).unwrap();
     });
     support::fsck(&image);
     assert_eq!(support::fatfs_read(&image, &name), b"a balloon");
@@ -211,7 +211,7 @@ fn fs_info_is_kept_only_where_it_was_plausible() {
     assert_eq!(support::open(&image).geometry().fat_type, FatType::Fat32);
     let free = field(&image, 488);
     support::edit(&image, |edit| {
-        edit.create("a.txt", &[1; 1025], TIME).unwrap()
+        edit.create("a.txt", &[1; 1025], TIME).unwrap();
     });
     assert_eq!(field(&image, 488), free - 3);
     support::edit(&image, |edit| edit.replace("a.txt", &[1; 1], TIME).unwrap());

@@ -22,16 +22,38 @@ struct Basis {
 }
 
 /// The short name for `name` in a folder where `taken` are the short names, and long names that
-/// would look like one; `None` when all million tails are taken.
+/// would look like one; `None` when all tails are taken.
 pub(super) fn generate(name: &str, taken: &HashSet<ShortName>) -> Option<ShortName> {
     let basis = basis(name);
     let plain = pad(&basis.base, &basis.extension);
     if basis.faithful && !taken.contains(&plain) {
         return Some(plain);
     }
-    (1..=MAX_TAIL)
-        .map(|number| with_tail(&basis, number))
-        .find(|short| !taken.contains(short))
+    let is_taken = |number: u32| taken.contains(&with_tail(&basis, number));
+    free_number(is_taken).map(|number| with_tail(&basis, number))
+}
+
+/// A number that is free. Tails are mostly taken from 1 up without gaps, and a folder may have ten
+/// thousand of them, so: double until one is free, then halve towards the last taken one.
+fn free_number(is_taken: impl Fn(u32) -> bool) -> Option<u32> {
+    let mut free = 1;
+    while is_taken(free) {
+        if free == MAX_TAIL {
+            // Gaps below, if any.
+            return (1..MAX_TAIL).find(|number| !is_taken(*number));
+        }
+        free = (free * 2).min(MAX_TAIL);
+    }
+    let mut taken = free / 2;
+    while taken + 1 < free {
+        let middle = taken.midpoint(free);
+        if is_taken(middle) {
+            taken = middle;
+        } else {
+            free = middle;
+        }
+    }
+    Some(free)
 }
 
 /// Whether the short name alone says the long name, case included.
@@ -150,6 +172,15 @@ mod tests {
         assert!(taken.contains(b"ALONGN~9TXT"));
         assert!(taken.contains(b"ALONG~10TXT"));
         assert!(taken.contains(b"ALO~1234TXT"));
+    }
+
+    #[test]
+    fn a_free_number_is_found_wherever_it_is() {
+        assert_eq!(free_number(|_| false), Some(1));
+        assert_eq!(free_number(|number| number <= 9999), Some(10_000));
+        assert_eq!(free_number(|number| number != 777_777), Some(777_777));
+        assert_eq!(free_number(|number| number != MAX_TAIL), Some(MAX_TAIL));
+        assert_eq!(free_number(|_| true), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
-use super::Random;
+use super::{PagedImage, Random};
 use crate::device::{ReadAt, WriteAt};
 use crate::journal::JournalStore;
 
@@ -31,7 +31,7 @@ pub enum Fate {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AfterCut {
     /// The image.
-    pub image: Vec<u8>,
+    pub image: PagedImage,
     /// The journal, if there is one.
     pub journal: Option<Vec<u8>>,
     /// A journal that was put aside.
@@ -41,7 +41,7 @@ pub struct AfterCut {
 impl AfterCut {
     /// An image and nothing beside it.
     #[must_use]
-    pub fn image_only(image: Vec<u8>) -> Self {
+    pub fn image_only(image: PagedImage) -> Self {
         Self {
             image,
             journal: None,
@@ -68,10 +68,10 @@ struct Lab {
     operations: u64,
     cut_at: Option<u64>,
     dead: bool,
-    durable_image: Vec<u8>,
-    seen_image: Vec<u8>,
+    durable_image: PagedImage,
+    seen_image: PagedImage,
     /// Writes since the last sync.
-    writes: Vec<(usize, Vec<u8>)>,
+    writes: Vec<(u64, Vec<u8>)>,
     files: Vec<File>,
     /// The durable folder first, then its state after each operation since.
     folders: Vec<Folder>,
@@ -223,9 +223,9 @@ impl Lab {
         }
     }
 
-    fn image_after(&self, fate: Fate, random: &mut Random) -> Vec<u8> {
+    fn image_after(&self, fate: Fate, random: &mut Random) -> PagedImage {
         let mut image = self.durable_image.clone();
-        let mut writes: Vec<(usize, &[u8])> = self
+        let mut writes: Vec<(u64, &[u8])> = self
             .writes
             .iter()
             .map(|(at, data)| (*at, data.as_slice()))
@@ -254,7 +254,8 @@ impl Lab {
             }
         }
         for (at, data) in writes {
-            image[at..at + data.len()].copy_from_slice(data);
+            // It was within the image when it was made.
+            let _ = image.write_at(at, data);
         }
         image
     }
@@ -284,7 +285,7 @@ impl Lab {
 
 impl ReadAt for PowerDevice {
     fn len(&self) -> u64 {
-        self.0.borrow().seen_image.len() as u64
+        self.0.borrow().seen_image.len()
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
@@ -302,10 +303,7 @@ impl WriteAt for PowerDevice {
         let mut lab = self.0.borrow_mut();
         let cut = lab.tick()?;
         lab.seen_image.write_at(offset, data)?;
-        lab.writes.push((
-            usize::try_from(offset).map_err(io::Error::other)?,
-            data.to_vec(),
-        ));
+        lab.writes.push((offset, data.to_vec()));
         lab.cut_image_write = cut;
         if cut { Err(no_power()) } else { Ok(()) }
     }

@@ -1,0 +1,63 @@
+//! `promptstick volume`: work on an image with the stick's own FAT code. Thin: what the commands do
+//! is in the crate `volume`; here are arguments, files and printing.
+
+mod check;
+mod format;
+mod list;
+mod size;
+mod transfer;
+mod tree;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use volume::ImageFile;
+
+/// Work on a volume image with the stick's own FAT code.
+#[derive(Debug, clap::Args)]
+pub struct Volume {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Format(format::Format),
+    Ls(list::Ls),
+    Get(transfer::Get),
+    Put(transfer::Put),
+    Check(check::Check),
+}
+
+impl Volume {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Format(command) => command.run(),
+            Command::Ls(command) => command.run(),
+            Command::Get(command) => command.run(),
+            Command::Put(command) => command.run(),
+            Command::Check(command) => command.run(),
+        }
+    }
+}
+
+/// Opens the volume on an image for reading.
+fn open(image: &Path) -> anyhow::Result<volume::Volume<ImageFile>> {
+    let device =
+        ImageFile::open_read_only(image).with_context(|| format!("opening {}", image.display()))?;
+    volume::Volume::open(device).with_context(|| image.display().to_string())
+}
+
+/// The journal beside an image.
+fn journal(image: &Path) -> PathBuf {
+    let mut name = OsString::from(image);
+    name.push(".journal");
+    name.into()
+}
+
+/// A name from the volume, safe for a terminal.
+fn printable(name: &str) -> String {
+    name.replace(char::is_control, "\u{FFFD}")
+}
