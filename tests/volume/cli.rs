@@ -33,7 +33,11 @@ fn refused(arguments: &[&str], image: &Path, more: &[&str]) -> String {
 fn format_put_list_get_and_check() {
     let folder = tempfile::tempdir().unwrap();
     let image = folder.path().join("stick.img");
-    ok(&["format"], &image, &["--size", "64M", "--serial", "CAFE-0123"]);
+    ok(
+        &["format"],
+        &image,
+        &["--size", "64M", "--serial", "CAFE-0123"],
+    );
     support::fsck(&image);
     assert_eq!(support::open(&image).serial(), 0xCAFE_0123);
     support::mmd(&image, "prompts");
@@ -44,22 +48,41 @@ fn format_put_list_get_and_check() {
     ok(&["put"], &image, &[file, "prompts"]);
     ok(&["put"], &image, &[file, "named.txt"]);
     support::fsck(&image);
-    assert_eq!(support::mtype(&image, "prompts/from the host.txt"), support::content(1, 10_000));
+    assert_eq!(
+        support::mtype(&image, "prompts/from the host.txt"),
+        support::content(1, 10_000)
+    );
     assert_eq!(ok(&["ls"], &image, &[]), "prompts/\nnamed.txt\n");
-    assert_eq!(ok(&["ls"], &image, &["PROMPTS"]), "a question.txt\nfrom the host.txt\n");
+    assert_eq!(
+        ok(&["ls"], &image, &["PROMPTS"]),
+        "a question.txt\nfrom the host.txt\n"
+    );
     let all = ok(&["ls", "-R"], &image, &[]);
     assert_eq!(
         all,
         "prompts/\nnamed.txt\nprompts/a question.txt\nprompts/from the host.txt\n"
     );
     assert!(ok(&["ls", "-l"], &image, &[]).contains("----      10000 2"));
-    assert_eq!(ok(&["get"], &image, &["prompts/a question.txt"]), "written by mtools");
+    assert_eq!(
+        ok(&["get"], &image, &["prompts/a question.txt"]),
+        "written by mtools"
+    );
     let copy = folder.path().join("copy");
-    ok(&["get"], &image, &["named.txt", "-o", copy.to_str().unwrap()]);
+    ok(
+        &["get"],
+        &image,
+        &["named.txt", "-o", copy.to_str().unwrap()],
+    );
     assert_eq!(fs::read(copy).unwrap(), support::content(1, 10_000));
     let report = ok(&["check"], &image, &[]);
-    assert!(report.contains("FAT16") && report.contains("CAFE-0123"), "{report}");
-    assert!(report.contains("4 files and folders are complete and consistent, 0 not"), "{report}");
+    assert!(
+        report.contains("FAT16") && report.contains("CAFE-0123"),
+        "{report}"
+    );
+    assert!(
+        report.contains("4 files and folders are complete and consistent, 0 not"),
+        "{report}"
+    );
     assert_eq!(ok(&["check", "--quiet"], &image, &[]), "");
 }
 
@@ -71,7 +94,11 @@ fn what_is_refused_says_what_to_do() {
     assert!(text.contains("stick.img"), "{text}");
     refused(&["format"], &image, &["--size", "1M"]);
     assert!(!image.exists(), "a refused format leaves no file");
-    ok(&["format"], &image, &["--size", "40M", "--fat", "32", "--partitioned"]);
+    ok(
+        &["format"],
+        &image,
+        &["--size", "40M", "--fat", "32", "--partitioned"],
+    );
     support::fsck_at(&image, MIB);
     let before = support::bytes(&image);
     let text = refused(&["format"], &image, &["--size", "64M"]);
@@ -101,15 +128,29 @@ fn check_names_what_is_wrong() {
     let volume = support::open(&image);
     let slot = volume.find("short.txt").unwrap().unwrap().slot_offset_bytes;
     let mut device = ImageFile::open_read_write(&image).unwrap();
-    device.write_at(slot + 28, &100_000_u32.to_le_bytes()).unwrap();
+    device
+        .write_at(slot + 28, &100_000_u32.to_le_bytes())
+        .unwrap();
     device.write_at(0x25, &[1]).unwrap();
     let output = program(&["check"], &image, &[]);
     assert_eq!(output.status.code(), Some(1));
     let report = String::from_utf8(output.stdout).unwrap();
-    assert!(report.contains("boot sector set, allocation table clear"), "{report}");
-    assert!(report.contains("WRONG  late.txt: its last 3000 bytes are all NUL"), "{report}");
-    assert!(report.contains("WRONG  short.txt: its chain has 4 clusters"), "{report}");
-    assert!(report.contains("0 files and folders are complete and consistent, 2 not"), "{report}");
+    assert!(
+        report.contains("boot sector set, allocation table clear"),
+        "{report}"
+    );
+    assert!(
+        report.contains("WRONG  late.txt: its last 3000 bytes are all NUL"),
+        "{report}"
+    );
+    assert!(
+        report.contains("WRONG  short.txt: its chain has 4 clusters"),
+        "{report}"
+    );
+    assert!(
+        report.contains("0 files and folders are complete and consistent, 2 not"),
+        "{report}"
+    );
 }
 
 #[test]
@@ -125,7 +166,8 @@ fn put_completes_an_interrupted_change_first() {
     let changes = {
         let volume = support::open(&image);
         let mut edit = volume.edit();
-        edit.create("interrupted.txt", b"interrupted", support::TIME).unwrap();
+        edit.create("interrupted.txt", b"interrupted", support::TIME)
+            .unwrap();
         edit.finish().unwrap()
     };
     let journal = folder.path().join("stick.img.journal");

@@ -155,7 +155,7 @@ pub enum EditError {
     },
     /// Not enough free clusters.
     #[error(
-        "the volume is full: {needed_bytes} bytes are needed and {free_bytes} are free; remove files"
+        "the volume is full: {needed_bytes} bytes needed, {free_bytes} free: remove files"
     )]
     VolumeFull {
         /// What the call needs.
