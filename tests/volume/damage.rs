@@ -161,7 +161,7 @@ fn inspect(
 ) {
     device.take_reads();
     let clusters = u64::from(volume.geometry().clusters);
-    let most = (clusters + 1) * bounds.cluster_bytes;
+    let most = 3 * clusters * bounds.cluster_bytes;
     let lens: Vec<u64> = entries
         .iter()
         .map(|entry| match entry.is_dir() {

@@ -4,6 +4,7 @@
 // The helpers of a test are tests too: an unwrap that fails is a test that fails.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+mod cli;
 mod crosslink;
 mod damage;
 mod edit;

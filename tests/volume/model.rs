@@ -188,7 +188,10 @@ fn check(image: &Vec<u8>, model: &Model) {
 }
 
 fn config() -> Config {
-    let persistence = FileFailurePersistence::Direct("volume-model.proptest-regressions");
+    let persistence = FileFailurePersistence::Direct(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../tests/volume/model.proptest-regressions"
+    ));
     Config {
         cases: 96,
         failure_persistence: Some(Box::new(persistence)),

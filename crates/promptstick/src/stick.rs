@@ -1,12 +1,13 @@
-//! A new stick: an image with a FAT volume and the files that explain it. Used by `serve` and
-//! `answer` where no image exists, and by `volume format`.
+//! The image as a whole: making a new one with the files that explain it, and repairing one after
+//! an interrupted publication. Used by the daemon and by `volume format` and `volume put`.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-use volume::{FatTime, FormatOptions, ImageFile, Volume};
+use anyhow::{Context, bail};
+use medium::{Medium, Take};
+use volume::{FatTime, FormatOptions, ImageFile, Recovery, Volume};
 
 use crate::config::beside;
 
@@ -26,8 +27,8 @@ pub fn options() -> FormatOptions {
     }
 }
 
-/// From the system's randomness, which seeds the standard library's hash tables.
-fn random_serial() -> u32 {
+/// A serial number from the system's randomness, which seeds the standard library's hash tables.
+pub fn random_serial() -> u32 {
     let [a, b, c, d, ..] = RandomState::new().build_hasher().finish().to_le_bytes();
     u32::from_le_bytes([a, b, c, d])
 }
@@ -77,7 +78,7 @@ fn build(path: &Path, image_bytes: u64, options: &FormatOptions) -> anyhow::Resu
         }
         edit.finish()?
     };
-    volume::publish(&mut device, &beside(path, ".journal"), &changes)?;
+    volume::publish(&mut device, &journal(path), &changes)?;
     device.file().sync_all()?;
     Ok(())
 }
@@ -88,4 +89,40 @@ fn sync_folder(path: &Path) -> anyhow::Result<()> {
         .filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
     Ok(())
+}
+
+/// The journal of publications to `image`, beside it.
+pub fn journal(image: &Path) -> PathBuf {
+    beside(image, ".journal")
+}
+
+/// Completes or sets aside a publication to `image` that was interrupted.
+///
+/// # Errors
+/// Another program has the image open, or the image or its journal cannot be used.
+pub fn recover(image: &Path, medium: &mut impl Medium) -> anyhow::Result<()> {
+    let journal = journal(image);
+    if !journal.exists() {
+        return Ok(());
+    }
+    let name = image.display();
+    let Take::Granted(file) = medium.try_take()? else {
+        bail!(
+            "{name} has to be repaired after an interruption, but another program has it open; \
+             close that first"
+        );
+    };
+    let mut device = ImageFile::from_file(file.try_clone()?)?;
+    match volume::recover(&mut device, &journal)
+        .with_context(|| format!("cannot repair {name} after an interruption"))?
+    {
+        Recovery::Replayed { sectors } => {
+            tracing::info!(sectors, "completed a publication that was interrupted");
+        }
+        Recovery::Discarded { why } => {
+            tracing::warn!(%why, "an interrupted publication was not completed");
+        }
+        _ => {}
+    }
+    Ok(medium.give_back(file)?)
 }

@@ -6,14 +6,13 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::path::PathBuf;
 use std::time::SystemTime;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use engine::{Event as EngineEvent, Worker};
 use mailbox::{Job, Mailbox, Outcome};
 use medium::{Event, Machine, Medium, PlainFile, Refusal, Take, Timing, View};
-use volume::{ImageFile, Recovery, Volume};
+use volume::{ImageFile, Volume};
 
 use super::clock::Clock;
 use super::job::{self, Reply};
@@ -21,7 +20,8 @@ use super::publish::publish;
 use super::question::{self, Question};
 use super::report::Report;
 use super::scan::Scan;
-use crate::config::{Config, beside};
+use crate::config::Config;
+use crate::stick;
 
 /// Everything that belongs to one volume.
 pub struct Session<'a> {
@@ -60,7 +60,7 @@ impl<'a> Session<'a> {
         report: Report,
     ) -> anyhow::Result<Self> {
         let mut medium = PlainFile::new(&config.image);
-        recover(config, &mut medium)?;
+        stick::recover(&config.image, &mut medium)?;
         let serial = open(config)?.serial();
         let mailbox = Mailbox::open(&config.state, serial)
             .with_context(|| format!("in the state folder {}", config.state.display()))?;
@@ -306,7 +306,7 @@ impl<'a> Session<'a> {
         self.machine.handle(self.clock.now_ms(), Event::Taken);
         // Nobody else can write now: what is there is what there is.
         self.believe(&scan, &scan.as_view()).await?;
-        let journal = journal(self.config);
+        let journal = stick::journal(&self.config.image);
         self.no_room = publish(
             &mut device,
             &journal,
@@ -326,36 +326,4 @@ fn open(config: &Config) -> anyhow::Result<Volume<ImageFile>> {
 
 fn modified(config: &Config) -> Option<SystemTime> {
     config.image.metadata().ok()?.modified().ok()
-}
-
-fn journal(config: &Config) -> PathBuf {
-    beside(&config.image, ".journal")
-}
-
-/// Completes or sets aside a publication that was interrupted.
-fn recover(config: &Config, medium: &mut impl Medium) -> anyhow::Result<()> {
-    let journal = journal(config);
-    if !journal.exists() {
-        return Ok(());
-    }
-    let name = config.image.display();
-    let Take::Granted(image) = medium.try_take()? else {
-        bail!(
-            "{name} has to be repaired after an interruption, but another program has it open; \
-             close that first"
-        );
-    };
-    let mut device = ImageFile::from_file(image.try_clone()?)?;
-    match volume::recover(&mut device, &journal)
-        .with_context(|| format!("cannot repair {name} after an interruption"))?
-    {
-        Recovery::Replayed { sectors } => {
-            tracing::info!(sectors, "completed a publication that was interrupted");
-        }
-        Recovery::Discarded { why } => {
-            tracing::warn!(%why, "an interrupted publication was not completed");
-        }
-        _ => {}
-    }
-    Ok(medium.give_back(image)?)
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::bytes::index;
 
-/// Number of the first data cluster; 0 and 1 are reserved (FAT specification, "FAT Data Structure").
+/// Number of the first data cluster; 0 and 1 are reserved (specification, "FAT Data Structure").
 pub(crate) const FIRST_CLUSTER: u32 = 2;
 
 /// How wide the entries of the file allocation table are.

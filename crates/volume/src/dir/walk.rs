@@ -1,7 +1,7 @@
 //! Visits the first cluster of every entry of the volume, each folder once.
 //!
 //! Bounds: [`MAX_TREE_FOLDERS`] folders, remembered by first cluster so that a folder inside itself
-//! ends, and [`MAX_TREE_SLOTS`] slots over all. Used by inspection, for entries that share clusters.
+//! ends, and [`MAX_TREE_SLOTS`] slots over all. Used by inspection, for what shares clusters.
 
 use std::collections::BTreeSet;
 

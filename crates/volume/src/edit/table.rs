@@ -1,5 +1,5 @@
-//! Allocation: finds free clusters, links and frees them in every copy of the table, keeps `FSInfo`,
-//! and stores file content in clusters.
+//! Allocation: finds free clusters, links and frees them in every copy of the table, keeps
+//! `FSInfo`, and stores file content in clusters.
 //!
 //! `FSInfo` (specification, "FAT32 `FSInfo` Sector Structure") is a hint: it is kept when it was
 //! plausible and never believed.

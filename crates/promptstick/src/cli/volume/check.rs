@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use volume::{Entry, ImageFile, Inspection, Volume};
 
-use super::{journal, open, printable, tree};
+use super::{open, printable, tree};
+use crate::stick;
 
 /// How many entries are inspected in one pass over the volume.
 const BATCH: usize = 4096;
@@ -34,7 +35,7 @@ impl Check {
         if !self.quiet {
             summary(&mut report.out, &volume)?;
         }
-        if journal(&self.image).exists() {
+        if stick::journal(&self.image).exists() {
             writeln!(
                 report.out,
                 "a journal is waiting: an interrupted change is not complete yet"

@@ -1,35 +1,35 @@
-//! `promptstick volume format`: makes an image with an empty volume.
+//! `promptstick volume format`: makes an image with a new volume.
 
-use std::fs::{self, File, OpenOptions};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, bail};
-use volume::{FatType, FormatOptions, ImageFile};
+use anyhow::ensure;
+use medium::ImageLock;
+use volume::{FatType, FormatOptions};
 
-use super::size;
+use crate::size::Bytes;
+use crate::stick;
 
-/// Make an image with an empty volume.
+/// Make an image with a volume as a new stick has it.
 #[derive(Debug, clap::Args)]
 pub struct Format {
     /// The image to make.
     image: PathBuf,
     /// Its size: a number and K, M or G.
-    #[arg(long, value_parser = size::parse)]
-    size: u64,
+    #[arg(long)]
+    size: Bytes,
     /// The volume's label.
-    #[arg(long, default_value = "PROMPTSTICK")]
+    #[arg(long, default_value = stick::LABEL)]
     label: String,
-    /// The volume's serial number, 8 hexadecimal digits [default: from the clock].
+    /// The volume's serial number, 8 hexadecimal digits [default: random].
     #[arg(long, value_parser = parse_serial)]
     serial: Option<u32>,
     /// FAT16 or FAT32 [default: FAT16 up to 512M].
     #[arg(long, value_parser = parse_fat)]
     fat: Option<FatType>,
     /// Size of a cluster: a number, or a number and K [default: by the size of the volume].
-    #[arg(long, value_parser = size::parse_cluster)]
-    cluster: Option<u32>,
+    #[arg(long)]
+    cluster: Option<Bytes>,
     /// Put the volume into a partition.
     #[arg(long)]
     partitioned: bool,
@@ -41,56 +41,27 @@ pub struct Format {
 impl Format {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let image = &self.image;
-        let used = fs::metadata(image).is_ok_and(|metadata| metadata.len() > 0);
-        if used && !self.force {
-            bail!("{} is not empty: --force erases it", image.display());
+        if let Ok(metadata) = image.metadata() {
+            let name = image.display();
+            ensure!(metadata.is_file(), "{name} is not a file");
+            let erasable = metadata.len() == 0 || self.force;
+            ensure!(erasable, "{name} is not empty: --force erases it");
         }
-        let existed = image.exists();
-        let made = self.make();
-        if made.is_err() && !existed {
-            // What is left of an attempt would only be in the way of the next one.
-            let _ = fs::remove_file(image);
-        }
-        made.with_context(|| format!("formatting {}", image.display()))?;
+        let _lock = ImageLock::acquire(image)?;
+        stick::create(image, self.size.0, &self.options()?)?;
         Ok(ExitCode::SUCCESS)
     }
 
-    fn make(&self) -> anyhow::Result<()> {
-        let options = FormatOptions {
+    fn options(&self) -> anyhow::Result<FormatOptions> {
+        let cluster_bytes = self.cluster.map(|size| u32::try_from(size.0)).transpose()?;
+        Ok(FormatOptions {
             label: Some(self.label.clone()),
-            serial: self.serial.unwrap_or_else(serial_from_clock),
-            cluster_bytes: self.cluster,
+            serial: self.serial.unwrap_or_else(stick::random_serial),
+            cluster_bytes,
             fat_type: self.fat,
             partitioned: self.partitioned,
-        };
-        let mut device = ImageFile::from_file(sized(&self.image, self.size)?)?;
-        volume::format(&mut device, &options)?;
-        // The stick's own files (README.TXT, SETTINGS.TOML, ask/) go in here, as one edit.
-        Ok(())
+        })
     }
-}
-
-/// An image file of that size, sparse where it is new.
-fn sized(image: &Path, bytes: u64) -> anyhow::Result<File> {
-    let mut options = OpenOptions::new();
-    let file = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(image)?;
-    if file.metadata()?.is_file() {
-        file.set_len(bytes)?;
-    }
-    Ok(file)
-}
-
-fn serial_from_clock() -> u32 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    // Seconds and their fraction, mixed as DOS mixed date and time: only to differ.
-    u32::try_from(since.as_secs() & 0xFFFF_FFFF).unwrap_or(0) ^ since.subsec_nanos().rotate_left(8)
 }
 
 fn parse_serial(text: &str) -> Result<u32, String> {

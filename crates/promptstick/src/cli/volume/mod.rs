@@ -4,12 +4,10 @@
 mod check;
 mod format;
 mod list;
-mod size;
 mod transfer;
 mod tree;
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -48,13 +46,6 @@ fn open(image: &Path) -> anyhow::Result<volume::Volume<ImageFile>> {
     let device =
         ImageFile::open_read_only(image).with_context(|| format!("opening {}", image.display()))?;
     volume::Volume::open(device).with_context(|| image.display().to_string())
-}
-
-/// The journal beside an image.
-fn journal(image: &Path) -> PathBuf {
-    let mut name = OsString::from(image);
-    name.push(".journal");
-    name.into()
 }
 
 /// A name from the volume, safe for a terminal.

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
-use volume::{FatTime, ImageFile, MAX_CHANGE_BYTES, ReadError, Recovery};
+use anyhow::{Context, bail, ensure};
+use medium::{ImageLock, Medium, PlainFile, Take};
+use volume::{FatTime, ImageFile, MAX_CHANGE_BYTES, ReadError};
 
-use super::{journal, open, tree};
+use super::{open, tree};
+use crate::stick;
 
 /// Copy a file from the volume.
 #[derive(Debug, clap::Args)]
@@ -63,29 +65,35 @@ impl Put {
         let naming = || format!("reading {}", self.file.display());
         let len_bytes = fs::metadata(&self.file).with_context(naming)?.len();
         if len_bytes > MAX_CHANGE_BYTES {
-            anyhow::bail!(
+            bail!(
                 "{} has {len_bytes} bytes and one change takes {MAX_CHANGE_BYTES} at most: copy it \
                  with another tool",
                 self.file.display()
             );
         }
         let content = fs::read(&self.file).with_context(naming)?;
-        let mut device = ImageFile::open_read_write(&self.image)
-            .with_context(|| format!("opening {}", self.image.display()))?;
-        let journal = journal(&self.image);
-        match volume::recover(&mut device, &journal)? {
-            Recovery::Nothing => {}
-            Recovery::Replayed { .. } => eprintln!("an interrupted change was completed first"),
-            Recovery::Discarded { why } => eprintln!("an interrupted change was put aside: {why}"),
-            _ => {}
-        }
+        let _lock = ImageLock::acquire(&self.image)?;
+        let mut medium = PlainFile::new(&self.image);
+        stick::recover(&self.image, &mut medium)?;
+        let Take::Granted(image) = medium.try_take()? else {
+            bail!(
+                "another program has {} open; close it first",
+                self.image.display()
+            );
+        };
+        let mut device = ImageFile::from_file(image.try_clone()?)?;
         let changes = self.changes(&device, &content)?;
-        volume::publish(&mut device, &journal, &changes)?;
+        volume::publish(&mut device, &stick::journal(&self.image), &changes)?;
+        medium.give_back(image)?;
         Ok(ExitCode::SUCCESS)
     }
 
     fn changes(&self, device: &ImageFile, content: &[u8]) -> anyhow::Result<volume::ChangeSet> {
         let volume = volume::Volume::open(device)?;
+        ensure!(
+            volume.dirty_marks()?.is_clean(),
+            "the volume is marked as in use: unmount it, or repair it with `fsck.fat -a`"
+        );
         let mut path = self.path.clone();
         let is_root = path.trim_matches('/').is_empty();
         let found = volume.find(&path)?;

@@ -6,13 +6,18 @@
 //! file that was not synced is cut, or zeros. Never injected: damage to what was synced, or to what
 //! was not being written.
 
+mod device;
+mod journal;
+
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
 use super::{PagedImage, Random};
-use crate::device::{ReadAt, WriteAt};
-use crate::journal::JournalStore;
+use crate::device::WriteAt;
+
+pub use device::PowerDevice;
+pub use journal::PowerJournal;
 
 /// What becomes of everything that was not synced when the power goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,12 +89,6 @@ struct Lab {
 #[derive(Clone)]
 pub struct PowerLab(Rc<RefCell<Lab>>);
 
-/// The image of a [`PowerLab`].
-pub struct PowerDevice(Rc<RefCell<Lab>>);
-
-/// The journal of a [`PowerLab`].
-pub struct PowerJournal(Rc<RefCell<Lab>>);
-
 fn no_power() -> io::Error {
     io::Error::other("the power is off")
 }
@@ -134,13 +133,13 @@ impl PowerLab {
     /// The device.
     #[must_use]
     pub fn device(&self) -> PowerDevice {
-        PowerDevice(Rc::clone(&self.0))
+        PowerDevice::new(Rc::clone(&self.0))
     }
 
     /// The journal.
     #[must_use]
     pub fn journal(&self) -> PowerJournal {
-        PowerJournal(Rc::clone(&self.0))
+        PowerJournal::new(Rc::clone(&self.0))
     }
 
     /// Whether the power went.
@@ -280,116 +279,5 @@ impl Lab {
                 content
             }
         }
-    }
-}
-
-impl ReadAt for PowerDevice {
-    fn len(&self) -> u64 {
-        self.0.borrow().seen_image.len()
-    }
-
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let lab = self.0.borrow();
-        if lab.dead {
-            Err(no_power())
-        } else {
-            lab.seen_image.read_at(offset, buf)
-        }
-    }
-}
-
-impl WriteAt for PowerDevice {
-    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut lab = self.0.borrow_mut();
-        let cut = lab.tick()?;
-        lab.seen_image.write_at(offset, data)?;
-        lab.writes.push((offset, data.to_vec()));
-        lab.cut_image_write = cut;
-        if cut { Err(no_power()) } else { Ok(()) }
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        let mut lab = self.0.borrow_mut();
-        if lab.tick()? {
-            return Err(no_power());
-        }
-        lab.writes.clear();
-        lab.durable_image = lab.seen_image.clone();
-        Ok(())
-    }
-}
-
-impl JournalStore for PowerJournal {
-    fn len_bytes(&self) -> io::Result<Option<u64>> {
-        let lab = self.0.borrow();
-        if lab.dead {
-            return Err(no_power());
-        }
-        Ok(lab
-            .folder()
-            .journal
-            .map(|file| lab.files[file].seen.len() as u64))
-    }
-
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let lab = self.0.borrow();
-        if lab.dead {
-            return Err(no_power());
-        }
-        lab.files[lab.journal()?].seen.read_at(offset, buf)
-    }
-
-    fn create(&mut self) -> io::Result<()> {
-        let mut lab = self.0.borrow_mut();
-        if lab.folder().journal.is_some() {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        lab.files.push(File::default());
-        let file = lab.files.len() - 1;
-        lab.change_folder(|folder| folder.journal = Some(file))
-    }
-
-    fn append(&mut self, data: &[u8]) -> io::Result<()> {
-        let mut lab = self.0.borrow_mut();
-        let cut = lab.tick()?;
-        let file = lab.journal()?;
-        lab.files[file].seen.extend_from_slice(data);
-        if cut {
-            lab.cut_append_bytes = data.len();
-            return Err(no_power());
-        }
-        Ok(())
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        let mut lab = self.0.borrow_mut();
-        if lab.tick()? {
-            return Err(no_power());
-        }
-        let file = lab.journal()?;
-        lab.files[file].durable = lab.files[file].seen.clone();
-        Ok(())
-    }
-
-    fn sync_folder(&mut self) -> io::Result<()> {
-        let mut lab = self.0.borrow_mut();
-        if lab.tick()? {
-            return Err(no_power());
-        }
-        let folder = lab.folder();
-        lab.folders = vec![folder];
-        Ok(())
-    }
-
-    fn remove(&mut self) -> io::Result<()> {
-        let mut lab = self.0.borrow_mut();
-        lab.journal()?;
-        lab.change_folder(|folder| folder.journal = None)
-    }
-
-    fn put_aside(&mut self) -> io::Result<()> {
-        let mut lab = self.0.borrow_mut();
-        lab.journal()?;
-        lab.change_folder(|folder| folder.aside = folder.journal.take())
     }
 }

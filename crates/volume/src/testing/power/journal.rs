@@ -1,0 +1,93 @@
+//! The journal of a machine that loses power, each operation on it and its folder counted.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
+use super::{File, Lab, no_power};
+use crate::device::ReadAt;
+use crate::journal::JournalStore;
+
+/// The journal of a [`PowerLab`](super::PowerLab).
+pub struct PowerJournal(Rc<RefCell<Lab>>);
+
+impl PowerJournal {
+    pub(super) fn new(lab: Rc<RefCell<Lab>>) -> Self {
+        Self(lab)
+    }
+}
+
+impl JournalStore for PowerJournal {
+    fn len_bytes(&self) -> io::Result<Option<u64>> {
+        let lab = self.0.borrow();
+        if lab.dead {
+            return Err(no_power());
+        }
+        Ok(lab
+            .folder()
+            .journal
+            .map(|file| lab.files[file].seen.len() as u64))
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let lab = self.0.borrow();
+        if lab.dead {
+            return Err(no_power());
+        }
+        lab.files[lab.journal()?].seen.read_at(offset, buf)
+    }
+
+    fn create(&mut self) -> io::Result<()> {
+        let mut lab = self.0.borrow_mut();
+        if lab.folder().journal.is_some() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        lab.files.push(File::default());
+        let file = lab.files.len() - 1;
+        lab.change_folder(|folder| folder.journal = Some(file))
+    }
+
+    fn append(&mut self, data: &[u8]) -> io::Result<()> {
+        let mut lab = self.0.borrow_mut();
+        let cut = lab.tick()?;
+        let file = lab.journal()?;
+        lab.files[file].seen.extend_from_slice(data);
+        if cut {
+            lab.cut_append_bytes = data.len();
+            return Err(no_power());
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let mut lab = self.0.borrow_mut();
+        if lab.tick()? {
+            return Err(no_power());
+        }
+        let file = lab.journal()?;
+        lab.files[file].durable = lab.files[file].seen.clone();
+        Ok(())
+    }
+
+    fn sync_folder(&mut self) -> io::Result<()> {
+        let mut lab = self.0.borrow_mut();
+        if lab.tick()? {
+            return Err(no_power());
+        }
+        let folder = lab.folder();
+        lab.folders = vec![folder];
+        Ok(())
+    }
+
+    fn remove(&mut self) -> io::Result<()> {
+        let mut lab = self.0.borrow_mut();
+        lab.journal()?;
+        lab.change_folder(|folder| folder.journal = None)
+    }
+
+    fn put_aside(&mut self) -> io::Result<()> {
+        let mut lab = self.0.borrow_mut();
+        lab.journal()?;
+        lab.change_folder(|folder| folder.aside = folder.journal.take())
+    }
+}
