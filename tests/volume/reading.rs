@@ -223,7 +223,7 @@ fn ten_thousand_entries_in_a_folder() {
     make_ten_thousand(&mut image);
     std::fs::write(&path, image).unwrap();
     support::edit(&path, |edit| {
-        edit.create("many/ours.txt", b"x", support::TIME).unwrap()
+        edit.create("many/ours.txt", b"x", support::TIME).unwrap();
     });
     support::fsck(&path);
     assert_eq!(support::our_paths(&path), support::mdir(&path));

@@ -154,9 +154,7 @@ pub enum EditError {
         why: BadName,
     },
     /// Not enough free clusters.
-    #[error(
-        "the volume is full: {needed_bytes} bytes needed, {free_bytes} free: remove files"
-    )]
+    #[error("the volume is full: {needed_bytes} bytes needed, {free_bytes} free: remove files")]
     VolumeFull {
         /// What the call needs.
         needed_bytes: u64,
