@@ -4,7 +4,7 @@
 //! Invariants:
 //! * What a host wrote is never trusted: every loop over it ends at a named constant, arithmetic
 //!   on it is checked, and no allocation follows from one of its size fields alone.
-//! * Nothing here writes a device except [`publish`], [`recover`] and [`format`].
+//! * Nothing here writes a device except [`publish`], [`recover`] and [`format()`].
 //! * No clock is read: timestamps are passed in as [`FatTime`].
 //!
 //! Used by the program `promptstick` only; it knows nothing of prompts or models. What is promised
