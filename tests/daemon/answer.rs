@@ -5,13 +5,7 @@ use crate::support::image::Image;
 use crate::support::program;
 
 fn answer(image: &Image) -> String {
-    let (path, model) = (image.path(), demo_model());
-    program::succeed([
-        "answer".as_ref(),
-        path.as_os_str(),
-        "--model".as_ref(),
-        model.as_os_str(),
-    ])
+    program::answer(&image.path(), &demo_model())
 }
 
 #[test]
@@ -173,4 +167,15 @@ fn a_partitioned_image_is_served() {
             .contains(PART_OF_ITS_ANSWER)
     );
     image.assert_clean();
+}
+
+#[test]
+fn a_closed_standard_output_costs_no_answer() {
+    let image = Image::usual();
+    image.put("prompt.txt", QUESTION);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = program::answer_command(&image.path(), &demo_model());
+    assert!(command.stdout(writer).status().unwrap().success());
+    assert!(image.get("prompt.response.txt").is_some());
 }

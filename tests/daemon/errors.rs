@@ -5,13 +5,7 @@ use crate::support::image::Image;
 use crate::support::program;
 
 fn answer(image: &Image) {
-    let (path, model) = (image.path(), demo_model());
-    program::succeed([
-        "answer".as_ref(),
-        path.as_os_str(),
-        "--model".as_ref(),
-        model.as_os_str(),
-    ]);
+    program::answer(&image.path(), &demo_model());
     image.assert_clean();
 }
 
@@ -111,14 +105,22 @@ fn a_damaged_model_costs_an_error_file_and_no_more() {
         );
     }
     let default = models.path().join("demo.gguf");
-    let (path, default) = (image.path(), default.as_os_str());
-    program::succeed([
-        "answer".as_ref(),
-        path.as_os_str(),
-        "--model".as_ref(),
-        default,
-    ]);
+    program::answer(&image.path(), &default);
     assert_two_lines(&image.text("cut.error.txt"));
     assert_two_lines(&image.text("noise.error.txt"));
     assert!(image.get("demo.response.txt").is_some());
+}
+
+#[test]
+fn settings_that_cannot_be_read_are_told_and_the_last_good_ones_stay() {
+    let image = Image::usual();
+    // Lower case, as some tools write it: the same file to FAT.
+    image.put("settings.toml", "max_tokens = 3\n");
+    answer(&image);
+    image.put("settings.toml", format!("#{}\n", "x".repeat(70_000)));
+    image.put("prompt.txt", QUESTION);
+    answer(&image);
+    assert_two_lines(&image.text("SETTINGS.error.txt"));
+    let response = image.text("prompt.response.txt");
+    assert!(response.contains("limit of 3 tokens"), "{response}");
 }

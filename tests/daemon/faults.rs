@@ -1,9 +1,11 @@
 //! What can go wrong around the daemon, and how it comes back when it is mended.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
+
+use nix::sys::signal::Signal;
 
 use super::{QUESTION, demo_model};
 use crate::support::image::Image;
@@ -18,20 +20,8 @@ fn mark_in_use(image: &Image, value: u8) {
     file.write_all_at(&[value], IN_USE_BYTE).unwrap();
 }
 
-fn answer(image: &Image) -> std::process::Output {
-    let (path, model) = (image.path(), demo_model());
-    program::run([
-        "answer".as_ref(),
-        path.as_os_str(),
-        "--model".as_ref(),
-        model.as_os_str(),
-    ])
-}
-
 fn stderr_of_failure(image: &Image) -> String {
-    let output = answer(image);
-    assert!(!output.status.success());
-    String::from_utf8(output.stderr).unwrap()
+    program::answer_fails(&image.path(), &demo_model())
 }
 
 #[test]
@@ -64,12 +54,8 @@ fn the_daemon_thinks_while_the_host_holds_the_volume_and_publishes_when_it_lets_
 fn nothing_is_written_while_another_program_has_the_image_open() {
     let image = Image::usual();
     let daemon = Daemon::serve(&image.path(), &demo_model(), &[]);
+    let open = File::open(image.path()).unwrap();
     image.put("prompt.txt", QUESTION);
-    let open = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(image.path())
-        .unwrap();
     daemon.wait_logged("waiting for the host");
     assert!(!daemon.log().contains("published"));
     drop(open);
@@ -205,4 +191,86 @@ fn an_image_that_may_not_be_written_is_an_error_that_says_so() {
     assert!(!output.status.success());
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("Read-only file system"), "{stderr}");
+}
+
+#[test]
+fn a_volume_that_is_formatted_in_place_starts_afresh() {
+    let image = Image::usual();
+    let model = demo_model();
+    let daemon = Daemon::serve(&image.path(), &model, &[]);
+    let path = image.path();
+    tool::run(
+        "mkfs.fat",
+        ["-i".as_ref(), "12345678".as_ref(), path.as_os_str()],
+    );
+    image.put("prompt.txt", QUESTION);
+    daemon.wait_until("the response", || image.get("prompt.response.txt"));
+    daemon.signal(Signal::SIGTERM);
+    daemon.wait();
+    program::answer(&image.path(), &model);
+    assert_eq!(image.list(), ["prompt.response.txt", "prompt.txt"]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_for_a_while_is_not_empty() {
+    let image = Image::mkfs(16, &["-F", "16", "-s", "1"]);
+    let model = demo_model();
+    image.make_dir("prompts");
+    // Enough entries for a second cluster, so that there is a chain to cut.
+    for number in 0..12 {
+        image.put(&format!("prompts/note{number}.log"), "x");
+    }
+    image.put("prompts/prompt.txt", QUESTION);
+    program::answer(&image.path(), &model);
+    let whole = std::fs::read(image.path()).unwrap();
+    let before = image.list();
+    cut_chain(&image, "prompts");
+    program::answer(&image.path(), &model);
+    assert!(
+        std::fs::read(image.path()).unwrap() != whole,
+        "the chain is cut"
+    );
+    std::fs::write(image.path(), whole).unwrap();
+    program::answer(&image.path(), &model);
+    assert_eq!(image.list(), before, "nothing was asked again");
+}
+
+/// Marks the first cluster of a folder as free in both tables of a FAT16 volume.
+fn cut_chain(image: &Image, folder: &str) {
+    let mut bytes = std::fs::read(image.path()).unwrap();
+    let volume = volume::Volume::open(volume::ImageFile::open_read_only(&image.path()).unwrap());
+    let entry = volume.unwrap().find(folder).unwrap().unwrap();
+    let u16_at = |bytes: &[u8], at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+    let reserved = usize::from(u16_at(&bytes, 14)) * 512;
+    let table_bytes = usize::from(u16_at(&bytes, 22)) * 512;
+    for table in [reserved, reserved + table_bytes] {
+        let at = table + 2 * entry.first_cluster as usize;
+        bytes[at..at + 2].fill(0);
+    }
+    std::fs::write(image.path(), bytes).unwrap();
+}
+
+#[test]
+fn two_files_of_one_name_do_not_keep_anybody_busy() {
+    let image = Image::usual();
+    image.put("first prompt.txt", QUESTION);
+    image.put("other prompt.txt", QUESTION);
+    // The same long name in both entries. Its checksum is that of the short name, so that has to
+    // be the same, too; the damage of a host that wrote a folder twice.
+    let mut bytes = std::fs::read(image.path()).unwrap();
+    let short = find(&bytes, b"OTHERP~1TXT");
+    bytes[short..short + 11].copy_from_slice(b"FIRSTP~1TXT");
+    let first = find(&bytes, b"FIRSTP~1TXT");
+    let long: Vec<u8> = bytes[first - 64..first].to_vec();
+    bytes[short - 64..short].copy_from_slice(&long);
+    std::fs::write(image.path(), bytes).unwrap();
+    program::answer(&image.path(), &demo_model());
+    assert!(image.get("first prompt.response.txt").is_some());
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> usize {
+    let mut windows = bytes.windows(what.len());
+    windows
+        .position(|window| window == what)
+        .expect("it is on the image")
 }

@@ -1,6 +1,6 @@
 //! Killed at any instant and run again, `answer` finishes: each prompt answered exactly once.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{PART_OF_ITS_ANSWER, QUESTION, demo_model};
@@ -8,6 +8,10 @@ use crate::support::image::Image;
 use crate::support::program;
 
 const PROMPTS: usize = 4;
+/// The wait between the two readings that settle a prompt.
+const SECOND_READ: Duration = Duration::from_millis(500);
+/// A ledger that has only its header is smaller.
+const EMPTY_LEDGER_BYTES: u64 = 64;
 
 fn image_with_prompts() -> Image {
     let image = Image::usual();
@@ -21,14 +25,13 @@ fn image_with_prompts() -> Image {
     image
 }
 
-fn answer(image: &Image) -> std::process::Command {
-    let mut command = program::promptstick(["answer"]);
-    command.arg(image.path()).arg("--model").arg(demo_model());
+fn answer(image: &Image) -> Command {
+    let mut command = program::answer_command(&image.path(), &demo_model());
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
 
-/// How long a whole run takes here and now, so that the kills are spread over it.
+/// How long a whole run takes here and now.
 fn whole_run() -> Duration {
     let image = image_with_prompts();
     let start = Instant::now();
@@ -38,23 +41,37 @@ fn whole_run() -> Duration {
 
 #[test]
 fn each_prompt_is_answered_exactly_once() {
-    const KILLS: u32 = 40;
+    const IMAGES: u32 = 10;
+    const KILLS_EACH: u32 = 4;
+    // Until its second reading a run only waits; what follows is what can be cut in two.
     let whole = whole_run();
-    let mut image = image_with_prompts();
+    let busy = whole.saturating_sub(SECOND_READ);
+    let mut begun = 0;
     let mut survived = 0;
-    for kill in 0..KILLS {
-        let mut child = answer(&image).spawn().unwrap();
-        std::thread::sleep(whole * kill / KILLS);
-        child.kill().unwrap();
-        survived += u32::from(child.wait().unwrap().success());
-        if kill % 8 == 7 {
-            finish(&image);
-            image = image_with_prompts();
+    for round in 0..IMAGES {
+        let image = image_with_prompts();
+        for kill in 0..KILLS_EACH {
+            let mut child = answer(&image).spawn().unwrap();
+            let part = kill * IMAGES + round;
+            std::thread::sleep(SECOND_READ + busy * part / (IMAGES * KILLS_EACH));
+            child.kill().unwrap();
+            survived += u32::from(child.wait().unwrap().success());
         }
+        let ledger = image.folder().join("stick.img.state/ledger");
+        begun += u32::from(
+            ledger
+                .metadata()
+                .is_ok_and(|ledger| ledger.len() > EMPTY_LEDGER_BYTES),
+        );
+        finish(&image);
     }
     assert!(
-        survived < KILLS / 2,
-        "{survived} runs ended before they were killed: nothing shown"
+        begun > IMAGES / 2,
+        "only {begun} of {IMAGES} were killed after they had begun"
+    );
+    assert!(
+        survived < IMAGES * KILLS_EACH / 2,
+        "{survived} runs ended before they were killed"
     );
 }
 

@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use super::{PART_OF_ITS_ANSWER, QUESTION, demo_model, endless_model};
 use crate::support::image::Image;
 use crate::support::program::{self, Daemon};
+use crate::support::tool;
 
 /// A prompt that keeps the model busy until somebody stops it.
 const ENDLESS: &str = "+++\nmax_tokens = 4096\n+++\nOnce upon a time";
@@ -134,6 +135,43 @@ fn it_ends_within_a_second_idle_or_busy() {
         assert!(left.is_empty(), "{left:?}");
         image.assert_clean();
     }
+}
+
+#[test]
+fn it_ends_within_a_second_in_the_middle_of_many_prompts() {
+    let image = Image::usual();
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..400 {
+        std::fs::write(folder.path().join(format!("blank{number}.txt")), " ").unwrap();
+    }
+    let files = std::fs::read_dir(folder.path()).unwrap();
+    let drive = image.path();
+    let mut arguments = vec!["-i".into(), drive.into_os_string()];
+    arguments.extend(files.map(|file| file.unwrap().path().into_os_string()));
+    arguments.push("::".into());
+    tool::run("mcopy", arguments);
+    let daemon = Daemon::serve(&image.path(), &demo_model(), &[]);
+    daemon.wait_logged("cannot be asked");
+    daemon.signal(Signal::SIGTERM);
+    let (status, took, log) = daemon.wait();
+    assert!(status.success(), "{status}\n{log}");
+    assert!(took < Duration::from_secs(1), "took {took:?}\n{log}");
+    assert!(!log.contains("published"), "it was in the middle of it");
+}
+
+#[test]
+fn a_model_that_dies_while_it_is_idle_is_buried() {
+    let image = Image::usual();
+    let daemon = Daemon::serve(&image.path(), &demo_model(), &[]);
+    image.put("first.txt", QUESTION);
+    daemon.wait_until("the response", || image.get("first.response.txt"));
+    let [worker] = daemon.children()[..] else {
+        panic!("one process with the model");
+    };
+    kill(Pid::from_raw(worker), Signal::SIGKILL).unwrap();
+    daemon.wait_until("its end", || daemon.children().is_empty().then_some(()));
+    image.put("second.txt", "What does the LED mean?");
+    daemon.wait_until("the response", || image.get("second.response.txt"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Editors of every kind: the response comes back in the prompt's own form.
 
 use super::{PART_OF_ITS_ANSWER, QUESTION, demo_model};
+use crate::support::gguf::Spec;
 use crate::support::image::Image;
 use crate::support::program;
 
@@ -9,13 +10,7 @@ fn answers(files: &[(&str, &[u8])]) -> Image {
     for (name, content) in files {
         image.put(name, content);
     }
-    let (path, model) = (image.path(), demo_model());
-    program::succeed([
-        "answer".as_ref(),
-        path.as_os_str(),
-        "--model".as_ref(),
-        model.as_os_str(),
-    ]);
+    program::answer(&image.path(), &demo_model());
     image.assert_clean();
     image
 }
@@ -71,13 +66,7 @@ fn names_in_any_script_get_their_responses() {
     for name in names {
         image.put(&format!("{name}.txt"), QUESTION);
     }
-    let (path, model) = (image.path(), demo_model());
-    program::succeed([
-        "answer".as_ref(),
-        path.as_os_str(),
-        "--model".as_ref(),
-        model.as_os_str(),
-    ]);
+    program::answer(&image.path(), &demo_model());
     for name in names {
         let response = image.text(&format!("{name}.response.txt"));
         assert!(response.contains(PART_OF_ITS_ANSWER), "{name}");
@@ -112,16 +101,33 @@ fn the_sticks_settings_apply_to_all_prompts() {
 
 #[test]
 fn json_is_json() {
-    let image = answers(&[(
-        "list.txt",
-        b"+++\nformat = \"json\"\nmax_tokens = 400\nseed = 5\n+++\nTell me about the stick.\n",
-    )]);
-    // Whether the demo model finds an end within the limit is up to it; half a value is not
-    // an answer.
-    match image.get("list.response.txt") {
-        Some(bytes) => {
-            serde_json::from_slice::<serde_json::Value>(&bytes).expect("JSON");
-        }
-        None => assert!(image.text("list.error.txt").contains("JSON")),
+    // Random weights, so that both happen: a value that ends, and one that does not.
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("random.gguf");
+    let spec = Spec {
+        can_end: true,
+        ..Spec::tiny()
+    };
+    spec.write(&model).unwrap();
+    let image = Image::usual();
+    let names: Vec<String> = (0..20).map(|seed| format!("p{seed}")).collect();
+    for (seed, name) in names.iter().enumerate() {
+        let settings = format!("format = \"json\"\nmax_tokens = 100\nseed = {seed}");
+        image.put(
+            &format!("{name}.txt"),
+            format!("+++\n{settings}\n+++\nTell me.\n"),
+        );
     }
+    program::answer(&image.path(), &model);
+    let mut values = 0;
+    for name in names {
+        match image.get(&format!("{name}.response.txt")) {
+            Some(bytes) => {
+                serde_json::from_slice::<serde_json::Value>(&bytes).expect("JSON");
+                values += 1;
+            }
+            None => assert!(image.text(&format!("{name}.error.txt")).contains("JSON")),
+        }
+    }
+    assert!(values > 0, "not one value came to its end");
 }

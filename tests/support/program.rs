@@ -32,15 +32,32 @@ pub fn run<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) ->
 
 /// Runs it, and it must succeed; what it printed.
 pub fn succeed<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> String {
-    let output = run(arguments);
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(
-        output.status.success(),
-        "{}\n{}",
-        output.status,
-        text(&output.stderr)
-    );
-    text(&output.stdout)
+    expect_success(&run(arguments))
+}
+
+fn expect_success(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}\n{stderr}", output.status);
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+/// `answer` on an image, to be run.
+pub fn answer_command(image: &Path, model: &Path) -> Command {
+    let mut command = promptstick(["answer"]);
+    command.arg(image).arg("--model").arg(model);
+    command
+}
+
+/// `answer`, which must succeed; what it printed.
+pub fn answer(image: &Path, model: &Path) -> String {
+    expect_success(&tool::output(&mut answer_command(image, model), b""))
+}
+
+/// `answer`, which must fail; what it printed on standard error.
+pub fn answer_fails(image: &Path, model: &Path) -> String {
+    let output = tool::output(&mut answer_command(image, model), b"");
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).expect("UTF-8")
 }
 
 /// A running daemon; killed when it is dropped.

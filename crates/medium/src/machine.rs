@@ -43,6 +43,8 @@ pub enum Refusal {
     Busy,
     /// The volume is marked as in use; clearing the mark will be seen as a write.
     InUse,
+    /// It could not be taken or written; whoever runs the device may mend that.
+    Failed,
 }
 
 /// What to do now.
@@ -153,6 +155,7 @@ impl Machine {
     fn refused(&mut self, now_ms: u64, refusal: Refusal) {
         match refusal {
             Refusal::InUse => self.in_use = true,
+            Refusal::Failed => self.next_attempt_ms = now_ms + self.timing.held_retry_ms,
             Refusal::Busy => {
                 self.attempts = self.attempts.saturating_add(1);
                 let patient = self.attempts >= self.timing.retries;
@@ -268,6 +271,15 @@ mod tests {
         machine.handle(9_000, Event::Wrote);
         machine.handle(9_500, read(false));
         assert_eq!(machine.poll(9_500), Some(Action::Take));
+    }
+
+    #[test]
+    fn a_failure_is_tried_again_at_leisure() {
+        let mut machine = Machine::new(T, 0);
+        machine.handle(500, read(false));
+        machine.handle(500, Event::Wants(true));
+        machine.handle(500, Event::Refused(Refusal::Failed));
+        assert_eq!(machine.deadline_ms(), Some(500 + T.held_retry_ms));
     }
 
     #[test]

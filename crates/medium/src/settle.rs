@@ -80,7 +80,10 @@ impl Settler {
     pub fn observe(&mut self, now_ms: u64, in_use: bool, found: Vec<Observation>) -> View {
         let mut present = BTreeSet::new();
         for observation in found {
-            present.insert(observation.path.clone());
+            // Of two files of one name the first counts: together they would never be the same.
+            if !present.insert(observation.path.clone()) {
+                continue;
+            }
             self.track(now_ms, observation.path.clone(), Some(observation));
         }
         let absent: Vec<String> = self
@@ -370,6 +373,15 @@ mod tests {
         let view = settler.observe(1_000_000, true, broken("a"));
         assert!(view.unsettled.contains("a") && view.damaged.is_empty());
         assert_eq!(settler.next_read_ms(true), None);
+    }
+
+    #[test]
+    fn two_files_of_one_name_settle_as_the_first() {
+        let mut settler = Settler::new(T);
+        let twice = || vec![file("a", 1), file("a", 2)];
+        settler.observe(0, false, twice());
+        assert_eq!(settled(&settler.observe(500, false, twice())), ["a"]);
+        assert_eq!(settler.next_read_ms(false), None);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! [`Config`]. Used by `serve` (all of it) and `answer` (flags alone). Nothing in here comes from
 //! the stick; the stick's own settings are `mailbox::Settings`.
 
+use std::ops::RangeInclusive;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -16,6 +18,8 @@ const DEFAULT_NICE: i32 = 10;
 /// Room for prompt and response. A longer context costs memory that the board does not have.
 const DEFAULT_CONTEXT_TOKENS: u32 = 2048;
 
+/// From what holds a question to what the largest models were trained on.
+const CONTEXT_TOKENS: RangeInclusive<u32> = 64..=131_072;
 /// Far more than any board has.
 const MAX_THREADS: u32 = 64;
 
@@ -134,8 +138,10 @@ impl Raw {
         );
         let context_tokens = self.context_tokens.unwrap_or(DEFAULT_CONTEXT_TOKENS);
         ensure!(
-            (64..=131_072).contains(&context_tokens),
-            "context_tokens = {context_tokens}: must be from 64 to 131072"
+            CONTEXT_TOKENS.contains(&context_tokens),
+            "context_tokens = {context_tokens}: must be from {} to {}",
+            CONTEXT_TOKENS.start(),
+            CONTEXT_TOKENS.end()
         );
         Ok(Config {
             state: self.state.unwrap_or_else(|| beside(&image, ".state")),
@@ -164,9 +170,16 @@ pub fn beside(image: &Path, suffix: &str) -> PathBuf {
 /// name, so that two names of one image are one image.
 fn resolve_image(image: &Path) -> anyhow::Result<PathBuf> {
     if let Ok(real) = image.canonicalize() {
+        let metadata = real.metadata()?;
         ensure!(
-            !real.is_dir(),
+            !metadata.is_dir(),
             "{} is a folder; name a file",
+            image.display()
+        );
+        // Another name in the file system would be another image to the lock.
+        ensure!(
+            metadata.nlink() == 1,
+            "{} has more than one name (hard links); make a copy of its own",
             image.display()
         );
         return Ok(real);

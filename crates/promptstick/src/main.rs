@@ -8,13 +8,26 @@ mod log;
 mod size;
 mod stick;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 fn main() -> ExitCode {
-    cli::Cli::parse().run().unwrap_or_else(|error| {
-        eprintln!("promptstick: {error:#}");
-        ExitCode::FAILURE
+    match cli::Cli::parse().run() {
+        Ok(code) => code,
+        // Whoever reads has seen enough, as `head` does.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("promptstick: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<io::Error>();
+        io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     })
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use medium::{Medium, Take};
-use volume::{FatTime, FormatOptions, ImageFile, Recovery, Volume};
+use volume::{DiscardReason, FatTime, FormatOptions, ImageFile, Recovery, Volume};
 
 use crate::config::beside;
 
@@ -119,6 +119,9 @@ pub fn recover(image: &Path, medium: &mut impl Medium) -> anyhow::Result<()> {
         Recovery::Replayed { sectors } => {
             tracing::info!(sectors, "completed a publication that was interrupted");
         }
+        Recovery::Discarded {
+            why: DiscardReason::NotWhole,
+        } => tracing::info!("a publication was interrupted before it began"),
         Recovery::Discarded { why } => {
             tracing::warn!(%why, "an interrupted publication was not completed");
         }

@@ -10,7 +10,7 @@ mod response;
 mod role;
 
 pub use fold::fold;
-pub use path::{FOLDERS, question_in_name, split_path};
+pub use path::{FOLDERS, join, question_in_name, split_path};
 pub use response::{OutcomeKind, error_path, response_path};
 pub(crate) use response::{candidate, parse_ours};
 pub use role::{EntryFacts, NotOurs, Role, role};

@@ -19,7 +19,7 @@ pub fn split_path(path: &str) -> (&str, &str) {
 }
 
 /// A folder and a file name as one path.
-pub(super) fn join(folder: &str, name: &str) -> String {
+pub fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() {
         name.to_owned()
     } else {

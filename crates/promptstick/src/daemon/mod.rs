@@ -23,13 +23,13 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use engine::{Worker, WorkerOptions};
-use medium::{ImageLock, Timing};
+use medium::ImageLock;
+use tokio::task::yield_now;
 
 use crate::config::Config;
 use crate::stick;
-use report::Report;
 use service::Service;
-use session::Session;
+use session::{Mode, Session, Step};
 use signals::{Request, Signals};
 use watch::{Seen, Watch};
 
@@ -79,7 +79,7 @@ pub async fn answer(config: Config) -> anyhow::Result<usize> {
     );
     let mut signals = Signals::listen()?;
     let mut worker = worker(&config)?;
-    let mut session = Session::open(&config, &mut worker, Timing::ONCE, Report::to_terminal())?;
+    let mut session = Session::open(&config, &mut worker, Mode::Once)?;
     let result = answer_all(&mut session, &mut signals).await;
     let published = session.published();
     drop(session);
@@ -89,22 +89,26 @@ pub async fn answer(config: Config) -> anyhow::Result<usize> {
 
 async fn answer_all(session: &mut Session<'_>, signals: &mut Signals) -> anyhow::Result<()> {
     loop {
-        session.advance().await?;
+        let step = session.advance().await?;
+        ensure!(
+            step != Step::OtherVolume,
+            "somebody formatted the image just now; run it again"
+        );
         ensure!(
             !session.in_use(),
             "the volume is marked as in use: unmount it, or, if nobody uses it, repair it with \
              `fsck.fat -a`"
         );
-        if session.is_done() {
+        if step == Step::Rest && session.is_done() {
             break;
         }
         tokio::select! {
-            request = signals.next() => {
-                if request == Request::End {
-                    bail!("interrupted; run it again to finish");
-                }
-            }
-            event = session.wait() => if let Some(event) = event {
+            biased;
+            request = signals.next() => if request == Request::End {
+                bail!("interrupted; run it again to finish");
+            },
+            () = yield_now(), if step == Step::Again => {}
+            event = session.wait(), if step == Step::Rest => if let Some(event) = event {
                 session.engine_said(event)?;
             },
         }
@@ -130,35 +134,40 @@ struct Daemon {
 
 /// Why a session ended without a failure.
 enum Ended {
-    Asked(Request),
-    /// The image of that name is another one, or is gone.
+    /// Somebody wants the daemon to end.
+    Asked,
+    /// There is another configuration.
+    Reconfigured(Box<Config>),
+    /// The image of that name is another one, or is gone, or holds another volume.
     Replaced,
 }
 
 impl Daemon {
     /// One session and what follows its end; false when it is time to end.
     async fn turn(&mut self, reload: &impl Fn() -> anyhow::Result<Config>) -> anyhow::Result<bool> {
-        let ended = self.session().await;
-        self.worker.cancel().await;
-        let request = match ended {
-            Ok(Ended::Asked(request)) => Some(request),
-            Ok(Ended::Replaced) => None,
+        match self.session(reload).await {
+            Ok(Ended::Asked) => return Ok(false),
+            Ok(Ended::Reconfigured(config)) => {
+                let worker = worker(&config)?;
+                std::mem::replace(&mut self.worker, worker).stop().await;
+                self.config = *config;
+            }
+            Ok(Ended::Replaced) => self.worker.cancel().await,
             Err(error) if !self.ready => return Err(error),
             Err(error) => {
+                self.worker.cancel().await;
                 self.report_trouble(&error);
-                self.wait_out().await
+                return Ok(self.wait_out().await);
             }
-        };
-        match request {
-            Some(Request::End) => return Ok(false),
-            Some(Request::Reload) => self.reload(reload).await,
-            None => {}
         }
         Ok(true)
     }
 
     /// Serves one volume until it fails, is replaced, or somebody asks for something.
-    async fn session(&mut self) -> anyhow::Result<Ended> {
+    async fn session(
+        &mut self,
+        reload: &impl Fn() -> anyhow::Result<Config>,
+    ) -> anyhow::Result<Ended> {
         let Self {
             config,
             worker,
@@ -168,30 +177,44 @@ impl Daemon {
             trouble,
         } = self;
         let missing = || format!("the image {} cannot be watched", config.image.display());
-        let watch = Watch::start(&config.image).with_context(missing)?;
+        // Before the watch, so that an image that is replaced meanwhile is noticed.
         let identity = identity(&config.image).with_context(missing)?;
-        let report = Report::to_log(config.log_prompts);
-        let mut session = Session::open(config, worker, Timing::PLAIN_FILE, report)?;
+        let is_replaced = || self::identity(&config.image).ok() != Some(identity);
+        let watch = Watch::start(&config.image).with_context(missing)?;
+        let mut session = Session::open(config, worker, Mode::Serve)?;
+        if is_replaced() {
+            return Ok(Ended::Replaced);
+        }
         *ready = true;
         *trouble = None;
         service.ready();
         tracing::info!(image = %config.image.display(), "ready for prompts");
         loop {
-            session.advance().await?;
+            let step = session.advance().await?;
+            if step == Step::OtherVolume {
+                return Ok(Ended::Replaced);
+            }
             tokio::select! {
-                request = signals.next() => return Ok(Ended::Asked(request)),
+                biased;
+                request = signals.next() => match request {
+                    Request::End => return Ok(Ended::Asked),
+                    Request::Reload => if let Some(config) = reloaded(service, config, reload) {
+                        return Ok(Ended::Reconfigured(config));
+                    },
+                },
+                () = service.watchdog() => {}
                 Seen { wrote, closed, replaced } = watch.next() => {
-                    if replaced && self::identity(&config.image).ok() != Some(identity) {
+                    if replaced && is_replaced() {
                         return Ok(Ended::Replaced);
                     }
                     if wrote || (closed && session.is_modified()) {
                         session.wrote();
                     }
                 }
-                event = session.wait() => if let Some(event) = event {
+                () = yield_now(), if step == Step::Again => {}
+                event = session.wait(), if step == Step::Rest => if let Some(event) = event {
                     session.engine_said(event)?;
                 },
-                () = service.watchdog() => {}
             }
         }
     }
@@ -205,37 +228,47 @@ impl Daemon {
         }
     }
 
-    async fn wait_out(&mut self) -> Option<Request> {
+    /// Waits until it is time to try again; false when it is time to end.
+    async fn wait_out(&mut self) -> bool {
         let over = tokio::time::sleep(RECOVERY);
         tokio::pin!(over);
         loop {
             tokio::select! {
-                request = self.signals.next() => return Some(request),
-                () = &mut over => return None,
+                request = self.signals.next() => if request == Request::End {
+                    return false;
+                },
+                () = &mut over => return true,
                 () = self.service.watchdog() => {}
             }
         }
     }
+}
 
-    /// Takes over what can change in a running daemon; the image and the state folder cannot.
-    async fn reload(&mut self, read: &impl Fn() -> anyhow::Result<Config>) {
-        self.service.reloading();
-        match read().and_then(|config| {
-            ensure!(
-                config.image == self.config.image && config.state == self.config.state,
-                "`image` and `state` cannot change while it runs; restart it"
-            );
-            let worker = worker(&config)?;
-            Ok((config, worker))
-        }) {
-            Ok((config, worker)) => {
-                std::mem::replace(&mut self.worker, worker).stop().await;
-                self.config = config;
-                tracing::info!("configuration read again");
-            }
-            Err(error) => tracing::error!("the old configuration stays in force: {error:#}"),
+/// The configuration as it is now, if it is valid and another one. The image and the state folder
+/// of a running daemon cannot change.
+fn reloaded(
+    service: &Service,
+    config: &Config,
+    read: &impl Fn() -> anyhow::Result<Config>,
+) -> Option<Box<Config>> {
+    service.reloading();
+    let checked = read().and_then(|new| {
+        ensure!(
+            new.image == config.image && new.state == config.state,
+            "`image` and `state` cannot change while it runs; restart it"
+        );
+        Ok(new)
+    });
+    match checked {
+        Ok(new) if new != *config => {
+            tracing::info!("the configuration has changed");
+            return Some(Box::new(new));
         }
+        Ok(_) => {}
+        Err(error) => tracing::error!("the old configuration stays in force: {error:#}"),
     }
+    service.ready();
+    None
 }
 
 /// Which file it is, whatever its name.

@@ -5,14 +5,22 @@
 
 use std::path::Path;
 
-use anyhow::Context;
 use mailbox::{JobId, Mailbox};
 use volume::{ChangeSet, EditError, FatTime, ImageFile, ReadError, Volume};
 
 use super::report::Report;
 use super::scan::Scan;
 
-/// Publishes what there is room for; the rest stays ready. True if something stayed.
+/// How many answers were published, and how many stayed ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// On the volume now.
+    pub written: usize,
+    /// Still ready: there was no room on the volume or in one transaction.
+    pub left: usize,
+}
+
+/// Publishes what there is room for; the rest stays ready.
 ///
 /// # Errors
 /// The image, the journal or the state folder failed. Whatever was half done is completed or
@@ -23,19 +31,22 @@ pub fn publish(
     scan: &Scan,
     mailbox: &mut Mailbox,
     report: &mut Report,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Done> {
     let ids: Vec<JobId> = mailbox.ready().iter().map(|ready| ready.id).collect();
     let names = mailbox.names_for(&ids, &|path| scan.exists(path));
     let (changes, written) = edit(device, scan, mailbox, report, names)?;
     if !written.is_empty() {
         mailbox.publishing(&written)?;
-        volume::publish(device, journal, &changes).context("cannot write to the volume")?;
+        volume::publish(device, journal, &changes)?;
         mailbox.published(&written)?;
     }
     for (id, path) in &written {
         report.published(*id, path);
     }
-    Ok(written.len() < ids.len())
+    Ok(Done {
+        written: written.len(),
+        left: ids.len() - written.len(),
+    })
 }
 
 type Named = Vec<(JobId, String)>;

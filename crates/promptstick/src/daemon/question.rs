@@ -3,8 +3,8 @@
 
 use mailbox::limits::PROMPT_LIMIT_BYTES;
 use mailbox::prompt::{self, Refusal};
-use mailbox::{Complaint, Job, Settings, TextForm};
-use volume::{ReadAt, ReadError, Volume};
+use mailbox::{Complaint, Digest, Job, Settings, TextForm};
+use volume::{Entry, ReadAt, ReadError, Volume};
 
 use super::scan;
 
@@ -32,34 +32,37 @@ pub fn read<D: ReadAt>(
         Err(error @ ReadError::Io(_)) => return Err(error),
         Ok(None) | Err(_) => return Ok(Question::Changed),
     };
-    let inspection = volume.inspect(std::slice::from_ref(&entry))?.remove(0);
-    let consistent = scan::is_believable(&inspection, false);
-    let content = if consistent {
-        scan::content(volume, &entry)?
-    } else {
-        None
-    };
-    if scan::digest(content.as_deref(), consistent, scan::stamp(&entry)) != job.digest {
-        return Ok(Question::Changed);
+    let stamp = scan::stamp(&entry);
+    if job.digest == scan::digest_of_damaged(stamp) {
+        return Ok(refuse(Complaint::Damaged {
+            why: why_damaged(volume, entry)?,
+        }));
     }
-    Ok(match content {
-        Some(content) => match prompt::read(&job.path, job.named, &content, stick) {
-            Ok(question) => Question::Asks(question),
-            Err(refusal) => Question::Refused(refusal),
-        },
-        None if consistent => refuse(Complaint::TooLarge {
+    if job.digest == scan::digest_of_large(stamp) {
+        return Ok(refuse(Complaint::TooLarge {
             bytes: u64::from(entry.len_bytes),
             limit_bytes: PROMPT_LIMIT_BYTES,
-        }),
-        None => {
-            let why = inspection
-                .problems
-                .first()
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            refuse(Complaint::Damaged { why })
-        }
+        }));
+    }
+    let content = scan::content(volume, &entry)?;
+    let Some(content) = content.filter(|content| Digest::of(content) == job.digest) else {
+        return Ok(Question::Changed);
+    };
+    Ok(match prompt::read(&job.path, job.named, &content, stick) {
+        Ok(question) => Question::Asks(question),
+        Err(refusal) => Question::Refused(refusal),
     })
+}
+
+fn why_damaged<D: ReadAt>(volume: &Volume<D>, entry: Entry) -> Result<String, ReadError> {
+    match volume.inspect(&[entry]) {
+        Ok(inspections) => {
+            let mut problems = inspections.iter().flat_map(|found| &found.problems);
+            Ok(problems.next().map(ToString::to_string).unwrap_or_default())
+        }
+        Err(error @ ReadError::Io(_)) => Err(error),
+        Err(error) => Ok(error.to_string()),
+    }
 }
 
 fn refuse(complaint: Complaint) -> Question {

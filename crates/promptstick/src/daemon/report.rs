@@ -3,6 +3,8 @@
 //! A prompt's name can be the prompt (`ask/`), so the log names jobs by number, and by path only
 //! where the operator asked for it. A state that lasts is reported when it begins, not each time.
 
+use std::io::{Write, stdout};
+
 use engine::{Failure, ModelInfo, Summary};
 use mailbox::{Job, JobId};
 
@@ -13,6 +15,7 @@ pub struct Report {
     terminal: bool,
     held: bool,
     no_room: bool,
+    put_off: Option<String>,
     waiting: usize,
     published: usize,
 }
@@ -25,6 +28,7 @@ impl Report {
             terminal: false,
             held: false,
             no_room: false,
+            put_off: None,
             waiting: 0,
             published: 0,
         }
@@ -45,6 +49,7 @@ impl Report {
             quantisation = model.quantisation,
             context_tokens = model.context_tokens,
             needed_bytes = model.needed_bytes,
+            prompt_style = ?model.prompt_style,
             "model loaded"
         );
     }
@@ -70,7 +75,10 @@ impl Report {
         );
         if self.terminal {
             let tokens = summary.response_tokens;
-            println!("{}: {tokens} tokens, {tokens_per_s} tokens/s", job.path);
+            say(&format!(
+                "{}: {tokens} tokens, {tokens_per_s} tokens/s",
+                job.path
+            ));
         }
     }
 
@@ -104,6 +112,9 @@ impl Report {
     pub fn held(&mut self) {
         if !std::mem::replace(&mut self.held, true) {
             tracing::info!("an answer is ready; waiting for the host to let go of the volume");
+            if self.terminal {
+                eprintln!("promptstick: waiting: another program has the image open");
+            }
         }
     }
 
@@ -111,10 +122,11 @@ impl Report {
     pub fn published(&mut self, job: JobId, path: &str) {
         self.held = false;
         self.no_room = false;
+        self.put_off = None;
         self.published += 1;
         tracing::info!(%job, path = self.name(path), "published");
         if self.terminal {
-            println!("-> {path}");
+            say(&format!("-> {path}"));
         }
     }
 
@@ -123,14 +135,29 @@ impl Report {
         self.published
     }
 
-    /// There was no room for an answer.
+    /// An answer could not be put onto the volume: there is no room, or its folder is damaged.
     pub fn no_room(&mut self, job: JobId, error: &volume::EditError) {
         if !std::mem::replace(&mut self.no_room, true) {
-            tracing::warn!(%job, %error, "an answer cannot be put onto the volume and waits");
+            let error = self.names.then(|| error.to_string());
+            tracing::warn!(%job, error, "an answer cannot be put onto the volume and waits");
+        }
+    }
+
+    /// The volume could not be written for another reason.
+    pub fn put_off(&mut self, error: &anyhow::Error) {
+        let text = format!("{error:#}");
+        if self.put_off.as_ref() != Some(&text) {
+            tracing::error!("{text}; the answers wait, and it is tried again");
+            self.put_off = Some(text);
         }
     }
 
     fn name<'a>(&self, path: &'a str) -> Option<&'a str> {
         self.names.then_some(path)
     }
+}
+
+/// To whoever reads standard output, if anybody still does.
+fn say(line: &str) {
+    let _ = writeln!(stdout().lock(), "{line}");
 }

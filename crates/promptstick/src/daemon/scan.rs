@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use mailbox::limits::{JOBS_MAX, PROMPT_LIMIT_BYTES};
-use mailbox::{Digest, EntryFacts, Role, Sighting, Stamp};
+use mailbox::{Digest, EntryFacts, Role, SettingsFile, Sighting, Stamp};
 use medium::{Observation, View};
 use volume::{ChainProblem, Entry, FatTime, Inspection, ReadAt, ReadError, Volume};
 
@@ -21,6 +21,9 @@ pub struct Scan {
     pub times: Vec<FatTime>,
     /// Prompts beyond those that can be followed: they wait until some of those are gone.
     pub waiting: usize,
+    /// Folders that are there and cannot be read now: nothing is known of what is in them.
+    pub unreadable: Vec<&'static str>,
+    /// Folded paths.
     names: HashSet<String>,
 }
 
@@ -29,8 +32,8 @@ pub struct Scan {
 pub struct Found {
     /// As the mailbox knows it.
     pub sighting: Sighting,
-    /// The settings' content; a prompt's is read again when its turn comes.
-    pub content: Vec<u8>,
+    /// What the settings file holds; a prompt is read again when its turn comes.
+    pub settings: Option<Vec<u8>>,
     consistent: bool,
 }
 
@@ -38,7 +41,7 @@ impl Scan {
     /// Reads the volume.
     ///
     /// # Errors
-    /// The device failed. A damaged folder is not an error: it has nothing to say.
+    /// The device failed. What is damaged is not an error: it has nothing to say.
     pub fn read<D: ReadAt>(volume: &Volume<D>) -> Result<Self, ReadError> {
         let mut scan = Self {
             in_use: !volume.dirty_marks()?.is_clean(),
@@ -48,10 +51,9 @@ impl Scan {
         for folder in mailbox::FOLDERS {
             scan.list(volume, folder, &mut chosen)?;
         }
-        let entries: Vec<Entry> = chosen.iter().map(|chosen| chosen.entry.clone()).collect();
-        let inspections = volume.inspect(&entries)?;
-        for (chosen, inspection) in chosen.into_iter().zip(inspections) {
-            let found = chosen.look(volume, is_believable(&inspection, scan.in_use))?;
+        let believable = scan.believable(volume, &chosen)?;
+        for (chosen, consistent) in chosen.into_iter().zip(believable) {
+            let found = chosen.look(volume, consistent)?;
             match chosen.role {
                 Role::Settings => scan.settings = Some(found),
                 _ => scan.prompts.push(found),
@@ -65,13 +67,16 @@ impl Scan {
         self.names.contains(&mailbox::name::fold(path))
     }
 
+    /// Takes note of files that are there as far as anybody knows.
+    pub fn assume(&mut self, paths: impl IntoIterator<Item = String>) {
+        let folded = paths.into_iter().map(|path| mailbox::name::fold(&path));
+        self.names.extend(folded);
+    }
+
     /// What the settling rules look at.
     pub fn observations(&self) -> Vec<Observation> {
-        self.prompts
-            .iter()
-            .chain(&self.settings)
-            .map(Found::observation)
-            .collect()
+        let all = self.prompts.iter().chain(&self.settings);
+        all.map(Found::observation).collect()
     }
 
     /// The view of the one who holds the medium: nobody else can write, so what is there has
@@ -92,34 +97,57 @@ impl Scan {
     fn list<D: ReadAt>(
         &mut self,
         volume: &Volume<D>,
-        folder: &str,
+        folder: &'static str,
         chosen: &mut Vec<Chosen>,
     ) -> Result<(), ReadError> {
         let entries = match volume.list(folder) {
             Ok(entries) => entries,
+            Err(ReadError::NotFound { .. } | ReadError::NotAFolder { .. }) => return Ok(()),
             Err(error @ ReadError::Io(_)) => return Err(error),
             Err(error) => {
                 tracing::debug!(%error, "a folder of the volume cannot be read");
+                self.unreadable.push(folder);
                 return Ok(());
             }
         };
+        // A damaged folder can hold a name twice; the first is what `Volume::find` finds.
+        let mut paths = HashSet::new();
         for entry in entries {
-            let name = &entry.name;
-            let path = if folder.is_empty() {
-                name.clone()
-            } else {
-                format!("{folder}/{name}")
-            };
+            let path = mailbox::name::join(folder, &entry.name);
             self.times.push(entry.modified);
             self.names.insert(mailbox::name::fold(&path));
             let role = mailbox::role(&path, facts(&entry));
+            let wanted = role.is_prompt() || role == Role::Settings;
+            if !wanted || !paths.insert(path.clone()) {
+                continue;
+            }
             if role.is_prompt() && chosen.len() >= JOBS_MAX {
                 self.waiting += 1;
-            } else if role.is_prompt() || role == Role::Settings {
+            } else {
                 chosen.push(Chosen { path, entry, role });
             }
         }
         Ok(())
+    }
+
+    /// Which of the files can be believed as they are.
+    fn believable<D: ReadAt>(
+        &self,
+        volume: &Volume<D>,
+        chosen: &[Chosen],
+    ) -> Result<Vec<bool>, ReadError> {
+        let entries: Vec<Entry> = chosen.iter().map(|file| file.entry.clone()).collect();
+        match volume.inspect(&entries) {
+            Ok(inspections) => {
+                let believable = |seen: &Inspection| is_believable(seen, self.in_use);
+                Ok(inspections.iter().map(believable).collect())
+            }
+            Err(error @ ReadError::Io(_)) => Err(error),
+            Err(error) => {
+                tracing::debug!(%error, "the volume cannot be inspected");
+                Ok(vec![false; entries.len()])
+            }
+        }
     }
 }
 
@@ -138,24 +166,43 @@ impl Chosen {
             None
         };
         let stamp = stamp(&self.entry);
+        let digest = match &content {
+            Some(content) => Digest::of(content),
+            None if consistent => digest_of_large(stamp),
+            None => digest_of_damaged(stamp),
+        };
         let sighting = Sighting {
             path: self.path.clone(),
-            digest: digest(content.as_deref(), consistent, stamp),
+            digest,
             named: self.role == Role::NamePrompt,
             stamp,
         };
-        let content = content
-            .filter(|_| self.role == Role::Settings)
-            .unwrap_or_default();
+        let settings = content.filter(|_| self.role == Role::Settings);
         Ok(Found {
             sighting,
-            content,
+            settings,
             consistent,
         })
     }
 }
 
 impl Found {
+    /// The settings file as the mailbox takes it.
+    pub fn settings_file(&self) -> SettingsFile<'_> {
+        let digest = self.sighting.digest;
+        match &self.settings {
+            Some(content) => SettingsFile::Content(content),
+            None if self.consistent => SettingsFile::TooLarge {
+                digest,
+                bytes: u64::from(self.sighting.stamp.len_bytes),
+            },
+            None => SettingsFile::Damaged {
+                digest,
+                why: "its chain of clusters is broken".to_owned(),
+            },
+        }
+    }
+
     fn observation(&self) -> Observation {
         let Sighting {
             path,
@@ -183,10 +230,10 @@ pub fn is_believable(inspection: &Inspection, in_use: bool) -> bool {
         .all(|problem| is_nul_tail(problem) && !in_use)
 }
 
-/// The content of a file, or `None` where it is too large for a prompt.
+/// The content of a file, or `None` where it is too large for a prompt or breaks off.
 ///
 /// # Errors
-/// The device failed. (A chain that breaks off counts as too large: there is nothing to read.)
+/// The device failed.
 pub fn content<D: ReadAt>(volume: &Volume<D>, entry: &Entry) -> Result<Option<Vec<u8>>, ReadError> {
     match volume.read(entry, PROMPT_LIMIT_BYTES) {
         Ok(content) => Ok(Some(content)),
@@ -195,17 +242,18 @@ pub fn content<D: ReadAt>(volume: &Volume<D>, entry: &Entry) -> Result<Option<Ve
     }
 }
 
-/// What tells this content from another. Where there is none to read, the directory entry does,
-/// and a damaged file is another one than the same file mended.
-pub fn digest(content: Option<&[u8]>, consistent: bool, stamp: Stamp) -> Digest {
-    match content {
-        Some(content) => Digest::of(content),
-        None => {
-            let mut bytes = vec![u8::from(consistent)];
-            bytes.extend(stamp_bytes(stamp));
-            Digest::of(&bytes)
-        }
-    }
+/// What tells one file that is too large for a prompt from another: the directory entry.
+pub fn digest_of_large(stamp: Stamp) -> Digest {
+    digest_of_entry(b"large", stamp)
+}
+
+/// The same for a damaged file, which is another one than the same file mended.
+pub fn digest_of_damaged(stamp: Stamp) -> Digest {
+    digest_of_entry(b"damaged", stamp)
+}
+
+fn digest_of_entry(kind: &[u8], stamp: Stamp) -> Digest {
+    Digest::of(&[kind, &stamp_bytes(stamp)].concat())
 }
 
 /// The directory's data of a file.

@@ -134,13 +134,6 @@ pub const TOOLS: &[Tool] = &[
         packages: ["dosfstools", "dosfstools", "dosfstools", "dosfstools"],
     },
     Tool {
-        name: "strace",
-        why: "counts the system calls of an idle daemon",
-        purpose: Purpose::Test,
-        probe: Probe::AnyProgram(&["strace"]),
-        packages: ["strace", "strace", "strace", "strace"],
-    },
-    Tool {
         name: "shellcheck",
         why: "checks the shell scripts",
         purpose: Purpose::Test,

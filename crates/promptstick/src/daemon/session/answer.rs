@@ -1,0 +1,87 @@
+//! From a queued prompt to a stored answer.
+
+use anyhow::Context;
+use engine::Event as EngineEvent;
+use mailbox::{Job, Outcome};
+
+use super::{Running, Session, Step, open_volume};
+use crate::daemon::job;
+use crate::daemon::question::{self, Question};
+
+impl Session<'_> {
+    /// Gives the engine the prompt that has waited longest, if it has nothing to do.
+    pub(super) fn start_next(&mut self) -> anyhow::Result<Step> {
+        if self.running.is_some() || self.stale {
+            return Ok(Step::Rest);
+        }
+        let Some(job) = self.mailbox.next() else {
+            return Ok(Step::Rest);
+        };
+        let volume = open_volume(self.config)?;
+        let asked = match question::read(&volume, &job, self.mailbox.settings())? {
+            Question::Asks(question) => job::ask(&job, question, self.config),
+            Question::Refused(refusal) => Err(refusal),
+            Question::Changed => {
+                self.stale = true;
+                self.wrote();
+                return Ok(Step::Rest);
+            }
+        };
+        match asked {
+            Ok(asked) => {
+                self.report.thinking(&job);
+                self.worker.start(&asked.model, asked.request)?;
+                self.running = Some(Running {
+                    job,
+                    reply: asked.reply,
+                    text: String::new(),
+                });
+                Ok(Step::Rest)
+            }
+            Err(refusal) => {
+                let bytes = refusal.bytes();
+                self.answered(&job, &Outcome::Error { bytes })?;
+                self.report.refused(&job);
+                Ok(Step::Again)
+            }
+        }
+    }
+
+    /// Takes note of what the engine said.
+    ///
+    /// # Errors
+    /// The answer cannot be stored.
+    pub fn engine_said(&mut self, event: EngineEvent) -> anyhow::Result<()> {
+        let Some(running) = &mut self.running else {
+            return Ok(());
+        };
+        match event {
+            EngineEvent::Loaded(model) => self.report.loaded(&model),
+            EngineEvent::Text(text) => running.text.push_str(&text),
+            EngineEvent::Finished(summary) => {
+                let outcome = running.reply.respond(&running.text, &summary);
+                let job = self.finish(&outcome)?;
+                self.report.answered(&job, &summary);
+            }
+            EngineEvent::Failed(failure) => {
+                let outcome = running.reply.fail(&failure);
+                let job = self.finish(&outcome)?;
+                self.report.failed(&job, &failure);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, outcome: &Outcome) -> anyhow::Result<Job> {
+        let running = self.running.take().context("no prompt was running")?;
+        self.answered(&running.job, outcome)?;
+        Ok(running.job)
+    }
+
+    fn answered(&mut self, job: &Job, outcome: &Outcome) -> anyhow::Result<()> {
+        self.mailbox.answered(job.id, outcome)?;
+        self.want_medium();
+        Ok(())
+    }
+}

@@ -1,0 +1,82 @@
+//! From a reading of the volume to what the mailbox takes for granted.
+
+use std::collections::BTreeSet;
+
+use mailbox::{SettingsFile, Sighting};
+use medium::{Event, View};
+
+use super::{Session, Step, modified, open_volume};
+use crate::daemon::scan::Scan;
+
+/// The root, whose listing says which folders there are.
+const ROOT: &str = "";
+
+impl Session<'_> {
+    /// One reading while a host may write.
+    pub(super) async fn read(&mut self) -> anyhow::Result<Step> {
+        self.read_at = modified(self.config);
+        let volume = open_volume(self.config)?;
+        if volume.serial() != self.serial {
+            return Ok(Step::OtherVolume);
+        }
+        let scan = Scan::read(&volume)?;
+        let event = Event::Read {
+            in_use: scan.in_use,
+            found: scan.observations(),
+        };
+        let view = self.machine.handle(self.clock.now_ms(), event);
+        self.no_room = false;
+        self.believe(scan, &view.unwrap_or_default()).await?;
+        Ok(Step::Again)
+    }
+
+    /// Hands what has settled to the mailbox. What has not is as it was, and so is everything in a
+    /// folder that cannot be read.
+    pub(super) async fn believe(&mut self, mut scan: Scan, view: &View) -> anyhow::Result<Scan> {
+        if scan.unreadable.contains(&ROOT) {
+            return Ok(scan);
+        }
+        self.believe_settings(&scan, view)?;
+        let mut sightings = settled(&scan, view);
+        let unsettled = view.unsettled.iter();
+        sightings.extend(unsettled.filter_map(|path| self.mailbox.remembered(path)));
+        for folder in scan.unreadable.clone() {
+            sightings.extend(self.mailbox.remembered_under(folder));
+            scan.assume(self.mailbox.published_under(folder));
+        }
+        let changes = self
+            .mailbox
+            .reconcile(&sightings, &|path| scan.exists(path))?;
+        self.report.too_many(changes.waiting + scan.waiting);
+        self.stale = false;
+        let dropped: BTreeSet<_> = changes.dropped.into_iter().collect();
+        let is_dropped = |running: &mut super::Running| dropped.contains(&running.job.id);
+        if let Some(running) = self.running.take_if(is_dropped) {
+            self.report.dropped(&running.job);
+            self.worker.cancel().await;
+        }
+        self.want_medium();
+        Ok(scan)
+    }
+
+    fn believe_settings(&mut self, scan: &Scan, view: &View) -> anyhow::Result<()> {
+        let is_settings = |path: &String| path.eq_ignore_ascii_case(mailbox::SETTINGS_PATH);
+        if view.unsettled.iter().any(is_settings) {
+            return Ok(());
+        }
+        let file = match &scan.settings {
+            Some(found) => found.settings_file(),
+            None => SettingsFile::Absent,
+        };
+        self.mailbox.feed_settings(file)?;
+        Ok(())
+    }
+}
+
+fn settled(scan: &Scan, view: &View) -> Vec<Sighting> {
+    let known = |path: &String| view.settled.contains(path) || view.damaged.contains(path);
+    let all = scan.prompts.iter().map(|found| &found.sighting);
+    all.filter(|sighting| known(&sighting.path))
+        .cloned()
+        .collect()
+}
