@@ -61,7 +61,7 @@ pub enum Complaint {
         /// What there is.
         available_bytes: Option<u64>,
     },
-    /// The program that runs the model ended abnormally, as often as it was tried.
+    /// The program that runs the model ended abnormally.
     Crashed,
     /// The model wrote nothing.
     NoText,
@@ -243,14 +243,14 @@ fn f64_of(bytes: u64) -> f64 {
     bytes as f64
 }
 
-/// Foreign text, shortened.
-fn shown(text: &str) -> String {
+/// Foreign text as a part of a sentence: one line, shortened, without a full stop.
+pub(crate) fn shown(text: &str) -> String {
     let text = text.trim().trim_end_matches('.');
     let mut shown: String = text.chars().take(SHOWN_MAX_CHARS).collect();
     if shown.len() < text.len() {
         shown.push_str("...");
     }
-    shown
+    one_line(&shown)
 }
 
 /// `text` without anything that could end the line.
@@ -264,11 +264,10 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Settings;
+    use crate::settings::{Problem, Settings};
 
-    /// Every complaint about a prompt or its settings, and its two lines.
+    /// Every complaint about a prompt, and its two lines.
     fn about_prompts() -> Vec<(Complaint, &'static str)> {
-        let bad_settings = |text| Complaint::BadSettings(Settings::parse(text).unwrap_err());
         vec![
             (
                 Complaint::Empty,
@@ -301,29 +300,59 @@ mod tests {
                  Shorten the prompt by about 25 % and save it again.\n",
             ),
             (
-                bad_settings("\nmax_token = 5"),
-                "The settings cannot be used. Line 2: there is no setting called \
-                 \"max_token\".\n\
-                 Did you mean \"max_tokens\"? Correct the line and save the file again.\n",
-            ),
-            (
-                bad_settings("zzz = 5"),
-                "The settings cannot be used. Line 1: there is no setting called \"zzz\".\n\
-                 Remove the line, or look in SETTINGS.TOML for the settings that there are, and \
-                 save the file again.\n",
-            ),
-            (
-                bad_settings("top_k = -1"),
-                "The settings cannot be used. Line 1: \"top_k\" must be a whole number from 0 to \
-                 1000, not -1.\n\
-                 Correct the line that begins with \"top_k\" and save the file again.\n",
-            ),
-            (
                 Complaint::Damaged {
                     why: "its end is missing".into(),
                 },
                 "The file is damaged: its end is missing.\n\
                  Copy the file to the stick again. If that does not help, let your computer \
+                 check the drive for errors.\n",
+            ),
+        ]
+    }
+
+    /// Complaints about settings, one of each kind, and their two lines.
+    fn about_settings() -> Vec<(Complaint, &'static str)> {
+        let bad = |text| Complaint::BadSettings(Settings::parse(text).unwrap_err());
+        let whole = |problem| {
+            Complaint::BadSettings(SettingsError {
+                line: None,
+                problem,
+            })
+        };
+        vec![
+            (
+                bad("\nmax_token = 5"),
+                "The settings cannot be used. Line 2: there is no setting called \
+                 \"max_token\".\n\
+                 Did you mean \"max_tokens\"? Correct the line and save the file again.\n",
+            ),
+            (
+                bad("zzz = 5"),
+                "The settings cannot be used. Line 1: there is no setting called \"zzz\".\n\
+                 Remove the line, or look in SETTINGS.TOML for the settings that there are, and \
+                 save the file again.\n",
+            ),
+            (
+                bad("top_k = -1"),
+                "The settings cannot be used. Line 1: \"top_k\" must be a whole number from 0 to \
+                 1000, not -1.\n\
+                 Correct the line that begins with \"top_k\" and save the file again.\n",
+            ),
+            (
+                whole(Problem::TooLarge {
+                    bytes: 70_000,
+                    limit_bytes: 16_384,
+                }),
+                "The settings cannot be used: the file has 70000 bytes; at most 16384 are read.\n\
+                 Delete the file to go back to the usual settings, or remove from it what is not \
+                 needed and save it again.\n",
+            ),
+            (
+                whole(Problem::Damaged {
+                    why: "its end is missing".into(),
+                }),
+                "The settings cannot be used: the file is damaged (its end is missing).\n\
+                 Save the file again. If that does not help, delete it and let your computer \
                  check the drive for errors.\n",
             ),
         ]
@@ -419,7 +448,13 @@ mod tests {
 
     #[test]
     fn each_complaint_is_two_lines_as_in_the_table() {
-        for (complaint, text) in [about_prompts(), about_models(), about_responses()].concat() {
+        let tables = [
+            about_prompts(),
+            about_settings(),
+            about_models(),
+            about_responses(),
+        ];
+        for (complaint, text) in tables.concat() {
             assert_eq!(complaint.text(), text);
             assert_eq!(text.lines().count(), 2);
         }

@@ -41,7 +41,7 @@ pub use name::{
     EntryFacts, FOLDERS, NotOurs, OutcomeKind, Role, error_path, question_in_name, response_path,
     role,
 };
-pub use settings::{Format, Settings, SettingsError, SettingsState};
+pub use settings::{Format, Settings, SettingsError, SettingsFile, SettingsState};
 pub use text::{Decoded, LineEnd, NotText, TextForm, decode, encode};
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::ledger::{Entry, History, Ledger, Phase, Record, Source, State};
 use crate::limits::{NAME_TRIES_MAX, ORDINAL_MAX, RESPONSE_LIMIT_BYTES, SETTINGS_LIMIT_BYTES};
 use crate::name::{OutcomeKind, candidate, fold, parse_ours};
 use crate::reconcile::plan;
-use crate::settings::{Feedback, Settings, SettingsState};
+use crate::settings::{Feedback, Settings, SettingsFile, SettingsState};
 use crate::store::{STORE_FOLDER, Store};
 use crate::text::{TextForm, encode};
 
@@ -311,19 +311,22 @@ impl<D: Disk> Mailbox<D> {
         self.settings.settings()
     }
 
-    /// Takes in `SETTINGS.TOML` as it is now (`None` if there is none). Content that cannot be used
-    /// becomes a [`ready`](Self::ready) error, once; it is withdrawn when the file is mended first.
-    pub fn feed_settings(&mut self, content: Option<&[u8]>) -> Result<Feedback, MailboxError> {
+    /// Takes in `SETTINGS.TOML` as it is now. One that cannot be used changes nothing and becomes a
+    /// [`ready`](Self::ready) error, once; that is withdrawn when the file is mended first.
+    pub fn feed_settings(&mut self, file: SettingsFile<'_>) -> Result<Feedback, MailboxError> {
+        let content = match file {
+            SettingsFile::Content(bytes) => Some(bytes),
+            _ => None,
+        };
         let mut settings = self.settings.clone();
-        let feedback = settings.feed(content);
+        let feedback = settings.feed(file);
         let mut records = Vec::new();
         let is_settled = settings.complained() == self.settings.complained();
         if let Some((id, _)) = complaint_entry(self.ledger.state()).filter(|_| !is_settled) {
             records.push(Record::Dropped { id });
         }
-        if let Some(error) = &feedback.error {
+        if let (Some(error), Some(digest)) = (&feedback.error, settings.complained()) {
             let id = self.ledger.state().next_id();
-            let digest = content.map_or(Digest::of(b""), Digest::of);
             let (source, stamp) = (Source::Settings, Stamp::default());
             records.push(Record::Added {
                 id,

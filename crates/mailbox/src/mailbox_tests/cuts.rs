@@ -3,6 +3,7 @@
 //! A failure names the operation and the seed; `day(operation, seed)` replays it.
 
 use super::rig::Rig;
+use crate::SettingsFile::Content;
 use crate::cut_disk::{Chance, CutDisk};
 use crate::{Digest, Mailbox, MailboxError};
 
@@ -79,7 +80,7 @@ fn settings_day(cut_at: usize, seed: u64) -> usize {
     let (disk, mut chance) = (CutDisk::default(), Chance(seed));
     disk.cut_after(cut_at);
     let mut on_volume = Vec::new();
-    let (good, bad) = (&b"top_k = 3"[..], &b"top_j = 3"[..]);
+    let (good, bad) = (Content(b"top_k = 3"), Content(b"top_j = 3"));
     let mut step = |step: &mut dyn FnMut(&mut Mailbox<CutDisk>) -> Result<(), MailboxError>| {
         while Mailbox::open_on(disk.clone(), 1)
             .and_then(|mut mailbox| step(&mut mailbox))
@@ -88,10 +89,10 @@ fn settings_day(cut_at: usize, seed: u64) -> usize {
             disk.restart(&mut chance);
         }
     };
-    step(&mut |mailbox| mailbox.feed_settings(Some(good)).map(drop));
+    step(&mut |mailbox| mailbox.feed_settings(good.clone()).map(drop));
     for _ in 0..2 {
         step(&mut |mailbox| {
-            mailbox.feed_settings(Some(bad))?;
+            mailbox.feed_settings(bad.clone())?;
             mailbox.reconcile(&[], &|path| on_volume.contains(&path.to_owned()))?;
             let ids: Vec<_> = mailbox.ready().iter().map(|ready| ready.id).collect();
             let names = mailbox.names_for(&ids, &|_| false);

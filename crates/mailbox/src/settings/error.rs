@@ -55,6 +55,11 @@ pub enum Problem {
         /// The largest that is read.
         limit_bytes: u64,
     },
+    /// The settings file cannot be read from the volume.
+    Damaged {
+        /// In what way, in plain words; one line.
+        why: String,
+    },
 }
 
 /// Host text that is shown back at most, in characters.
@@ -104,10 +109,16 @@ impl SettingsError {
             Problem::Unclosed => "Add a second line with only +++ after the last setting, or \
                                   remove the first one, and save the file again."
                 .to_owned(),
-            Problem::NotText { .. } | Problem::TooLarge { .. } => {
+            Problem::NotText { .. } => {
                 "Delete the file to go back to the usual settings, or save it again as plain text."
                     .to_owned()
             }
+            Problem::TooLarge { .. } => "Delete the file to go back to the usual settings, or \
+                                         remove from it what is not needed and save it again."
+                .to_owned(),
+            Problem::Damaged { .. } => "Save the file again. If that does not help, delete it \
+                                        and let your computer check the drive for errors."
+                .to_owned(),
         }
     }
 }
@@ -129,6 +140,7 @@ impl Problem {
             Self::TooLarge { bytes, limit_bytes } => {
                 format!("the file has {bytes} bytes; at most {limit_bytes} are read.")
             }
+            Self::Damaged { why } => format!("the file is damaged ({why})."),
         }
     }
 }

@@ -15,4 +15,4 @@ pub use model::{
     is_model_name,
 };
 pub use parse::KEYS;
-pub use state::{Feedback, SettingsState};
+pub use state::{Feedback, SettingsFile, SettingsState};
