@@ -43,7 +43,8 @@ pub enum Record {
         /// Where the prompt is.
         path: String,
     },
-    /// The answer lies in the response store.
+    /// The answer lies in the response store. Said again, it withdraws the name that the answer
+    /// was to be published under; the name stays used.
     Answered {
         /// The job.
         id: JobId,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{Record, Source};
 use crate::digest::Digest;
-use crate::job::{Job, JobId, Stamp, identity};
+use crate::job::{Job, JobId, Sighting, Stamp, identity};
 use crate::name::{OutcomeKind, parse_ours};
 
 /// An answer in the response store.
@@ -76,6 +76,33 @@ impl Entry {
     /// Whether its answer is on the volume.
     pub fn is_published(&self) -> bool {
         matches!(self.phase, Phase::Published { .. })
+    }
+
+    /// Where its answer lies on the volume, or lay.
+    pub fn response(&self) -> Option<&str> {
+        match &self.phase {
+            Phase::Published { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Its answer and the name that this was last to be published under, if nothing says yet
+    /// whether that happened.
+    pub fn intent(&self) -> Option<(Answer, &str)> {
+        match &self.phase {
+            Phase::Answered { answer, intent } => Some((*answer, intent.as_deref()?)),
+            _ => None,
+        }
+    }
+
+    /// Its prompt as it was when it was last seen.
+    pub fn sighting(&self) -> Sighting {
+        Sighting {
+            path: self.path.clone(),
+            stamp: self.stamp,
+            digest: self.digest,
+            named: self.source == Source::Name,
+        }
     }
 
     /// As a job to answer.
