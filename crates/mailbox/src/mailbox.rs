@@ -123,7 +123,7 @@ impl<D: Disk> Mailbox<D> {
                     path: path.to_owned(),
                 }
             } else {
-                answered_record(*id, answer)
+                Record::Answered { id: *id, answer }
             })
         };
         let jobs = self.ledger.state().jobs.iter();
@@ -238,7 +238,7 @@ impl<D: Disk> Mailbox<D> {
             digest: Digest::of(bytes),
             len_bytes: bytes.len() as u64,
         };
-        Ok(answered_record(id, answer))
+        Ok(Record::Answered { id, answer })
     }
 
     /// The answers that wait to be published, the oldest job first.
@@ -434,20 +434,6 @@ impl<D: Disk> Mailbox<D> {
         // Whatever could not be removed now is tried again at the next change and the next start;
         // the change that was just made durable must not fail for it.
         let _ = self.store.prune(&mut self.disk, self.ledger.state());
-    }
-}
-
-fn answered_record(id: JobId, answer: Answer) -> Record {
-    let Answer {
-        kind,
-        digest,
-        len_bytes,
-    } = answer;
-    Record::Answered {
-        id,
-        kind,
-        digest,
-        len_bytes,
     }
 }
 

@@ -5,21 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Record, Source};
+use super::{Answer, Record, Source};
 use crate::digest::Digest;
 use crate::job::{Job, JobId, Sighting, Stamp, identity};
-use crate::name::{OutcomeKind, parse_ours};
-
-/// An answer in the response store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// Response or error.
-    pub kind: OutcomeKind,
-    /// SHA-256 of its bytes.
-    pub digest: Digest,
-    /// Their number.
-    pub len_bytes: u64,
-}
+use crate::name::parse_ours;
 
 /// How far a job is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,22 +160,12 @@ impl State {
                 self.next_id = self.next_id.max(id.0.saturating_add(1));
             }
             Record::Seen { id, stamp, path } => self.change(*id, |entry| entry.see(*stamp, path)),
-            Record::Answered {
-                id,
-                kind,
-                digest,
-                len_bytes,
-            } => self.change(*id, |entry| {
-                let answer = Answer {
-                    kind: *kind,
-                    digest: *digest,
-                    len_bytes: *len_bytes,
-                };
-                entry.phase = Phase::Answered {
-                    answer,
-                    intent: None,
-                };
-            }),
+            Record::Answered { id, answer } => {
+                let (answer, intent) = (*answer, None);
+                self.change(*id, |entry| {
+                    entry.phase = Phase::Answered { answer, intent }
+                });
+            }
             Record::Intended { id, path } => {
                 self.use_name(path);
                 self.change(*id, |entry| entry.intend(path));
@@ -288,18 +267,8 @@ impl Entry {
             stamp,
             path: self.path.clone(),
         });
-        if let Some(Answer {
-            kind,
-            digest,
-            len_bytes,
-        }) = self.answer()
-        {
-            records.push(Record::Answered {
-                id,
-                kind,
-                digest,
-                len_bytes,
-            });
+        if let Some(answer) = self.answer() {
+            records.push(Record::Answered { id, answer });
         }
         match &self.phase {
             Phase::Answered {
