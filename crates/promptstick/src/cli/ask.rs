@@ -157,12 +157,13 @@ async fn ask(
                 tracing::info!(file_bytes, "loading the model");
             }
             Event::Loaded(info) => say_style(info.prompt_style),
-            Event::Text(text) => {
-                if output::print(&text)? == Reader::Gone {
+            Event::Text(text) => match output::print(&text)? {
+                Reader::There => {}
+                Reader::Gone => {
                     worker.stop().await;
                     return Ok(ExitCode::SUCCESS);
                 }
-            }
+            },
             Event::Finished(summary) => return finish(&summary, json),
             Event::Failed(failure) => anyhow::bail!(failure),
             _ => {}
