@@ -13,6 +13,9 @@ use crate::process;
 /// The package whose build script compiles llama.cpp.
 const LLAMA_PACKAGE: &str = "llama-cpp-sys-2";
 
+/// Deeper than cmake nests its object files.
+const FOLDER_DEPTH: u32 = 16;
+
 /// The top of the repository.
 ///
 /// # Errors
@@ -79,23 +82,70 @@ pub fn build_note() -> anyhow::Result<Option<&'static str>> {
     ))
 }
 
-/// The build script leaves the static libraries in `build/llama-cpp-sys-2-HASH/out/lib*`.
-fn llama_is_built(build_folder: &Path) -> bool {
+/// What a build is doing, as far as cargo does not tell: how far llama.cpp is.
+pub fn build_state() -> String {
+    let progress = output_folder()
+        .ok()
+        .and_then(|folder| llama_progress(&folder.join("build")));
+    progress.map_or("at work".to_owned(), |(done, total)| {
+        format!("llama.cpp: {done} of {total} files compiled")
+    })
+}
+
+/// The build script's folders for llama.cpp, `build/llama-cpp-sys-2-HASH/out`.
+fn llama_folders(build_folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(build_folder) else {
-        return false;
+        return Vec::new();
     };
-    let ours = entries.flatten().filter(|entry| {
+    let names = entries.flatten();
+    let ours = names.filter(|entry| {
         entry
             .file_name()
             .to_string_lossy()
             .starts_with(LLAMA_PACKAGE)
     });
-    let mut outs = ours.map(|entry| entry.path().join("out"));
-    outs.any(|out| {
-        ["lib", "lib64"]
-            .iter()
-            .any(|folder| out.join(folder).join("libllama.a").exists())
+    ours.map(|entry| entry.path().join("out")).collect()
+}
+
+/// The build script installs the static libraries into `out/lib*` as its last step.
+fn llama_is_built(build_folder: &Path) -> bool {
+    let libraries = ["lib/libllama.a", "lib64/libllama.a"];
+    llama_folders(build_folder)
+        .iter()
+        .any(|out| libraries.iter().any(|library| out.join(library).exists()))
+}
+
+/// Files of llama.cpp that are compiled, and all, while it is being built: cmake writes a list of
+/// all commands to `compile_commands.json` beside the object files.
+fn llama_progress(build_folder: &Path) -> Option<(usize, usize)> {
+    if llama_is_built(build_folder) {
+        return None;
+    }
+    llama_folders(build_folder).iter().find_map(|out| {
+        let build = out.join("build");
+        let commands = fs::read_to_string(build.join("compile_commands.json")).ok()?;
+        Some((
+            count_objects(&build, 0),
+            commands.matches("\"file\":").count(),
+        ))
     })
+}
+
+/// Counts `*.o` in a folder and those below it.
+fn count_objects(folder: &Path, depth: u32) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let counts = entries.map(|entry| {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) && depth < FOLDER_DEPTH {
+            return count_objects(&entry.path(), depth + 1);
+        }
+        usize::from(
+            entry
+                .path()
+                .extension()
+                .is_some_and(|extension| extension == "o"),
+        )
+    });
+    counts.sum()
 }
 
 #[cfg(test)]
@@ -111,6 +161,23 @@ mod tests {
         assert!(!llama_is_built(folder.path()));
         fs::write(library.join("libllama.a"), "").expect("a file");
         assert!(llama_is_built(folder.path()));
+    }
+
+    #[test]
+    fn progress_counts_object_files_against_cmakes_list() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        assert_eq!(llama_progress(folder.path()), None);
+        let out = folder.path().join("llama-cpp-sys-2-0123/out");
+        let objects = out.join("build/src/CMakeFiles/llama.dir");
+        fs::create_dir_all(&objects).expect("folders");
+        fs::write(objects.join("llama.cpp.o"), "").expect("a file");
+        fs::write(objects.join("llama.cpp.d"), "").expect("a file");
+        let list = "[{\"file\": \"a.cpp\"}, {\"file\": \"b.cpp\"}]";
+        fs::write(out.join("build/compile_commands.json"), list).expect("a file");
+        assert_eq!(llama_progress(folder.path()), Some((1, 2)));
+        fs::create_dir_all(out.join("lib")).expect("a folder");
+        fs::write(out.join("lib/libllama.a"), "").expect("a file");
+        assert_eq!(llama_progress(folder.path()), None);
     }
 
     #[test]

@@ -33,32 +33,35 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// For a step that shows nothing itself.
-    pub fn always(what: &str) -> Self {
-        let (stop, stopped) = mpsc::channel::<()>();
+    /// Says `what` is going on, and for how long.
+    pub fn start(what: &str) -> Self {
         let what = what.to_owned();
+        Self::telling(move || what.clone())
+    }
+
+    /// Says what `state` gives each time, and for how long.
+    pub fn telling(state: impl Fn() -> String + Send + 'static) -> Self {
+        let (stop, stopped) = mpsc::channel::<()>();
         let start = Instant::now();
+        // On a terminal cargo draws its bar on the last line: take its place, it comes back.
+        let clear = if std::io::stderr().is_terminal() {
+            "\r\x1b[K"
+        } else {
+            ""
+        };
         let thread = thread::spawn(move || {
             while stopped.recv_timeout(HEARTBEAT) == Err(RecvTimeoutError::Timeout) {
-                eprintln!("      … {what}, {} so far", Took(start.elapsed()));
+                eprintln!(
+                    "{clear}      … {}, {} so far",
+                    state(),
+                    Took(start.elapsed())
+                );
             }
         });
         Self {
             stop: Some(stop),
             thread: Some(thread),
         }
-    }
-
-    /// For a step like `cargo build`, which draws its own progress bar on a terminal and is
-    /// otherwise silent for minutes.
-    pub fn without_terminal(what: &str) -> Self {
-        if std::io::stderr().is_terminal() {
-            return Self {
-                stop: None,
-                thread: None,
-            };
-        }
-        Self::always(what)
     }
 }
 

@@ -64,7 +64,7 @@ fn build() -> anyhow::Result<()> {
         eprintln!("{note}");
     }
     let start = Instant::now();
-    let alive = Heartbeat::without_terminal("building");
+    let alive = Heartbeat::telling(cargo::build_state);
     process::run(&mut cargo::command(&["build", "--package", "promptstick"])?)?;
     drop(alive);
     eprintln!("      built in {}", Took(start.elapsed()));

@@ -70,7 +70,7 @@ impl Stick {
     /// The daemon ended, answered with an error file, or took too long.
     pub fn wait_for_response(&self, daemon: &mut Daemon) -> anyhow::Result<String> {
         let start = Instant::now();
-        let _alive = Heartbeat::always("waiting for the response");
+        let _alive = Heartbeat::start("waiting for the response");
         while start.elapsed() < ANSWER_LIMIT {
             daemon.must_run()?;
             if let Some(text) = self.read_settled(RESPONSE) {

@@ -63,7 +63,7 @@ fn apt_get(rights: Rights, arguments: &[&str]) -> anyhow::Result<()> {
     let mut command = apt_command(rights, arguments);
     let shown = process::shown(&command);
     eprintln!("      {shown}");
-    let _alive = Heartbeat::always("apt-get");
+    let _alive = Heartbeat::start("apt-get");
     process::output(&mut command)
         .map(drop)
         .with_context(|| format!("apt-get failed; by hand: {shown}"))

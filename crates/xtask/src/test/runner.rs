@@ -67,7 +67,7 @@ impl TestRun {
     pub fn run(&self) -> anyhow::Result<(Vec<String>, anyhow::Result<()>)> {
         let mut command = cargo::command(&self.arguments)?;
         let shown = process::shown(&command);
-        let _alive = Heartbeat::without_terminal("building or testing");
+        let _alive = Heartbeat::telling(cargo::build_state);
         let mut child = command
             .stdout(Stdio::piped())
             .spawn()

@@ -62,7 +62,7 @@ fn shellcheck() -> anyhow::Result<()> {
 }
 
 fn clippy() -> anyhow::Result<()> {
-    let _alive = Heartbeat::without_terminal("building or checking");
+    let _alive = Heartbeat::telling(cargo::build_state);
     let arguments = [
         "clippy",
         "--workspace",
