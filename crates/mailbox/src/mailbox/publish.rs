@@ -183,17 +183,4 @@ impl<D: Disk> Mailbox<D> {
         }
         Ok(())
     }
-
-    /// Whether the answer of a job that is not forgotten lies, or was last to lie, at `path` (in any
-    /// case): it counts as being there still where its folder cannot be read at the moment.
-    pub fn is_published_path(&self, path: &str) -> bool {
-        let state = self.ledger.state();
-        let folded = fold(path);
-        let is_there = |entry: &Entry| {
-            let intent = entry.intent().map(|(_, path)| path);
-            let path = entry.response().or(intent);
-            path.is_some_and(|path| fold(path) == folded)
-        };
-        state.is_used(path) && state.jobs.values().any(is_there)
-    }
 }

@@ -64,25 +64,6 @@ fn a_strangers_file_under_the_intended_name_is_not_the_answer() {
 }
 
 #[test]
-fn the_path_of_an_answer_counts_from_when_it_is_intended_until_its_job_is_forgotten() {
-    let mut stick = Stick::new();
-    stick.save("a.txt", "Why?");
-    stick.look();
-    stick.mailbox.answered(JobId(1), &response("x")).unwrap();
-    assert!(!stick.mailbox.is_published_path("a.response.txt"));
-    let names = stick.mailbox.names_for(&[JobId(1)], &stick.exists());
-    stick.mailbox.publishing(&names).unwrap();
-    assert!(stick.mailbox.is_published_path("a.response.txt"));
-    stick.mailbox.published(&names).unwrap();
-    assert!(stick.mailbox.is_published_path("A.Response.txt"));
-    assert!(!stick.mailbox.is_published_path("a.txt"));
-    stick.prompts.clear();
-    stick.look();
-    assert!(!stick.mailbox.is_published_path("a.response.txt"));
-    assert!(stick.mailbox.used("a.response.txt"));
-}
-
-#[test]
 fn the_newest_answers_are_kept_for_the_second_drive_and_no_more() {
     let mut stick = Stick::new();
     let limit = crate::limits::KEPT_OUTCOMES_MAX;
