@@ -1,28 +1,17 @@
 //! `ask`, `bench` and `model inspect` as a person runs them.
 
 use std::io::Read;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::support::TestModel;
 use crate::support::gguf::{Kind, Spec};
+use crate::support::program::{promptstick, run, succeed};
 
-fn promptstick(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_promptstick"))
-        .args(args)
-        .output()
-        .unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout.clone()).unwrap()
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[test]
@@ -42,10 +31,10 @@ fn ask_streams_text_to_stdout_and_figures_to_stderr() {
         "1",
         "hello",
     ];
-    let child = promptstick(&args);
-    let in_process = promptstick(&[&args[..], &["--in-process"]].concat());
-    assert_eq!(stdout(&child), stdout(&in_process));
-    let said = String::from_utf8(child.stderr).unwrap();
+    let child = run(args);
+    let in_process = succeed([&args[..], &["--in-process"]].concat());
+    assert_eq!(text(&child.stdout), in_process);
+    let said = text(&child.stderr);
     assert!(
         said.contains("9 tokens in") && said.contains("cut at max_tokens"),
         "{said}"
@@ -55,12 +44,8 @@ fn ask_streams_text_to_stdout_and_figures_to_stderr() {
 
 #[test]
 fn ctrl_c_stops_the_answer() {
-    let model = TestModel::new(&Spec {
-        context_tokens: 2_048,
-        ..Spec::stories15m(Kind::F32)
-    });
-    let mut child = Command::new(env!("CARGO_BIN_EXE_promptstick"))
-        .args(["ask", "--max-tokens", "2000", "hello", "--model"])
+    let model = TestModel::new(&Spec::endless());
+    let mut child = promptstick(["ask", "--max-tokens", "2000", "hello", "--model"])
         .arg(model.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -74,23 +59,70 @@ fn ctrl_c_stops_the_answer() {
     .unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
-    assert!(
-        String::from_utf8(output.stderr)
-            .unwrap()
-            .ends_with("stopped\n")
-    );
+    assert!(text(&output.stderr).ends_with("stopped\n"));
 }
 
 #[test]
 fn ask_says_what_is_wrong() {
     let model = TestModel::from_bytes(b"GGUF");
-    let output = promptstick(&["ask", "--model", model.path().to_str().unwrap(), "hello"]);
+    let output = run(["ask", "--model", model.path().to_str().unwrap(), "hello"]);
     assert!(!output.status.success());
-    let said = String::from_utf8(output.stderr).unwrap();
+    let said = text(&output.stderr);
     assert!(
         said.starts_with("promptstick: the model file cannot be used"),
         "{said}"
     );
+}
+
+#[test]
+fn ask_says_that_it_does_not_know_a_template() {
+    let model = TestModel::new(&Spec {
+        chat_template: Some("{{ no template that anybody knows }}"),
+        ..Spec::tiny()
+    });
+    let path = model.path();
+    let output = run([
+        "ask",
+        "--max-tokens",
+        "1",
+        "hi",
+        "--model",
+        path.to_str().unwrap(),
+    ]);
+    assert!(output.status.success());
+    let said = text(&output.stderr);
+    assert!(said.contains("unknown chat template"), "{said}");
+}
+
+/// `promptstick ... | true`: nobody reads any more, and that is all there is to say.
+#[test]
+fn a_reader_that_goes_away_is_a_quiet_end() {
+    let model = TestModel::new(&Spec::endless());
+    let path = model.path();
+    let path = path.to_str().unwrap();
+    let ask = ["ask", "--max-tokens", "2000", "hello", "--model", path];
+    for arguments in [
+        &["model", "inspect", path][..],
+        &["bench", "-p", "1", "-n", "1", "--model", path],
+        &ask,
+        &[&ask[..], &["--in-process"]].concat(),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = promptstick(arguments)
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .output()
+            .unwrap();
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        assert!(
+            !said.contains("panicked") && !said.contains("pipe"),
+            "{arguments:?}: {said}"
+        );
+        // Had it gone on to the end, it would have said how long that took.
+        assert!(!said.contains("prompt tokens in"), "{arguments:?}: {said}");
+    }
 }
 
 #[test]
@@ -100,7 +132,7 @@ fn bench_counts_and_goes_past_the_end_of_text() {
         ..Spec::tiny()
     });
     let path = model.path();
-    let output = promptstick(&[
+    let output = succeed([
         "bench",
         "--model",
         path.to_str().unwrap(),
@@ -112,7 +144,7 @@ fn bench_counts_and_goes_past_the_end_of_text() {
         "1",
         "--json",
     ]);
-    let figures: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let figures: serde_json::Value = serde_json::from_str(&output).unwrap();
     assert_eq!(figures["prompt_tokens"], 40);
     assert_eq!(figures["response_tokens"], 60);
     for name in ["load_ms", "prefill_ms", "decode_ms", "decode_tokens_per_s"] {
@@ -126,7 +158,7 @@ fn inspect_prints_what_the_file_holds() {
     let path = model.path();
     let path = path.to_str().unwrap();
     let report: serde_json::Value =
-        serde_json::from_str(&stdout(&promptstick(&["model", "inspect", path, "--json"]))).unwrap();
+        serde_json::from_str(&succeed(["model", "inspect", path, "--json"])).unwrap();
     assert_eq!(report["architecture"], "llama");
     assert_eq!(report["quantisation"], "Q8_0");
     assert_eq!(report["parameters"], 15_191_712);
@@ -135,13 +167,7 @@ fn inspect_prints_what_the_file_holds() {
     // 6 layers x 6 heads x (48 + 48) x 2 bytes x 256 tokens.
     assert_eq!(report["need"]["kv_bytes"], 1_769_472);
 
-    let text = stdout(&promptstick(&[
-        "model",
-        "inspect",
-        path,
-        "--context",
-        "128",
-    ]));
+    let text = succeed(["model", "inspect", path, "--context", "128"]);
     assert!(
         text.contains("context        128 tokens (trained on 256)"),
         "{text}"

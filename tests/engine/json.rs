@@ -1,7 +1,7 @@
 //! `json` responses under random sampling: what comes out parses, or is reported as cut.
 
 use engine::grammar::MAX_DEPTH;
-use engine::{Finish, Request, Sampling};
+use engine::{Failure, Finish, Request, Sampling};
 
 use super::support::{TestModel, ask, run, worker};
 use crate::support::gguf::{Spec, Tokenizer};
@@ -55,6 +55,41 @@ fn a_complete_response_is_one_json_value() {
     assert!(
         complete >= 100 && nested >= 3,
         "{complete} complete, {nested} nested"
+    );
+}
+
+/// An object can be begun but neither filled nor closed: that is no end of a text.
+#[test]
+fn a_vocabulary_that_cannot_go_on_is_a_failure() {
+    let model = TestModel::new(&Spec {
+        can_end: true,
+        without: "\"}",
+        ..Spec::tiny()
+    });
+    let (mut complete, mut failed) = (0, 0);
+    run(async {
+        let mut worker = worker();
+        for seed in 0..150 {
+            let answer = ask(&mut worker, &model.options(), request(seed, 1.5)).await;
+            match &answer.end {
+                Some(Err(Failure::Compute { why })) => {
+                    assert!(why.contains("JSON"), "seed {seed}: {why}");
+                    assert!(answer.text.contains('{'), "seed {seed}: {:?}", answer.text);
+                    failed += 1;
+                }
+                Some(Ok(summary)) if summary.finish == Finish::EndOfText => {
+                    let value = serde_json::from_str::<serde_json::Value>(&answer.text);
+                    assert!(value.is_ok(), "seed {seed}: {value:?} of {:?}", answer.text);
+                    complete += 1;
+                }
+                Some(Ok(_)) => {}
+                other => panic!("seed {seed}: {other:?}"),
+            }
+        }
+    });
+    assert!(
+        complete >= 1 && failed >= 1,
+        "{complete} complete, {failed} failed"
     );
 }
 

@@ -7,6 +7,7 @@ mod cli;
 mod fit;
 mod gguf_files;
 mod json;
+mod limits;
 mod support;
 mod template;
 mod worker;

@@ -1,7 +1,6 @@
 //! The life of the child: resident, killed, cancelled, replaced, orphaned, idle.
 
 use std::fs;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -12,15 +11,7 @@ use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 
 use super::support::{Answer, TestModel, ask, collect, greedy, run, worker, worker_options};
-use crate::support::gguf::{Kind, Spec};
-
-/// Slow enough (tens of milliseconds a token) to be caught in the middle.
-fn slow() -> Spec {
-    Spec {
-        context_tokens: 2_048,
-        ..Spec::stories15m(Kind::F32)
-    }
-}
+use crate::support::gguf::Spec;
 
 fn signal(worker: &Worker, signal: Signal) {
     let id = i32::try_from(worker.process_id().unwrap()).unwrap();
@@ -37,7 +28,31 @@ fn has_ended(process_id: i32) -> bool {
 }
 
 async fn until_text(worker: &mut Worker) {
-    while !matches!(worker.event().await, Event::Text(_)) {}
+    loop {
+        match worker.event().await {
+            Event::Text(_) => return,
+            Event::Finished(_) | Event::Failed(_) => panic!("it ended without a text"),
+            _ => {}
+        }
+    }
+}
+
+/// A worker that does not give up on a child that was told to stop as long as the test runs.
+fn patient_worker() -> Worker {
+    Worker::new(WorkerOptions {
+        cancel_grace: Duration::from_secs(600),
+        ..worker_options()
+    })
+}
+
+/// Processor time that the child has used, in ticks: what it has done, however busy the machine.
+fn worked_ticks(worker: &Worker) -> u64 {
+    let process_id = worker.process_id().unwrap();
+    let stat = fs::read_to_string(format!("/proc/{process_id}/stat")).unwrap();
+    let (_, after_name) = stat.rsplit_once(')').unwrap();
+    // User and system time are the fields 14 and 15 of all; the first after the name is the 3rd.
+    let times = after_name.split_whitespace().skip(14 - 3).take(2);
+    times.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
 }
 
 #[test]
@@ -107,7 +122,7 @@ fn one_request_at_a_time() {
 
 #[test]
 fn a_child_killed_in_mid_answer_costs_that_answer() {
-    let model = TestModel::new(&slow());
+    let model = TestModel::new(&Spec::endless());
     run(async {
         let mut worker = worker();
         worker.start(&model.options(), greedy("a", 1_000)).unwrap();
@@ -128,7 +143,7 @@ fn a_child_killed_in_mid_answer_costs_that_answer() {
 
 #[test]
 fn a_crash_in_mid_answer_is_named() {
-    let model = TestModel::new(&slow());
+    let model = TestModel::new(&Spec::endless());
     run(async {
         let mut worker = worker();
         worker.start(&model.options(), greedy("a", 1_000)).unwrap();
@@ -163,16 +178,25 @@ fn a_child_that_dies_while_idle_costs_nothing() {
 
 #[test]
 fn a_cancel_in_the_response_leaves_the_model_loaded() {
-    let model = TestModel::new(&slow());
+    let model = TestModel::new(&Spec::endless());
     run(async {
-        let mut worker = worker();
+        let mut worker = patient_worker();
         let expected = ask(&mut worker, &model.options(), greedy("b", 3)).await;
         let child = worker.process_id();
+        let before = worked_ticks(&worker);
+        ask(&mut worker, &model.options(), greedy("a", 100)).await;
+        let a_tenth = worked_ticks(&worker) - before;
         worker.start(&model.options(), greedy("a", 1_000)).unwrap();
         until_text(&mut worker).await;
+        let before = worked_ticks(&worker);
         worker.cancel().await;
         assert!(worker.is_idle());
-        assert_eq!(worker.process_id(), child, "the soft cancel worked");
+        assert_eq!(worker.process_id(), child, "it was not killed");
+        let after = worked_ticks(&worker) - before;
+        assert!(
+            after < a_tenth,
+            "{after} of 10 x {a_tenth} ticks: it went on"
+        );
         let next = ask(&mut worker, &model.options(), greedy("b", 3)).await;
         assert_eq!(next.text, expected.text);
     });
@@ -180,13 +204,22 @@ fn a_cancel_in_the_response_leaves_the_model_loaded() {
 
 #[test]
 fn a_cancel_in_the_prefill_is_as_quick() {
-    let model = TestModel::new(&slow());
+    let model = TestModel::new(&Spec::endless());
+    // The whole prompt in one step, so that only a cancel within the step saves work.
+    let options = ModelOptions {
+        batch_tokens: 2_048,
+        ..model.options()
+    };
     run(async {
-        let mut worker = worker();
-        let expected = ask(&mut worker, &model.options(), greedy("b", 3)).await;
+        let mut worker = patient_worker();
+        let expected = ask(&mut worker, &options, greedy("b", 3)).await;
         let child = worker.process_id();
         let long = greedy(&"word ".repeat(300), 1);
-        worker.start(&model.options(), long).unwrap();
+        let before = worked_ticks(&worker);
+        ask(&mut worker, &options, long.clone()).await.summary();
+        let whole = worked_ticks(&worker) - before;
+        let before = worked_ticks(&worker);
+        worker.start(&options, long).unwrap();
         assert!(matches!(
             worker.event().await,
             Event::Started {
@@ -194,15 +227,17 @@ fn a_cancel_in_the_prefill_is_as_quick() {
             }
         ));
         worker.cancel().await;
-        assert_eq!(worker.process_id(), child, "the soft cancel worked");
-        let next = ask(&mut worker, &model.options(), greedy("b", 3)).await;
+        assert_eq!(worker.process_id(), child, "it was not killed");
+        let after = worked_ticks(&worker) - before;
+        assert!(after < whole / 2, "{after} of {whole} ticks: it went on");
+        let next = ask(&mut worker, &options, greedy("b", 3)).await;
         assert_eq!(next.text, expected.text);
     });
 }
 
 #[test]
 fn a_cancel_while_loading_ends_the_child() {
-    let model = TestModel::new(&slow());
+    let model = TestModel::new(&Spec::endless());
     run(async {
         let mut worker = worker();
         worker.start(&model.options(), greedy("a", 1_000)).unwrap();
@@ -216,7 +251,7 @@ fn a_cancel_while_loading_ends_the_child() {
 
 #[test]
 fn a_child_that_does_not_obey_is_killed() {
-    let model = TestModel::new(&slow());
+    let model = TestModel::new(&Spec::endless());
     run(async {
         let mut worker = worker();
         worker.start(&model.options(), greedy("a", 1_000)).unwrap();
@@ -232,18 +267,20 @@ fn a_child_that_does_not_obey_is_killed() {
 /// A hostile file may make llama.cpp hang; the daemon must not wait for ever.
 #[test]
 fn a_child_that_hangs_is_given_up() {
-    let model = TestModel::new(&slow());
+    let model = TestModel::new(&Spec::tiny());
     run(async {
-        let silence_limit = Duration::from_millis(1_500);
+        // Long enough to load a tiny model on a busy machine.
+        let silence_limit = Duration::from_secs(5);
         let mut worker = Worker::new(WorkerOptions {
             silence_limit,
             ..worker_options()
         });
-        worker.start(&model.options(), greedy("a", 1_000)).unwrap();
-        until_text(&mut worker).await;
+        ask(&mut worker, &model.options(), greedy("a", 1))
+            .await
+            .summary();
         signal(&worker, Signal::SIGSTOP);
-        let answer = collect(&mut worker).await;
-        assert_eq!(answer.failure(), &Failure::Stuck { seconds: 1 });
+        let answer = ask(&mut worker, &model.options(), greedy("a", 100)).await;
+        assert_eq!(answer.failure(), &Failure::Stuck { seconds: 5 });
         let next = ask(&mut worker, &model.options(), greedy("b", 3)).await;
         assert_eq!(next.summary().response_tokens, 3);
     });
@@ -316,7 +353,7 @@ fn futures_may_be_dropped_anywhere() {
 
 #[test]
 fn a_cancel_that_is_dropped_is_done_all_the_same() {
-    let model = TestModel::new(&slow());
+    let model = TestModel::new(&Spec::endless());
     run(async {
         let mut worker = worker();
         worker.start(&model.options(), greedy("a", 1_000)).unwrap();
@@ -377,39 +414,28 @@ fn a_program_that_is_no_worker_is_a_failure() {
     }
 }
 
-/// A limit below what the fit check knew of: the child runs out of memory, the parent does not.
+/// A child that closes its pipe and stays is ended, and is not said to have run out of memory.
 #[test]
-fn memory_that_runs_out_costs_one_answer() {
-    let large = TestModel::new(&Spec {
-        context_tokens: 1 << 18,
-        ..Spec::tiny()
-    });
-    let large_options = ModelOptions {
-        context_tokens: 1 << 18,
-        ..large.options()
-    };
-    let small = TestModel::new(&Spec::tiny());
+fn a_child_that_closes_its_pipe_and_stays_is_ended() {
+    let model = TestModel::new(&Spec::tiny());
     run(async {
-        let script = "ulimit -d 40000 && exec \"$0\" worker";
-        let program = env!("CARGO_BIN_EXE_promptstick");
-        let args = ["-c", script, program].map(Into::into).to_vec();
-        let options = WorkerOptions {
+        let args = ["-c", "exec 1>&-; exec sleep 1000"].map(Into::into);
+        let mut worker = Worker::new(WorkerOptions {
             program: "/bin/sh".into(),
-            args,
+            args: args.to_vec(),
             ..worker_options()
-        };
-        let mut worker = Worker::new(options);
-        let answer = ask(&mut worker, &large_options, greedy("a", 1)).await;
-        assert_eq!(answer.failure(), &Failure::OutOfMemory);
-        let next = ask(&mut worker, &small.options(), greedy("a", 3)).await;
-        assert_eq!(next.summary().response_tokens, 3);
+        });
+        let answer = ask(&mut worker, &model.options(), greedy("a", 1)).await;
+        let how = ChildEnd::ClosedPipe;
+        assert_eq!(answer.failure(), &Failure::Crashed { how });
+        assert_eq!(worker.process_id(), None);
     });
 }
 
 /// Ctrl-C and the end of a service reach the whole group; the parent decides.
 #[test]
 fn signals_to_the_group_leave_the_child_alone() {
-    let model = TestModel::new(&slow());
+    let model = TestModel::new(&Spec::endless());
     run(async {
         let mut worker = worker();
         worker.start(&model.options(), greedy("a", 40)).unwrap();
@@ -423,7 +449,7 @@ fn signals_to_the_group_leave_the_child_alone() {
 
 #[test]
 fn no_child_outlives_the_parent() {
-    let model = TestModel::new(&slow());
+    let model = TestModel::new(&Spec::endless());
     run(async {
         let mut parent = tokio::process::Command::new(env!("CARGO_BIN_EXE_promptstick"))
             .args(["ask", "--max-tokens", "2000", "--model"])
@@ -453,7 +479,7 @@ fn no_child_outlives_the_parent() {
 
 #[test]
 fn a_dropped_worker_leaves_no_child() {
-    let model = TestModel::new(&slow());
+    let model = TestModel::new(&Spec::endless());
     run(async {
         let mut worker = worker();
         worker.start(&model.options(), greedy("a", 1_000)).unwrap();
@@ -475,72 +501,6 @@ fn only_child(process_id: u32) -> i32 {
     children.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-/// What the child has taken from itself.
-#[test]
-fn the_child_is_limited() {
-    let model = TestModel::new(&Spec::tiny());
-    run(async {
-        let options = WorkerOptions {
-            nice: 5,
-            memory_limit_bytes: Some(64 << 20),
-            ..worker_options()
-        };
-        let mut worker = Worker::new(options);
-        ask(&mut worker, &model.options(), greedy("a", 1))
-            .await
-            .summary();
-        let proc = format!("/proc/{}", worker.process_id().unwrap());
-        let proc = Path::new(&proc);
-        let status = fs::read_to_string(proc.join("status")).unwrap();
-        assert!(status.contains("NoNewPrivs:\t1"), "{status}");
-        let limits = fs::read_to_string(proc.join("limits")).unwrap();
-        let limit = |name: &str| {
-            let line = limits.lines().find(|line| line.starts_with(name)).unwrap();
-            line[name.len()..]
-                .split_whitespace()
-                .next()
-                .unwrap()
-                .to_owned()
-        };
-        assert_eq!(limit("Max core file size"), "0");
-        let file_bytes = fs::metadata(model.path()).unwrap().len();
-        let data = engine::worker::limits::data_limit_bytes(64 << 20, file_bytes, 1);
-        assert_eq!(limit("Max data size"), data.to_string());
-        let stat = fs::read_to_string(proc.join("stat")).unwrap();
-        let nice = stat
-            .rsplit_once(')')
-            .unwrap()
-            .1
-            .split_whitespace()
-            .nth(16)
-            .unwrap();
-        assert_eq!(nice, "5");
-        let stdout = fs::read_link(proc.join("fd/1")).unwrap();
-        assert_eq!(stdout, fs::read_link(proc.join("fd/2")).unwrap());
-    });
-}
-
-#[test]
-fn inherited_descriptors_are_closed() {
-    let model = TestModel::new(&Spec::tiny());
-    run(async {
-        let script = "exec 9</dev/null && exec \"$0\" worker";
-        let program = env!("CARGO_BIN_EXE_promptstick");
-        let args = ["-c", script, program].map(Into::into).to_vec();
-        let options = WorkerOptions {
-            program: "/bin/sh".into(),
-            args,
-            ..worker_options()
-        };
-        let mut worker = Worker::new(options);
-        ask(&mut worker, &model.options(), greedy("a", 1))
-            .await
-            .summary();
-        let nine = format!("/proc/{}/fd/9", worker.process_id().unwrap());
-        assert!(!Path::new(&nine).exists());
-    });
-}
-
 /// Idle, neither side runs: no context switch in the child, no wake-up of the parent's future.
 #[test]
 fn idle_costs_nothing() {
@@ -558,10 +518,17 @@ fn idle_costs_nothing() {
             let lines = all.lines().filter(|line| line.contains("ctxt_switches"));
             lines.map(str::to_owned).collect::<Vec<_>>()
         };
-        // The last frame was written before the child blocks again.
-        let quiet = Duration::from_millis(300);
-        assert!(tokio::time::timeout(quiet, worker.event()).await.is_err());
-        let before = switches(&worker);
+        // The last frame is written before the child blocks again, later on a busy machine.
+        let mut before = switches(&worker);
+        loop {
+            let pause = Duration::from_millis(200);
+            assert!(tokio::time::timeout(pause, worker.event()).await.is_err());
+            let now = switches(&worker);
+            if std::mem::replace(&mut before, now.clone()) == now {
+                break;
+            }
+        }
+        let quiet = Duration::from_secs(3);
         assert!(tokio::time::timeout(quiet, worker.event()).await.is_err());
         assert_eq!(switches(&worker), before);
     });

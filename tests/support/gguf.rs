@@ -41,6 +41,8 @@ pub struct Spec {
     pub chat_template: Option<&'static str>,
     /// Control tokens can be chosen. Without it a response only ends by a limit.
     pub can_end: bool,
+    /// No token has any of these ASCII characters.
+    pub without: &'static str,
     pub seed: u64,
 }
 
@@ -67,6 +69,7 @@ impl Spec {
             tokenizer: Tokenizer::Spm,
             chat_template: None,
             can_end: false,
+            without: "",
             seed: 1,
         }
     }
@@ -75,6 +78,21 @@ impl Spec {
     pub fn tiny_chat() -> Self {
         Self {
             chat_template: Some(CHATML),
+            ..Self::tiny()
+        }
+    }
+
+    /// Goes on until somebody stops it, slowly enough to be caught at it: some seconds for what
+    /// fits its context.
+    pub fn endless() -> Self {
+        Self {
+            layers: 12,
+            embedding: 384,
+            feed_forward: 1_024,
+            heads: 6,
+            kv_heads: 6,
+            context_tokens: 4_096,
+            kind: Kind::Q8_0,
             ..Self::tiny()
         }
     }
@@ -107,8 +125,7 @@ impl Spec {
             kind,
             tokenizer: Tokenizer::Gpt2,
             chat_template: Some(CHATML),
-            can_end: false,
-            seed: 1,
+            ..Self::tiny()
         }
     }
 
@@ -243,10 +260,11 @@ impl Spec {
     }
 
     fn tokenizer_keys(&self) -> Vec<(String, Value)> {
-        let tokens = match self.tokenizer {
+        let mut tokens = match self.tokenizer {
             Tokenizer::Spm => spm_tokens(self.vocabulary),
             Tokenizer::Gpt2 => gpt2_tokens(self.vocabulary),
         };
+        leave_out(&mut tokens, self.without);
         let model = match self.tokenizer {
             Tokenizer::Spm => "llama",
             Tokenizer::Gpt2 => "gpt2",
@@ -404,6 +422,17 @@ fn fill(mut tokens: Vec<Token>, count: u32) -> Vec<Token> {
         });
     }
     tokens
+}
+
+/// Puts other texts in the place of all tokens with one of these characters.
+fn leave_out(tokens: &mut [Token], characters: &str) {
+    for (number, token) in tokens.iter_mut().enumerate() {
+        let has = |c: char| token.text.contains(c) || token.text == format!("<0x{:02X}>", c as u32);
+        if characters.chars().any(has) {
+            token.text = format!("gone{number}");
+            token.kind = NORMAL;
+        }
+    }
 }
 
 /// A value of a key.

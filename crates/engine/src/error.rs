@@ -3,7 +3,7 @@
 //! [`Failure`] is about one request: it crosses the pipe from the child and ends in an error file
 //! or on the terminal. [`EngineError`] is about the caller's use of a [`crate::Worker`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,9 +30,12 @@ pub enum Failure {
         why: String,
     },
     /// There is no such model file.
-    #[error("there is no model file at {}; copy a GGUF file there", path.display())]
+    #[error(
+        "there is no model file {}; copy it there or choose another model",
+        file_name(path)
+    )]
     ModelMissing {
-        /// Where it was looked for.
+        /// Where it was looked for. The message has the name only: it may be read on the host.
         path: PathBuf,
     },
     /// The file is damaged, or not a model that llama.cpp runs.
@@ -86,7 +89,9 @@ pub enum ChildEnd {
     Signal(i32),
     /// By an exit status.
     Exit(i32),
-    /// It closed its pipe without ending, or its status is not known.
+    /// It closed its pipe, did not end, and was ended by its parent.
+    ClosedPipe,
+    /// Its status is not known.
     Unknown,
 }
 
@@ -104,7 +109,10 @@ impl std::fmt::Display for ChildEnd {
             ChildEnd::Signal(libc::SIGABRT) => write!(f, "it gave up (abort)"),
             ChildEnd::Signal(signal) => write!(f, "ended by signal {signal}"),
             ChildEnd::Exit(code) => write!(f, "exit status {code}"),
-            ChildEnd::Unknown => write!(f, "it closed its pipe"),
+            ChildEnd::ClosedPipe => {
+                write!(f, "it closed its pipe, did not end, and was ended")
+            }
+            ChildEnd::Unknown => write!(f, "how is not known"),
         }
     }
 }
@@ -127,6 +135,10 @@ pub enum EngineError {
     /// The request cannot be written as a frame.
     #[error("the request cannot be sent: {0}")]
     Encode(#[from] serde_json::Error),
+}
+
+fn file_name(path: &Path) -> String {
+    foreign_text(&path.file_name().unwrap_or_default().to_string_lossy())
 }
 
 const BYTES_PER_MEBIBYTE: u64 = 1 << 20;
@@ -186,6 +198,16 @@ mod tests {
                 .to_string()
                 .contains("needs 6 MiB of memory and 4 MiB")
         );
+    }
+
+    #[test]
+    fn a_missing_model_is_named_without_the_devices_folders() {
+        let failure = Failure::ModelMissing {
+            path: "/var/lib/some\nwhere/mo\u{1b}del.gguf".into(),
+        };
+        let text = failure.to_string();
+        assert!(text.contains("model file mo del.gguf;"), "{text}");
+        assert!(!text.contains("var"), "{text}");
     }
 
     #[test]

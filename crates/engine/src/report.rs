@@ -66,7 +66,7 @@ pub struct ModelInfo {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finish {
-    /// The model ended it (with `json`: the value is complete).
+    /// The model ended it (with `json`: the value is complete, which was checked).
     EndOfText,
     /// A stop string was met.
     Stop,

@@ -1,8 +1,11 @@
 //! A response as it grows: bytes of tokens in, text that may be shown out, and when to end.
 //!
 //! Pure; [`crate::session`] feeds it. Invariant: what is given out is whole characters, never part
-//! of a stop string, and nothing follows the end.
+//! of a stop string, nothing follows the end, and JSON that the model ended is a whole value.
 
+use serde::de::IgnoredAny;
+
+use crate::error::Failure;
 use crate::grammar::JsonTracker;
 use crate::report::Finish;
 use crate::request::Request;
@@ -14,11 +17,19 @@ use crate::utf8::Utf8Decoder;
 pub struct Response {
     decoder: Utf8Decoder,
     stops: StopMatcher,
-    json: Option<JsonTracker>,
+    json: Option<Json>,
     max_tokens: u32,
     tokens: u32,
     /// An answer in a chat does not begin with white space; some models begin with a space.
     trim_start: bool,
+}
+
+/// A JSON value as it grows.
+#[derive(Debug, Default)]
+struct Json {
+    tracker: JsonTracker,
+    /// All that was given out: as long as `max_tokens` and the context allow.
+    text: String,
 }
 
 /// What a token led to.
@@ -38,7 +49,7 @@ impl Response {
         Self {
             decoder: Utf8Decoder::default(),
             stops: StopMatcher::new(stops),
-            json: request.json.then(JsonTracker::default),
+            json: request.json.then(Json::default),
             max_tokens: request.max_tokens,
             tokens: 0,
             trim_start: is_chat,
@@ -62,7 +73,7 @@ impl Response {
         self.tokens = self.tokens.saturating_add(1);
         let decoded = self.decoder.push(bytes);
         if let Some(json) = self.json.as_mut() {
-            json.push(&decoded);
+            json.tracker.push(&decoded);
         }
         let checked = self.stops.push(&decoded);
         let text = self.trimmed(checked.text);
@@ -72,7 +83,11 @@ impl Response {
                 finish: Some(Finish::Stop),
             };
         }
-        if self.json.as_ref().is_some_and(JsonTracker::is_complete) {
+        if self
+            .json
+            .as_ref()
+            .is_some_and(|json| json.tracker.is_complete())
+        {
             return Step {
                 text,
                 finish: Some(Finish::EndOfText),
@@ -89,6 +104,24 @@ impl Response {
         self.ended_with(String::new(), finish)
     }
 
+    /// Checks what was promised about a response that ended in this way: that JSON which was not
+    /// cut is a whole value. The grammar sees to it, as long as some token can go on with it.
+    ///
+    /// # Errors
+    /// [`Failure::Compute`]; what was given out is not a response.
+    pub fn check(&self, finish: Finish) -> Result<(), Failure> {
+        let Some(json) = self.json.as_ref().filter(|_| finish == Finish::EndOfText) else {
+            return Ok(());
+        };
+        serde_json::from_str::<IgnoredAny>(&json.text)
+            .map(|_| ())
+            .map_err(|error| Failure::Compute {
+                why: format!(
+                    "no token can go on with the JSON value, which is not complete ({error})"
+                ),
+            })
+    }
+
     fn ended_with(&mut self, mut text: String, finish: Finish) -> Step {
         let incomplete = self.decoder.finish();
         let checked = self.stops.push(&incomplete);
@@ -101,13 +134,16 @@ impl Response {
         }
     }
 
-    fn trimmed(&mut self, text: String) -> String {
-        if !self.trim_start {
-            return text;
+    /// What is given out of this text.
+    fn trimmed(&mut self, mut text: String) -> String {
+        if self.trim_start {
+            text.drain(..text.len() - text.trim_start().len());
+            self.trim_start = text.is_empty();
         }
-        let trimmed = text.trim_start();
-        self.trim_start = trimmed.is_empty();
-        trimmed.to_owned()
+        if let Some(json) = self.json.as_mut() {
+            json.text.push_str(&text);
+        }
+        text
     }
 }
 
@@ -163,5 +199,23 @@ mod tests {
         let mut response = Response::new(&request, true);
         assert_eq!(response.push(br#"{"a":"#).finish, None);
         assert_eq!(response.push(b"1}").finish, Some(Finish::EndOfText));
+        assert_eq!(response.check(Finish::EndOfText), Ok(()));
+    }
+
+    #[test]
+    fn json_that_nothing_can_go_on_with_is_no_response() {
+        let mut request = request();
+        request.json = true;
+        for (text, is_whole) in [("{\"a\":", false), ("", false), ("-", false), ("-1", true)] {
+            let mut response = Response::new(&request, true);
+            response.push(text.as_bytes());
+            response.end(Finish::EndOfText);
+            let checked = response.check(Finish::EndOfText);
+            assert_eq!(checked.is_ok(), is_whole, "{text}: {checked:?}");
+            assert_eq!(response.check(Finish::MaxTokens), Ok(()));
+        }
+        let mut response = Response::new(&self::request(), true);
+        response.push(b"{");
+        assert_eq!(response.check(Finish::EndOfText), Ok(()));
     }
 }

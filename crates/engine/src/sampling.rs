@@ -51,7 +51,8 @@ impl Sampler {
         })
     }
 
-    /// Chooses from the logits of the last token; `None` when nothing is allowed to follow.
+    /// Chooses from the logits of the last token; `None` when nothing is allowed to follow:
+    /// a JSON value is complete then, or the vocabulary lacks what it needs.
     ///
     /// # Errors
     /// [`Failure::Compute`] without logits.

@@ -247,11 +247,10 @@ impl<'model> Session<'model> {
             if !step.text.is_empty() {
                 report(Progress::Text(step.text));
             }
-            if let Some(finish) = step.finish {
+            let (None, Some(token)) = (step.finish, token) else {
+                let finish = step.finish.unwrap_or(Finish::EndOfText);
+                response.check(finish)?;
                 return Ok(Some(finish));
-            }
-            let Some(token) = token else {
-                return Ok(Some(Finish::EndOfText));
             };
             if self.context.decode(&[token.0])? == DecodeEnd::Cancelled {
                 return Ok(None);

@@ -31,7 +31,7 @@ pub enum ToWorker {
         /// Added to the scheduling priority: 0 to 19.
         nice: i32,
         /// Most memory, weights included.
-        memory_limit_bytes: Option<u64>,
+        memory_limit_bytes: u64,
         /// The model.
         model: ModelOptions,
     },

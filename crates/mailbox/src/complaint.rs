@@ -70,6 +70,11 @@ pub enum Complaint {
         /// The limit.
         max_tokens: u32,
     },
+    /// A JSON response was not finished when prompt and response filled the model's context.
+    JsonCutByContext {
+        /// Tokens of the response by then.
+        tokens: u32,
+    },
     /// The response is larger than a file of ours may be.
     ResponseLimit {
         /// Its size.
@@ -135,6 +140,10 @@ impl Complaint {
             Self::JsonCut { max_tokens } => {
                 format!("The JSON response was not finished after {max_tokens} tokens.")
             }
+            Self::JsonCutByContext { tokens } => format!(
+                "The JSON response was not finished: after {tokens} tokens it and the prompt \
+                 filled all that the model can hold."
+            ),
             Self::ResponseLimit { bytes, limit_bytes } => {
                 let (size, limit) = (size(*bytes), size(*limit_bytes));
                 format!("The response is too large: it has {size}, and at most {limit} are kept.")
@@ -180,6 +189,9 @@ impl Complaint {
                 "Set max_tokens higher than {max_tokens} or ask for less, then delete this file \
                  and save the prompt again."
             ),
+            Self::JsonCutByContext { .. } => {
+                "Shorten the prompt or ask for less, and save it again.".to_owned()
+            }
             Self::ResponseLimit { .. } => {
                 "Set max_tokens lower or ask for less, then delete this file and save the prompt \
                  again."
@@ -433,6 +445,12 @@ mod tests {
                 "The JSON response was not finished after 256 tokens.\n\
                  Set max_tokens higher than 256 or ask for less, then delete this file and save \
                  the prompt again.\n",
+            ),
+            (
+                Complaint::JsonCutByContext { tokens: 90 },
+                "The JSON response was not finished: after 90 tokens it and the prompt filled \
+                 all that the model can hold.\n\
+                 Shorten the prompt or ask for less, and save it again.\n",
             ),
             (
                 Complaint::ResponseLimit {

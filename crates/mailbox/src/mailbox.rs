@@ -7,7 +7,8 @@
 //! The life of a job: [`reconcile`](Mailbox::reconcile) adds it, [`next`](Mailbox::next) hands it
 //! out, [`answered`](Mailbox::answered) stores its answer, [`names_for`](Mailbox::names_for) and
 //! [`publishing`](Mailbox::publishing) give that a name, the daemon writes it to the volume, and
-//! [`published`](Mailbox::published) closes it.
+//! [`published`](Mailbox::published) closes it. If something fails between the last two,
+//! [`resolve_intents`](Mailbox::resolve_intents) finds out what came of it.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -17,9 +18,9 @@ use crate::digest::Digest;
 use crate::disk::{Disk, StateFolder};
 use crate::error::MailboxError;
 use crate::job::{Changes, Counts, Job, JobId, Outcome, Ready, Recent, Sighting, Stamp};
-use crate::ledger::{Entry, History, Ledger, Phase, Record, Source, State};
+use crate::ledger::{Answer, Entry, History, Ledger, Phase, Record, Source, State};
 use crate::limits::{NAME_TRIES_MAX, ORDINAL_MAX, RESPONSE_LIMIT_BYTES, SETTINGS_LIMIT_BYTES};
-use crate::name::{OutcomeKind, candidate, fold, parse_ours};
+use crate::name::{OutcomeKind, candidate, fold, parse_ours, split_path};
 use crate::reconcile::plan;
 use crate::settings::{Feedback, Settings, SettingsFile, SettingsState};
 use crate::store::{STORE_FOLDER, Store};
@@ -59,7 +60,7 @@ impl<D: Disk> Mailbox<D> {
         let mut ledger = Ledger::open(&mut disk, volume_serial)?;
         let store = Store::open(&mut disk, ledger.state())
             .map_err(MailboxError::io("look through the stored responses"))?;
-        // One that was about to be published may be on the volume: `reconcile` finds out first.
+        // One that was about to be published may be on the volume: `resolve_intents` finds out.
         let lost = lost_answers(&store, ledger.state(), false);
         ledger.append(&mut disk, &lost)?;
         let good = disk
@@ -97,6 +98,43 @@ impl<D: Disk> Mailbox<D> {
         counts
     }
 
+    /// The answers that were about to be published when something failed, with their names: nothing
+    /// says yet whether they are on the volume.
+    pub fn intended(&self) -> Vec<(JobId, String)> {
+        let intent = |(id, entry): (&JobId, &Entry)| Some((*id, entry.intent()?.1.to_owned()));
+        self.ledger.state().jobs.iter().filter_map(intent).collect()
+    }
+
+    /// Settles which of the [`intended`](Self::intended) answers are on the volume; to be called
+    /// before [`reconcile`](Self::reconcile). `content` gives the digest of the file that has that
+    /// path, in any case, or none if there is no such file. If it is the answer's, the answer is
+    /// published. Another file there is not ours: the answer gets another name. If there is none,
+    /// the answer keeps its name for the next attempt.
+    pub fn resolve_intents(
+        &mut self,
+        content: &dyn Fn(&str) -> Option<Digest>,
+    ) -> Result<(), MailboxError> {
+        let settle = |(id, entry): (&JobId, &Entry)| {
+            let (answer, path) = entry.intent()?;
+            let is_ours = content(path)? == answer.digest;
+            Some(if is_ours {
+                Record::Published {
+                    id: *id,
+                    path: path.to_owned(),
+                }
+            } else {
+                Record::Answered { id: *id, answer }
+            })
+        };
+        let jobs = self.ledger.state().jobs.iter();
+        let records: Vec<_> = jobs.filter_map(settle).collect();
+        self.ledger.append(&mut self.disk, &records)?;
+        if !records.is_empty() {
+            self.prune();
+        }
+        Ok(())
+    }
+
     /// Takes in which prompts are on the volume now. All of them have to be given each time.
     /// `exists` says whether a file has that path on the volume now, in any case.
     pub fn reconcile(
@@ -126,20 +164,48 @@ impl<D: Disk> Mailbox<D> {
         self.ledger.state().jobs.get(&id).map(|entry| entry.job(id))
     }
 
-    /// The prompt at `path` as it was when it was last given to [`reconcile`](Self::reconcile): to
-    /// be given again where it cannot be told yet what is there now.
+    /// The prompt at `path`, in any case, as it was when it was last given to
+    /// [`reconcile`](Self::reconcile), its path included: to be given again where it cannot be told
+    /// yet what is there now.
     pub fn remembered(&self, path: &str) -> Option<Sighting> {
+        let folded = fold(path);
+        // Some hosts keep names apart that are the same folded: the same name goes first.
+        self.there()
+            .find(|entry| entry.path == path)
+            .or_else(|| self.there().find(|entry| fold(&entry.path) == folded))
+            .map(Entry::sighting)
+    }
+
+    /// All [`remembered`](Self::remembered) prompts that lie in `folder` itself (in any case; `""`
+    /// is the root): to be given again where the folder cannot be read at the moment.
+    pub fn remembered_under(&self, folder: &str) -> Vec<Sighting> {
+        let folded = fold(folder);
+        self.there()
+            .filter(|entry| fold(split_path(&entry.path).0) == folded)
+            .map(Entry::sighting)
+            .collect()
+    }
+
+    /// The jobs whose prompts were on the volume when it was last read.
+    fn there(&self) -> impl Iterator<Item = &Entry> {
         let is_there = |entry: &&Entry| {
             let gone = matches!(entry.phase, Phase::Published { gone: true, .. });
-            entry.source != Source::Settings && !gone && entry.path == path
+            entry.source != Source::Settings && !gone
         };
-        let entry = self.ledger.state().jobs.values().find(is_there)?;
-        Some(Sighting {
-            path: entry.path.clone(),
-            stamp: entry.stamp,
-            digest: entry.digest,
-            named: entry.source == Source::Name,
-        })
+        self.ledger.state().jobs.values().filter(is_there)
+    }
+
+    /// Whether the answer of a job that is not forgotten lies, or was last to lie, at `path` (in any
+    /// case): it counts as being there still where its folder cannot be read at the moment.
+    pub fn is_published_path(&self, path: &str) -> bool {
+        let state = self.ledger.state();
+        let folded = fold(path);
+        let is_there = |entry: &Entry| {
+            let intent = entry.intent().map(|(_, path)| path);
+            let path = entry.response().or(intent);
+            path.is_some_and(|path| fold(path) == folded)
+        };
+        state.is_used(path) && state.jobs.values().any(is_there)
     }
 
     /// Stores a job's answer. An answer to a job that was dropped or is answered is discarded; one
@@ -167,13 +233,12 @@ impl<D: Disk> Mailbox<D> {
         self.store
             .put(&mut self.disk, id, bytes)
             .map_err(MailboxError::io("store a response"))?;
-        let (kind, digest, len_bytes) = (outcome.kind(), Digest::of(bytes), bytes.len() as u64);
-        Ok(Record::Answered {
-            id,
-            kind,
-            digest,
-            len_bytes,
-        })
+        let answer = Answer {
+            kind: outcome.kind(),
+            digest: Digest::of(bytes),
+            len_bytes: bytes.len() as u64,
+        };
+        Ok(Record::Answered { id, answer })
     }
 
     /// The answers that wait to be published, the oldest job first.

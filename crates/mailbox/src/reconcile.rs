@@ -5,9 +5,10 @@
 //! histories. The result depends on what is there, not on how often anybody looked; a second look
 //! at the same volume changes nothing.
 //!
-//! Steps, each on what the one before left over: intended names that are on the volume count as
-//! published; prompts that are where their job says; prompts that moved; jobs without a prompt;
-//! prompts without a job. Costs O(n log n) for n prompts and jobs.
+//! Steps, each on what the one before left over: prompts that are where their job says; prompts
+//! that moved; jobs without a prompt; prompts without a job. What a cut left between publishing and
+//! its record is settled before (`Mailbox::resolve_intents`). Costs O(n log n) for n prompts and
+//! jobs.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -29,7 +30,6 @@ pub struct Plan {
 /// `exists` says whether any file has that path on the volume now, in any case.
 pub fn plan(state: &State, sightings: &[Sighting], exists: &dyn Fn(&str) -> bool) -> Plan {
     let mut planner = Planner::new(state, sightings, exists);
-    planner.settle_intents();
     planner.match_in_place();
     planner.match_moved();
     planner.leave();
@@ -65,8 +65,6 @@ struct Planner<'a> {
     prompts: BTreeMap<&'a str, Seen<'a>>,
     /// All paths that prompts have now.
     paths: HashSet<&'a str>,
-    /// Answers that this plan found on the volume under their intended names.
-    settled: HashMap<JobId, &'a str>,
     /// How many jobs this plan drops.
     dropped: usize,
     plan: Plan,
@@ -92,35 +90,8 @@ impl<'a> Planner<'a> {
             jobs: jobs.map(|(id, entry)| (*id, entry)).collect(),
             paths: prompts.keys().copied().collect(),
             prompts,
-            settled: HashMap::new(),
             dropped: 0,
             plan: Plan::default(),
-        }
-    }
-
-    /// A power cut between publishing and its record: the name was meant for this answer alone, so
-    /// if it is there, the answer is.
-    fn settle_intents(&mut self) {
-        for (id, entry) in &self.state.jobs {
-            if let Phase::Answered {
-                intent: Some(path), ..
-            } = &entry.phase
-                && (self.exists)(path)
-            {
-                self.plan.records.push(Record::Published {
-                    id: *id,
-                    path: path.clone(),
-                });
-                self.settled.insert(*id, path);
-            }
-        }
-    }
-
-    /// Where the response of a job lies, or lay.
-    fn response(&self, id: JobId, entry: &'a Entry) -> Option<&'a str> {
-        match &entry.phase {
-            Phase::Published { path, .. } => Some(path),
-            _ => self.settled.get(&id).copied(),
         }
     }
 
@@ -178,9 +149,7 @@ impl<'a> Planner<'a> {
         self.jobs.remove(&id);
         let sighting = seen.sighting;
         let saved = sighting.stamp != entry.stamp;
-        let response_gone = self
-            .response(id, entry)
-            .is_some_and(|path| !(self.exists)(path));
+        let response_gone = entry.response().is_some_and(|path| !(self.exists)(path));
         if saved && response_gone {
             // The prompt stays among those without a job, so it gets a new one.
             self.forget(id);
@@ -204,7 +173,7 @@ impl<'a> Planner<'a> {
     fn leave(&mut self) {
         let mut gone = Vec::new();
         for (id, entry) in std::mem::take(&mut self.jobs) {
-            let Some(response) = self.response(id, entry) else {
+            let Some(response) = entry.response() else {
                 self.plan.changes.dropped.push(id);
                 self.forget(id);
                 continue;

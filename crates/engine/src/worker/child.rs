@@ -98,15 +98,16 @@ fn serve() -> Result<(), ChildError> {
     }
 }
 
-fn bound(model: &ModelOptions, memory_limit_bytes: Option<u64>) -> Result<(), Failure> {
-    let Some(limit) = memory_limit_bytes else {
-        return Ok(());
-    };
+fn bound(model: &ModelOptions, memory_limit_bytes: u64) -> Result<(), Failure> {
     // Read again here: the parent's check may be about a file that has been replaced since.
     let card = read_card(&model.path).map_err(|error| Failure::ModelUnreadable {
         why: error.to_string(),
     })?;
-    let bytes = limits::data_limit_bytes(limit, card.file_bytes, model.effective_threads());
+    let bytes = limits::data_limit_bytes(
+        memory_limit_bytes,
+        card.file_bytes,
+        model.effective_threads(),
+    );
     limits::bound_memory(bytes).map_err(|error| Failure::Worker {
         why: error.to_string(),
     })

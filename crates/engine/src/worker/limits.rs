@@ -9,12 +9,13 @@
 //! - `RLIMIT_DATA` bounds its private memory. The mapped model file does not count there (a mapping
 //!   of a file that is not written is page cache), so the limit is the memory limit less the file,
 //!   plus the stacks of threads, which do count in full. `RLIMIT_AS` is not used: it would count
-//!   address space that allocators reserve and never touch.
+//!   address space that allocators reserve and never touch. There is always a limit: without one
+//!   of its own a child gets what the machine has available when it is started.
 
 use std::fs;
 use std::io;
 
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 /// glibc's default for a thread's stack, all of which counts as data.
@@ -76,7 +77,8 @@ pub fn step_back(nice: i32) {
     }
 }
 
-/// Sets the bound of [`data_limit_bytes`].
+/// Sets the bound of [`data_limit_bytes`], or keeps the one that it inherited if that is lower: a
+/// service may have been given one, and may not raise it.
 ///
 /// # Errors
 /// The system call's error.
@@ -84,6 +86,8 @@ pub fn bound_memory(data_limit_bytes: u64) -> io::Result<()> {
     // 32 bits wide with glibc on the board, where more than 4 GiB is no limit anyway.
     #[allow(clippy::useless_conversion)]
     let limit = libc::rlim_t::try_from(data_limit_bytes).unwrap_or(libc::RLIM_INFINITY);
+    let (_, inherited) = getrlimit(Resource::RLIMIT_DATA)?;
+    let limit = limit.min(inherited);
     setrlimit(Resource::RLIMIT_DATA, limit, limit)?;
     Ok(())
 }

@@ -22,14 +22,14 @@ use crate::wire::{ToWorker, encode};
 use crate::worker::process::{Process, Progress, StderrPolicy};
 use crate::worker::supervise::{Step, Supervisor};
 
-/// How long a child may take to stop a request before it is killed. The abort is seen between two
+/// The usual [`WorkerOptions::cancel_grace`]. The abort is seen between two
 /// operations of a step; the longest on the board (the output matrix of a 135M model) takes about
 /// 0.4 s.
 pub const CANCEL_GRACE: Duration = Duration::from_millis(1_000);
 /// How long a child that closed its pipe may take to end before it is killed. A core dump is off.
 const END_GRACE: Duration = Duration::from_millis(500);
 
-/// How long a child may compute without a word. A word comes with each token and each step of a
+/// The usual [`WorkerOptions::silence_limit`]. A word comes with each token and each step of a
 /// prompt; on the board a step of 32 tokens of a 135M model takes half a minute. Only a hang, or a
 /// model far too large for the machine, takes this long.
 pub const SILENCE_LIMIT: Duration = Duration::from_secs(600);
@@ -43,7 +43,8 @@ pub struct WorkerOptions {
     pub args: Vec<OsString>,
     /// How much lower its priority is, 0 to 19.
     pub nice: i32,
-    /// Most memory that it may use, the mapped model included; `None`: what the machine has.
+    /// Most memory that it may use, the mapped model included. Never more than the machine has
+    /// available when the child is started, which is the limit with `None`.
     pub memory_limit_bytes: Option<u64>,
     /// Where its stderr goes.
     pub stderr: StderrPolicy,
@@ -51,6 +52,8 @@ pub struct WorkerOptions {
     pub memory: memory::Sources,
     /// How long a child with something to do may say nothing before it is killed.
     pub silence_limit: Duration,
+    /// How long a child may take to stop a request before it is killed.
+    pub cancel_grace: Duration,
 }
 
 impl WorkerOptions {
@@ -68,6 +71,7 @@ impl WorkerOptions {
             stderr: StderrPolicy::default(),
             memory: memory::Sources::default(),
             silence_limit: SILENCE_LIMIT,
+            cancel_grace: CANCEL_GRACE,
         })
     }
 }
@@ -162,13 +166,13 @@ impl Worker {
         }
     }
 
-    /// Stops the running request, if any: within [`CANCEL_GRACE`], by killing the child if need be.
+    /// Stops the running request, if any: within the grace, by killing the child if need be.
     /// Afterwards no event of it is seen. Dropped before it is done, it is done by the next call
     /// of anything; no event of the request is seen either way.
     pub async fn cancel(&mut self) {
         self.events.clear();
         if let Some(frame) = self.supervisor.cancel() {
-            self.cancel_deadline = Some(Instant::now() + CANCEL_GRACE);
+            self.cancel_deadline = Some(Instant::now() + self.options.cancel_grace);
             if let Some(process) = self.process.as_mut() {
                 process.send(&frame);
             }
@@ -227,14 +231,13 @@ impl Worker {
     fn spawn(&mut self, model: ModelOptions) -> Result<(), Failure> {
         let file = FileIdentity::of(&model);
         let info = inspect(&model)?;
-        let machine = memory::available_bytes(&self.options.memory);
-        let limit = self.options.memory_limit_bytes.unwrap_or(u64::MAX);
-        info.need.check(machine.min(limit))?;
+        let available_bytes = self.available_bytes();
+        info.need.check(available_bytes)?;
         let broken = |why: String| Failure::Worker { why };
         let load = ToWorker::Load {
             parent_pid: std::process::id(),
             nice: self.options.nice,
-            memory_limit_bytes: self.options.memory_limit_bytes,
+            memory_limit_bytes: available_bytes,
             model: model.clone(),
         };
         let load = encode(&load).map_err(|error| broken(error.to_string()))?;
@@ -249,6 +252,13 @@ impl Worker {
         self.events.push_back(Event::Loading { path, file_bytes });
         self.supervisor.spawned(model, info);
         Ok(())
+    }
+
+    /// What a child may use now: at most what there is, so that a file which needs more than its
+    /// header says costs one answer and not the machine.
+    fn available_bytes(&self) -> u64 {
+        let limit = self.options.memory_limit_bytes.unwrap_or(u64::MAX);
+        memory::available_bytes(&self.options.memory).min(limit)
     }
 
     async fn kill(&mut self) {

@@ -169,10 +169,15 @@ impl Process {
     }
 
     /// Like [`Self::end`] for a child that closed its stdout: it is about to end by itself, and how
-    /// is worth knowing, so it gets `grace` before it is killed. Cancel-safe.
+    /// is worth knowing, so it gets `grace` before it is killed, which is then said. Cancel-safe.
     pub(super) async fn end_by_itself(&mut self, grace: std::time::Duration) -> (ChildEnd, bool) {
-        let _ = tokio::time::timeout(grace, self.child.wait()).await;
-        self.end().await
+        let waited = tokio::time::timeout(grace, self.child.wait()).await;
+        match (waited, self.end().await) {
+            (Err(_), (ChildEnd::Signal(libc::SIGKILL), out_of_memory)) => {
+                (ChildEnd::ClosedPipe, out_of_memory)
+            }
+            (_, end) => end,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! All numbers are little-endian. Decoding is total: bytes that are no record give `None`, and
 //! nothing is allocated before its bytes are there.
 
-use super::{Record, Source};
+use super::{Answer, Record, Source};
 use crate::digest::{DIGEST_BYTES, Digest};
 use crate::job::{JobId, Stamp};
 use crate::limits::{FRAME_LIMIT_BYTES, PATH_LIMIT_BYTES};
@@ -147,11 +147,7 @@ pub(super) fn encode(record: &Record) -> Vec<u8> {
             path,
         } => {
             head(tag::ADDED, id.0);
-            out.push(match source {
-                Source::Content => 0,
-                Source::Name => 1,
-                Source::Settings => 2,
-            });
+            out.push(source_byte(*source));
             out.extend(digest.0);
             put_stamp(&mut out, stamp);
             put_text(&mut out, path);
@@ -161,16 +157,11 @@ pub(super) fn encode(record: &Record) -> Vec<u8> {
             put_stamp(&mut out, stamp);
             put_text(&mut out, path);
         }
-        Record::Answered {
-            id,
-            kind,
-            digest,
-            len_bytes,
-        } => {
+        Record::Answered { id, answer } => {
             head(tag::ANSWERED, id.0);
-            out.push(u8::from(*kind == OutcomeKind::Error));
-            out.extend(digest.0);
-            out.extend(len_bytes.to_le_bytes());
+            out.push(u8::from(answer.kind == OutcomeKind::Error));
+            out.extend(answer.digest.0);
+            out.extend(answer.len_bytes.to_le_bytes());
         }
         Record::Intended { id, path } => {
             head(tag::INTENDED, id.0);
@@ -190,6 +181,14 @@ pub(super) fn encode(record: &Record) -> Vec<u8> {
         Record::NextId { id } => head(tag::NEXT_ID, id.0),
     }
     out
+}
+
+fn source_byte(source: Source) -> u8 {
+    match source {
+        Source::Content => 0,
+        Source::Name => 1,
+        Source::Settings => 2,
+    }
 }
 
 fn put_stamp(out: &mut Vec<u8>, stamp: &Stamp) {
@@ -277,6 +276,14 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn answer(&mut self) -> Option<Answer> {
+        Some(Answer {
+            kind: self.kind()?,
+            digest: self.digest()?,
+            len_bytes: self.u64()?,
+        })
+    }
+
     fn record(&mut self) -> Option<Record> {
         let tag = self.u8()?;
         let number = self.u64()?;
@@ -296,9 +303,7 @@ impl<'a> Reader<'a> {
             },
             tag::ANSWERED => Record::Answered {
                 id,
-                kind: self.kind()?,
-                digest: self.digest()?,
-                len_bytes: self.u64()?,
+                answer: self.answer()?,
             },
             tag::INTENDED => Record::Intended {
                 id,

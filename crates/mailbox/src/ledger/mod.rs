@@ -15,5 +15,5 @@ mod tests;
 
 pub(crate) use file::Ledger;
 pub use file::{History, LEDGER_NAME};
-pub use record::{Record, Source};
-pub use state::{Answer, Entry, Phase, State};
+pub use record::{Answer, Record, Source};
+pub use state::{Entry, Phase, State};

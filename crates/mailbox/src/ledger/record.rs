@@ -18,6 +18,17 @@ pub enum Source {
     Settings,
 }
 
+/// An answer in the response store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Response or error.
+    pub kind: OutcomeKind,
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+    /// Their number.
+    pub len_bytes: u64,
+}
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
@@ -43,16 +54,13 @@ pub enum Record {
         /// Where the prompt is.
         path: String,
     },
-    /// The answer lies in the response store.
+    /// The answer lies in the response store. Said again, it withdraws the name that the answer
+    /// was to be published under; the name stays used.
     Answered {
         /// The job.
         id: JobId,
-        /// Response or error.
-        kind: OutcomeKind,
-        /// SHA-256 of the answer's bytes.
-        digest: Digest,
-        /// Their number.
-        len_bytes: u64,
+        /// What lies there.
+        answer: Answer,
     },
     /// The answer is about to be published under this name, which is used from now on.
     Intended {

@@ -5,21 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Record, Source};
+use super::{Answer, Record, Source};
 use crate::digest::Digest;
-use crate::job::{Job, JobId, Stamp, identity};
-use crate::name::{OutcomeKind, parse_ours};
-
-/// An answer in the response store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// Response or error.
-    pub kind: OutcomeKind,
-    /// SHA-256 of its bytes.
-    pub digest: Digest,
-    /// Their number.
-    pub len_bytes: u64,
-}
+use crate::job::{Job, JobId, Sighting, Stamp, identity};
+use crate::name::parse_ours;
 
 /// How far a job is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +65,33 @@ impl Entry {
     /// Whether its answer is on the volume.
     pub fn is_published(&self) -> bool {
         matches!(self.phase, Phase::Published { .. })
+    }
+
+    /// Where its answer lies on the volume, or lay.
+    pub fn response(&self) -> Option<&str> {
+        match &self.phase {
+            Phase::Published { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Its answer and the name that this was last to be published under, if nothing says yet
+    /// whether that happened.
+    pub fn intent(&self) -> Option<(Answer, &str)> {
+        match &self.phase {
+            Phase::Answered { answer, intent } => Some((*answer, intent.as_deref()?)),
+            _ => None,
+        }
+    }
+
+    /// Its prompt as it was when it was last seen.
+    pub fn sighting(&self) -> Sighting {
+        Sighting {
+            path: self.path.clone(),
+            stamp: self.stamp,
+            digest: self.digest,
+            named: self.source == Source::Name,
+        }
     }
 
     /// As a job to answer.
@@ -144,22 +160,12 @@ impl State {
                 self.next_id = self.next_id.max(id.0.saturating_add(1));
             }
             Record::Seen { id, stamp, path } => self.change(*id, |entry| entry.see(*stamp, path)),
-            Record::Answered {
-                id,
-                kind,
-                digest,
-                len_bytes,
-            } => self.change(*id, |entry| {
-                let answer = Answer {
-                    kind: *kind,
-                    digest: *digest,
-                    len_bytes: *len_bytes,
-                };
-                entry.phase = Phase::Answered {
-                    answer,
-                    intent: None,
-                };
-            }),
+            Record::Answered { id, answer } => {
+                let (answer, intent) = (*answer, None);
+                self.change(*id, |entry| {
+                    entry.phase = Phase::Answered { answer, intent }
+                });
+            }
             Record::Intended { id, path } => {
                 self.use_name(path);
                 self.change(*id, |entry| entry.intend(path));
@@ -261,18 +267,8 @@ impl Entry {
             stamp,
             path: self.path.clone(),
         });
-        if let Some(Answer {
-            kind,
-            digest,
-            len_bytes,
-        }) = self.answer()
-        {
-            records.push(Record::Answered {
-                id,
-                kind,
-                digest,
-                len_bytes,
-            });
+        if let Some(answer) = self.answer() {
+            records.push(Record::Answered { id, answer });
         }
         match &self.phase {
             Phase::Answered {

@@ -27,12 +27,14 @@ fn added(id: u64, path: &str) -> Record {
 }
 
 fn answered(id: u64) -> Record {
-    let (kind, digest) = (OutcomeKind::Response, Digest::of(b"x"));
+    let answer = Answer {
+        kind: OutcomeKind::Response,
+        digest: Digest::of(b"x"),
+        len_bytes: 1,
+    };
     Record::Answered {
         id: JobId(id),
-        kind,
-        digest,
-        len_bytes: 1,
+        answer,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a host can pile up, and that it stays bounded and the work on it near linear.
 
-use crate::ledger::{Phase, Record, State};
+use crate::ledger::{Answer, Phase, Record, State};
 use crate::limits::{GONE_MAX, JOBS_MAX};
 use crate::name::OutcomeKind;
 use crate::reconcile::{Plan, plan};
@@ -33,13 +33,12 @@ fn look(state: &mut State, sightings: &[Sighting], response_exists: bool) -> Pla
 fn publish_all(state: &mut State) {
     let ids: Vec<_> = state.jobs.keys().copied().collect();
     for id in ids {
-        let (kind, digest) = (OutcomeKind::Error, Digest::of(b"x"));
-        state.apply(&Record::Answered {
-            id,
-            kind,
-            digest,
+        let answer = Answer {
+            kind: OutcomeKind::Error,
+            digest: Digest::of(b"x"),
             len_bytes: 1,
-        });
+        };
+        state.apply(&Record::Answered { id, answer });
         state.apply(&Record::Published {
             id,
             path: format!("{id}.error.txt"),

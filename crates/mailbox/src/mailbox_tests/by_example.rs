@@ -72,10 +72,13 @@ impl Stick {
                 named: path.starts_with("ask/") && content.is_empty(),
             })
             .collect();
-        let names: Vec<_> = self.answers.keys().map(|path| fold(path)).collect();
-        self.mailbox
-            .reconcile(&sightings, &|path| names.contains(&fold(path)))
-            .unwrap()
+        let content = |path: &str| {
+            let mut files = self.answers.iter();
+            let (_, bytes) = files.find(|(name, _)| fold(name) == fold(path))?;
+            Some(Digest::of(bytes))
+        };
+        self.mailbox.resolve_intents(&content).unwrap();
+        self.mailbox.reconcile(&sightings, &self.exists()).unwrap()
     }
 
     fn exists(&self) -> impl Fn(&str) -> bool + use<> {
@@ -257,6 +260,74 @@ fn a_prompt_that_cannot_be_read_just_now_is_given_as_it_was() {
 }
 
 #[test]
+fn a_prompt_that_is_renamed_by_case_and_not_settled_yet_is_still_remembered() {
+    let mut stick = Stick::new();
+    stick.save("prompts/ä.txt", "Why?");
+    stick.look();
+    let as_it_was = stick.mailbox.remembered("Prompts/Ä.TXT").unwrap();
+    assert_eq!(as_it_was.path, "prompts/ä.txt");
+    let changes = stick.mailbox.reconcile(&[as_it_was], &|_| true).unwrap();
+    assert_eq!(changes, Changes::default());
+    // Linux keeps these two apart.
+    stick.save("prompts/Ä.txt", "Why not?");
+    stick.look();
+    for path in ["prompts/ä.txt", "prompts/Ä.txt"] {
+        assert_eq!(stick.mailbox.remembered(path).unwrap().path, path);
+    }
+}
+
+#[test]
+fn what_lies_in_a_folder_that_cannot_be_read_just_now_is_given_as_it_was() {
+    let mut stick = Stick::new();
+    for path in ["a.txt", "prompts/b.txt", "prompts/gone.txt", "ask/Why.txt"] {
+        stick.save(path, path);
+    }
+    stick.look_and_work();
+    stick.mailbox.feed_settings(Content(b"bad")).unwrap();
+    stick.prompts.remove("prompts/gone.txt");
+    stick.save("prompts/new.txt", "new");
+    stick.look();
+    let under = |folder| -> Vec<_> {
+        let sightings = stick.mailbox.remembered_under(folder).into_iter();
+        sightings.map(|sighting| sighting.path).collect()
+    };
+    assert_eq!(under(""), ["a.txt"]);
+    assert_eq!(under("PROMPTS"), ["prompts/b.txt", "prompts/new.txt"]);
+    assert_eq!(under("elsewhere"), NOTHING);
+    for path in ["PROMPTS/B.response.txt", "prompts/gone.response.txt"] {
+        assert!(stick.mailbox.is_published_path(path), "{path}");
+    }
+    assert!(!stick.mailbox.is_published_path("prompts/new.response.txt"));
+    // All of it given again, nothing changes, although nothing of the folder is seen.
+    let sightings = ["", "prompts", "ask"].map(|folder| stick.mailbox.remembered_under(folder));
+    let unread = |path: &str| path.starts_with("prompts/");
+    let exists = stick.exists();
+    let changes = stick
+        .mailbox
+        .reconcile(&sightings.concat(), &|path| unread(path) || exists(path));
+    assert_eq!(changes.unwrap(), Changes::default());
+}
+
+#[test]
+fn the_path_of_an_answer_counts_from_when_it_is_intended_until_its_job_is_forgotten() {
+    let mut stick = Stick::new();
+    stick.save("a.txt", "Why?");
+    stick.look();
+    stick.mailbox.answered(JobId(1), &response("x")).unwrap();
+    assert!(!stick.mailbox.is_published_path("a.response.txt"));
+    let names = stick.mailbox.names_for(&[JobId(1)], &stick.exists());
+    stick.mailbox.publishing(&names).unwrap();
+    assert!(stick.mailbox.is_published_path("a.response.txt"));
+    stick.mailbox.published(&names).unwrap();
+    assert!(stick.mailbox.is_published_path("A.Response.txt"));
+    assert!(!stick.mailbox.is_published_path("a.txt"));
+    stick.prompts.clear();
+    stick.look();
+    assert!(!stick.mailbox.is_published_path("a.response.txt"));
+    assert!(stick.mailbox.used("a.response.txt"));
+}
+
+#[test]
 fn a_copy_is_a_prompt_of_its_own() {
     let mut stick = Stick::new();
     stick.save("a.txt", "Why?");
@@ -395,6 +466,34 @@ fn a_power_cut_between_publishing_and_its_record_publishes_once() {
         assert_eq!(stick.work(), expected);
         assert_eq!(stick.answers["a.response.txt"], b"x");
     }
+}
+
+#[test]
+fn a_strangers_file_under_the_intended_name_is_not_the_answer() {
+    let mut stick = Stick::new();
+    stick.save("a.txt", "Why?");
+    stick.look();
+    stick.mailbox.answered(JobId(1), &response("x")).unwrap();
+    stick.mailbox.feed_settings(Content(b"bad")).unwrap();
+    let names = stick
+        .mailbox
+        .names_for(&[JobId(1), JobId(2)], &stick.exists());
+    stick.mailbox.publishing(&names).unwrap();
+    assert_eq!(stick.mailbox.intended(), names);
+    // The volume could not be written, and the host had the medium in the meantime.
+    for name in ["A.Response.txt", "SETTINGS.error.txt"] {
+        stick.answers.insert(name.into(), b"the user's own".into());
+    }
+    stick.look();
+    assert_eq!(stick.mailbox.intended(), []);
+    let mut stick = stick.restart();
+    assert_eq!(stick.mailbox.intended(), []);
+    // Even if the user takes theirs away again, the names stay used.
+    stick.answers.clear();
+    let expected = ["a.response-2.txt", "SETTINGS.error-2.txt"];
+    assert_eq!(stick.look_and_work(), expected);
+    assert_eq!(stick.answers["a.response-2.txt"], b"x");
+    assert_eq!(stick.look_and_work(), NOTHING);
 }
 
 #[test]

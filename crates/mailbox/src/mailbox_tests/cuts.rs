@@ -2,6 +2,8 @@
 //!
 //! A failure names the operation and the seed; `day(operation, seed)` replays it.
 
+use std::collections::BTreeMap;
+
 use super::rig::Rig;
 use crate::SettingsFile::Content;
 use crate::cut_disk::{Chance, CutDisk};
@@ -75,11 +77,44 @@ fn five_hundred_prompts_at_once_are_each_answered_once() {
     assert!(rig.answered.values().all(|count| *count == 2));
 }
 
+/// A publication fails, and the user makes a file under the name that was intended. Returns how
+/// many operations it took.
+fn stranger_day(cut_at: usize, seed: u64) -> usize {
+    let mut rig = Rig::new(seed);
+    rig.disk.cut_after(cut_at);
+    rig.save("a.txt", "one");
+    rig.surely(|rig| {
+        rig.look()?;
+        rig.answer()
+    });
+    rig.surely(Rig::intend);
+    rig.squat();
+    work(&mut rig);
+    let operations = rig.disk.operations();
+    rig.finish();
+    let strangers: Vec<_> = rig.strangers.into_keys().collect();
+    let answers: Vec<_> = rig.answers.into_keys().collect();
+    assert_eq!(strangers, ["a.response.txt"]);
+    assert_eq!(answers, ["a.response-2.txt"]);
+    operations
+}
+
+#[test]
+fn a_power_cut_while_a_stranger_has_the_intended_name_loses_neither_file() {
+    let operations = stranger_day(usize::MAX / 2, 0);
+    for cut_at in 0..=operations {
+        for seed in 0..SEEDS {
+            let replay = std::panic::catch_unwind(|| stranger_day(cut_at, seed));
+            assert!(replay.is_ok(), "replay with stranger_day({cut_at}, {seed})");
+        }
+    }
+}
+
 /// A user mistypes the settings. Returns how many operations it took.
 fn settings_day(cut_at: usize, seed: u64) -> usize {
     let (disk, mut chance) = (CutDisk::default(), Chance(seed));
     disk.cut_after(cut_at);
-    let mut on_volume = Vec::new();
+    let mut on_volume = BTreeMap::new();
     let (good, bad) = (Content(b"top_k = 3"), Content(b"top_j = 3"));
     let mut step = |step: &mut dyn FnMut(&mut Mailbox<CutDisk>) -> Result<(), MailboxError>| {
         while Mailbox::open_on(disk.clone(), 1)
@@ -93,11 +128,16 @@ fn settings_day(cut_at: usize, seed: u64) -> usize {
     for _ in 0..2 {
         step(&mut |mailbox| {
             mailbox.feed_settings(bad.clone())?;
-            mailbox.reconcile(&[], &|path| on_volume.contains(&path.to_owned()))?;
+            let content = |path: &str| on_volume.get(path).copied();
+            mailbox.resolve_intents(&content)?;
+            mailbox.reconcile(&[], &|path| content(path).is_some())?;
             let ids: Vec<_> = mailbox.ready().iter().map(|ready| ready.id).collect();
             let names = mailbox.names_for(&ids, &|_| false);
             mailbox.publishing(&names)?;
-            on_volume.extend(names.iter().map(|(_, name)| name.clone()));
+            for (id, name) in &names {
+                let bytes = mailbox.outcome_bytes(*id)?.unwrap();
+                on_volume.insert(name.clone(), Digest::of(&bytes));
+            }
             mailbox.published(&names)
         });
     }
@@ -105,7 +145,8 @@ fn settings_day(cut_at: usize, seed: u64) -> usize {
         assert_eq!(mailbox.settings().top_k, 3);
         Ok(())
     });
-    assert_eq!(on_volume, ["SETTINGS.error.txt"]);
+    let names: Vec<_> = on_volume.into_keys().collect();
+    assert_eq!(names, ["SETTINGS.error.txt"]);
     disk.operations()
 }
 

@@ -1,9 +1,10 @@
 //! Random histories of a user who saves, renames, copies and deletes, of a daemon that looks,
-//! answers and publishes in between, of power that goes and of a disk that is full at any time.
+//! answers and publishes in between or fails to, of names that the user takes first, of power that
+//! goes and of a disk that is full at any time.
 //!
 //! What must hold is in [`Rig`]: each prompt that is there in the end is answered as it is then; no
-//! content is answered more often than the user gave a reason to; no name is used twice; a second
-//! look finds nothing to do. proptest prints the history that failed, and its seed.
+//! content is answered more often than the user gave a reason to; no name is used twice or
+//! taken from the user; a second look finds nothing to do. proptest prints the history that failed, and its seed.
 
 use proptest::prelude::*;
 
@@ -30,6 +31,8 @@ enum Action {
     Look,
     Answer,
     Publish,
+    PublishInVain,
+    Squat,
     Restart,
     CutAfter(usize),
     FailAfter(usize),
@@ -49,6 +52,8 @@ fn action() -> impl Strategy<Value = Action> {
         3 => Just(Look),
         4 => Just(Answer),
         3 => Just(Publish),
+        2 => Just(PublishInVain),
+        2 => Just(Squat),
         1 => Just(Restart),
         1 => (0..20usize).prop_map(CutAfter),
         1 => (0..20usize).prop_map(FailAfter),
@@ -71,6 +76,8 @@ fn act(rig: &mut Rig, action: &Action) {
         Action::Look => drop(rig.surely(Rig::look)),
         Action::Answer => drop(rig.surely(Rig::answer)),
         Action::Publish => rig.surely(Rig::publish),
+        Action::PublishInVain => drop(rig.surely(Rig::intend)),
+        Action::Squat => rig.squat(),
         Action::Restart => rig.restart(),
         Action::CutAfter(operations) => rig.disk.cut_after(operations),
         Action::FailAfter(operations) => rig.disk.fail_after(operations),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::cut_disk::{Chance, CutDisk};
 use crate::name::fold;
-use crate::{Changes, Digest, Mailbox, MailboxError, Outcome, Sighting, Stamp};
+use crate::{Changes, Digest, JobId, Mailbox, MailboxError, Outcome, Sighting, Stamp};
 
 const SERIAL: u32 = 1;
 
@@ -25,6 +25,8 @@ pub struct Rig {
     clock: u16,
     prompts: BTreeMap<String, File>,
     pub answers: BTreeMap<String, String>,
+    /// Files of the user's that have names of answers, by folded path.
+    pub strangers: BTreeMap<String, String>,
     names_ever: HashSet<String>,
     /// How often each identity was answered on the volume, and how often the user gave a reason to.
     pub answered: HashMap<Digest, usize>,
@@ -58,6 +60,7 @@ impl Rig {
             clock: 0,
             prompts: BTreeMap::new(),
             answers: BTreeMap::new(),
+            strangers: BTreeMap::new(),
             names_ever: HashSet::new(),
             answered: HashMap::new(),
             reasons: HashMap::new(),
@@ -182,15 +185,39 @@ impl Rig {
             .iter()
             .map(|(path, file)| sighting(path, file))
             .collect();
-        let exists = self.exists();
-        let changes = self.mailbox()?.reconcile(&sightings, &exists)?;
+        let files = self.files();
+        let mailbox = self.mailbox()?;
+        mailbox.resolve_intents(&|path| files.get(&fold(path)).copied())?;
+        assert!(
+            mailbox
+                .intended()
+                .iter()
+                .all(|(_, path)| !files.contains_key(&fold(path))),
+            "an intent is open although a file has its name"
+        );
+        let changes = mailbox.reconcile(&sightings, &|path| files.contains_key(&fold(path)))?;
         self.touched.clear();
         Ok(changes)
     }
 
-    fn exists(&self) -> impl Fn(&str) -> bool + use<> {
-        let names: HashSet<_> = self.answers.keys().map(|name| fold(name)).collect();
-        move |name| names.contains(&fold(name))
+    /// Digests of all files that have names of answers, by folded path.
+    fn files(&self) -> HashMap<String, Digest> {
+        self.answers
+            .iter()
+            .chain(&self.strangers)
+            .map(|(path, content)| (fold(path), Digest::of(content.as_bytes())))
+            .collect()
+    }
+
+    /// The user makes a file under each name that an answer is still to get.
+    pub fn squat(&mut self) {
+        let names = self.surely(|rig| Ok(rig.mailbox()?.intended()));
+        let files = self.files();
+        for (_, name) in names {
+            if !files.contains_key(&fold(&name)) {
+                self.strangers.insert(fold(&name), "the user's own".into());
+            }
+        }
     }
 
     /// Answers the next job with its prompt's identity; whether there was one.
@@ -211,16 +238,23 @@ impl Rig {
         Ok(true)
     }
 
+    /// Looks, then records under which names it is about to publish all that is ready: an attempt
+    /// that fails on the volume ends here.
+    pub fn intend(&mut self) -> Result<Vec<(JobId, String)>, MailboxError> {
+        self.look()?;
+        let files = self.files();
+        let mailbox = self.mailbox()?;
+        let ids: Vec<_> = mailbox.ready().iter().map(|ready| ready.id).collect();
+        let names = mailbox.names_for(&ids, &|path| files.contains_key(&fold(path)));
+        assert_eq!(names.len(), ids.len());
+        mailbox.publishing(&names)?;
+        Ok(names)
+    }
+
     /// Publishes what is ready, having looked first, as the daemon does.
     pub fn publish(&mut self) -> Result<(), MailboxError> {
-        self.look()?;
-        let exists = self.exists();
-        let mailbox = self.mailbox()?;
-        let ready = mailbox.ready();
-        let ids: Vec<_> = ready.iter().map(|ready| ready.id).collect();
-        let names = mailbox.names_for(&ids, &exists);
-        assert_eq!(names.len(), ready.len());
-        mailbox.publishing(&names)?;
+        let names = self.intend()?;
+        let ready = self.mailbox()?.ready();
         for ((id, name), ready) in names.iter().zip(&ready) {
             let bytes = self.mailbox()?.outcome_bytes(*id)?.unwrap();
             let identity = self.identity(&ready.path).unwrap();
@@ -231,6 +265,7 @@ impl Rig {
                 ready.path
             );
             assert!(self.names_ever.insert(fold(name)), "{name} was used before");
+            assert!(!self.strangers.contains_key(&fold(name)), "{name} is taken");
             self.answers.insert(name.clone(), identity.to_string());
             *self.answered.entry(identity).or_default() += 1;
         }

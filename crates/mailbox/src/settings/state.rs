@@ -35,6 +35,17 @@ pub enum SettingsFile<'a> {
     },
 }
 
+impl SettingsFile<'_> {
+    /// Tells this state of the file from others; none if there is no file.
+    fn digest(&self) -> Option<Digest> {
+        match self {
+            Self::Absent => None,
+            Self::Content(bytes) => Some(Digest::of(bytes)),
+            Self::TooLarge { digest, .. } | Self::Damaged { digest, .. } => Some(*digest),
+        }
+    }
+}
+
 /// The settings in force and the bad content that has been complained about, if any.
 #[derive(Clone, Debug, Default)]
 pub struct SettingsState {
@@ -75,14 +86,15 @@ impl SettingsState {
 
     /// Takes in the file as it is now.
     pub fn feed(&mut self, file: SettingsFile<'_>) -> Feedback {
+        let digest = file.digest();
         let bad = match read(file) {
             Ok(settings) => return self.accept(settings),
             Err(bad) => bad,
         };
-        if self.complained == Some(bad.digest) {
+        if self.complained == digest {
             return Feedback::default();
         }
-        self.complained = Some(bad.digest);
+        self.complained = digest;
         let text = Complaint::BadSettings(bad.error).text();
         Feedback {
             changed: false,
@@ -103,29 +115,25 @@ impl SettingsState {
     }
 }
 
-/// A file that cannot be used: which, why, and the form to say so in.
+/// An error and the form to write it in.
 struct Bad {
-    digest: Digest,
     error: SettingsError,
     form: TextForm,
 }
 
 impl Bad {
     /// No single line is to blame.
-    fn whole(digest: Digest, problem: Problem) -> Self {
+    fn whole(problem: Problem) -> Self {
+        let line = None;
         Self {
-            digest,
-            error: SettingsError {
-                line: None,
-                problem,
-            },
+            error: SettingsError { line, problem },
             form: TextForm::default(),
         }
     }
 
-    fn too_large(digest: Digest, bytes: u64) -> Self {
+    fn too_large(bytes: u64) -> Self {
         let limit_bytes = SETTINGS_LIMIT_BYTES;
-        Self::whole(digest, Problem::TooLarge { bytes, limit_bytes })
+        Self::whole(Problem::TooLarge { bytes, limit_bytes })
     }
 }
 
@@ -133,24 +141,21 @@ fn read(file: SettingsFile<'_>) -> Result<Settings, Bad> {
     match file {
         SettingsFile::Absent => Ok(Settings::default()),
         SettingsFile::Content(bytes) => parse(bytes),
-        SettingsFile::TooLarge { digest, bytes } => Err(Bad::too_large(digest, bytes)),
-        SettingsFile::Damaged { digest, why } => {
+        SettingsFile::TooLarge { bytes, .. } => Err(Bad::too_large(bytes)),
+        SettingsFile::Damaged { why, .. } => {
             let why = shown(&why);
-            Err(Bad::whole(digest, Problem::Damaged { why }))
+            Err(Bad::whole(Problem::Damaged { why }))
         }
     }
 }
 
 fn parse(bytes: &[u8]) -> Result<Settings, Bad> {
-    let digest = Digest::of(bytes);
     let len_bytes = bytes.len() as u64;
     if len_bytes > SETTINGS_LIMIT_BYTES {
-        return Err(Bad::too_large(digest, len_bytes));
+        return Err(Bad::too_large(len_bytes));
     }
-    let decoded =
-        decode(bytes).map_err(|bad| Bad::whole(digest, Problem::NotText { kind: bad.kind }))?;
+    let decoded = decode(bytes).map_err(|bad| Bad::whole(Problem::NotText { kind: bad.kind }))?;
     Settings::parse(&decoded.text).map_err(|error| Bad {
-        digest,
         error,
         form: decoded.form,
     })

@@ -1,12 +1,13 @@
 //! `promptstick ask`: one prompt, answered on the terminal. Text goes to stdout as it comes,
 //! everything else to stderr; Ctrl-C stops the answer and ends with status 130.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use engine::cancel::CancelFlag;
 use engine::session::{Model, Outcome, Progress, Session};
 use engine::{
     Event, Finish, ModelOptions, PromptStyle, Request, Sampling, Summary, Worker, WorkerOptions,
@@ -14,8 +15,12 @@ use engine::{
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::output::{self, Reader, remark};
+
 /// What a shell expects of a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
+/// Of the only request of this process; numbers begin at 1.
+const REQUEST_ID: u64 = 1;
 /// Longest prompt that is read from stdin.
 const MAX_PROMPT_BYTES: u64 = 1 << 20;
 
@@ -44,10 +49,10 @@ pub struct Ask {
     /// Context in tokens; 0 means the model's own, up to a limit.
     #[arg(long, default_value_t = 0)]
     context: u32,
-    /// Threads that compute; 0 means the default, one.
+    /// Threads that compute, at most 64; 0 means one.
     #[arg(long, default_value_t = 0)]
     threads: u32,
-    /// Most memory in MiB, the model included.
+    /// Most memory in MiB, the model included; never more than the machine has available.
     #[arg(long, value_name = "MIB")]
     memory_limit: Option<u64>,
     /// Compute in this process instead of a child: for debuggers and profilers.
@@ -143,7 +148,7 @@ async fn ask(
             event = worker.event() => event,
             _ = interrupts.recv() => {
                 worker.cancel().await;
-                eprintln!("\nstopped");
+                remark("\nstopped");
                 return Ok(ExitCode::from(INTERRUPTED));
             }
         };
@@ -152,7 +157,13 @@ async fn ask(
                 tracing::info!(file_bytes, "loading the model");
             }
             Event::Loaded(info) => say_style(info.prompt_style),
-            Event::Text(text) => show(&text)?,
+            Event::Text(text) => match output::print(&text)? {
+                Reader::There => {}
+                Reader::Gone => {
+                    worker.stop().await;
+                    return Ok(ExitCode::SUCCESS);
+                }
+            },
             Event::Finished(summary) => return finish(&summary, json),
             Event::Failed(failure) => anyhow::bail!(failure),
             _ => {}
@@ -162,54 +173,51 @@ async fn ask(
 
 fn ask_in_process(options: &ModelOptions, request: &Request) -> anyhow::Result<ExitCode> {
     let model = Model::load(&options.path)?;
-    let mut session = Session::new(&model, options, Arc::default())?;
+    let cancel = Arc::<CancelFlag>::default();
+    let mut session = Session::new(&model, options, cancel.clone())?;
     say_style(session.prompt_style());
-    let mut shown = Ok(());
-    let outcome = session.run(1, request, &mut |progress| {
-        if let (Progress::Text(text), true) = (&progress, shown.is_ok()) {
-            shown = show(text);
+    let mut shown = Ok(Reader::There);
+    let outcome = session.run(REQUEST_ID, request, &mut |progress| {
+        if let (Progress::Text(text), Ok(Reader::There)) = (&progress, &shown) {
+            shown = output::print(text);
+            if !matches!(shown, Ok(Reader::There)) {
+                cancel.cancel(REQUEST_ID);
+            }
         }
     })?;
-    shown?;
-    match outcome {
-        Outcome::Finished(summary) => finish(&summary, request.json),
-        Outcome::Cancelled => Ok(ExitCode::from(INTERRUPTED)),
+    match (shown?, outcome) {
+        (Reader::There, Outcome::Finished(summary)) => finish(&summary, request.json),
+        _ => Ok(ExitCode::SUCCESS),
     }
 }
 
 fn say_style(style: PromptStyle) {
     match style {
         PromptStyle::Chat => {}
-        PromptStyle::Plain => eprintln!("(no chat template: the model goes on with the text)"),
+        PromptStyle::Plain => remark("(no chat template: the model goes on with the text)"),
         PromptStyle::PlainUnknownTemplate => {
-            eprintln!("(unknown chat template: the model goes on with the text)");
+            remark("(unknown chat template: the model goes on with the text)");
         }
     }
 }
 
-fn show(text: &str) -> anyhow::Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    Ok(stdout.flush()?)
-}
-
 fn finish(summary: &Summary, json: bool) -> anyhow::Result<ExitCode> {
-    show("\n")?;
+    output::print("\n")?;
     let cut = match summary.finish {
         Finish::EndOfText | Finish::Stop => "",
         Finish::MaxTokens => ", cut at max_tokens",
         Finish::ContextFull => ", cut where the context is full",
     };
-    eprintln!(
+    remark(&format!(
         "{} prompt tokens in {:.0} ms, {} tokens in {:.0} ms ({:.2} a second){cut}",
         summary.prompt_tokens,
         summary.prefill_ms,
         summary.response_tokens,
         summary.decode_ms,
         summary.tokens_per_second(),
-    );
+    ));
     if json && !cut.is_empty() {
-        eprintln!("the JSON value is not complete; allow more tokens");
+        remark("the JSON value is not complete; allow more tokens");
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)

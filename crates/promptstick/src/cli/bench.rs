@@ -10,6 +10,8 @@ use engine::session::{Model, Session};
 use engine::{ModelOptions, inspect};
 use serde::Serialize;
 
+use super::output;
+
 /// Measure a model on this machine.
 #[derive(Debug, clap::Args)]
 pub struct Bench {
@@ -22,7 +24,7 @@ pub struct Bench {
     /// Tokens to generate, going on past any end of text.
     #[arg(short, default_value_t = 32)]
     n: u32,
-    /// Threads that compute; 0 means the default, one.
+    /// Threads that compute, at most 64; 0 means one.
     #[arg(long, default_value_t = 0)]
     threads: u32,
     /// Context in tokens; 0 means just enough.
@@ -84,11 +86,13 @@ impl Bench {
             decode_ms: milliseconds(times.decode),
             decode_tokens_per_s: per_second(self.n, times.decode),
         };
-        if self.json {
-            println!("{}", serde_json::to_string(&figures)?);
+        let mut text = if self.json {
+            serde_json::to_string(&figures)?
         } else {
-            println!("{}", figures.text());
-        }
+            figures.text()
+        };
+        text.push('\n');
+        output::print(&text)?;
         Ok(ExitCode::SUCCESS)
     }
 }

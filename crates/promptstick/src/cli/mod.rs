@@ -8,6 +8,7 @@ mod answer;
 mod ask;
 mod bench;
 mod model;
+mod output;
 mod serve;
 mod volume;
 mod worker;

@@ -9,6 +9,8 @@ use engine::fit::{PI_ZERO_W_BYTES, PI_ZERO_W_SYSTEM_BYTES};
 use engine::{ModelInfo, ModelOptions, PromptStyle, inspect};
 use serde::Serialize;
 
+use super::output;
+
 /// Look into model files.
 #[derive(Debug, clap::Args)]
 pub struct Model {
@@ -65,11 +67,12 @@ impl Inspect {
             pi_zero_w_available_bytes,
             fits_pi_zero_w,
         };
-        if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
+        let text = if self.json {
+            serde_json::to_string_pretty(&report)? + "\n"
         } else {
-            print!("{}", report.text()?);
-        }
+            report.text()?
+        };
+        output::print(&text)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -8,7 +8,7 @@ use volume::{ImageFile, PublishError, ReadAt, Volume};
 
 use super::{Mode, Session, Step};
 use crate::daemon::publish::publish;
-use crate::daemon::scan::{self, Scan};
+use crate::daemon::scan::Scan;
 use crate::stick;
 
 /// What was done with a medium that the host let go.
