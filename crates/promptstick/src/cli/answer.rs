@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::Raw;
-use crate::{daemon, log};
+use crate::{daemon, log, output};
 
 /// Answer all prompts on an image, and exit.
 ///
@@ -32,7 +32,7 @@ impl Answer {
         };
         let published = super::runtime()?.block_on(daemon::answer(raw.validate()?))?;
         if published == 0 {
-            println!("nothing new to answer");
+            output::print("nothing new to answer\n")?;
         }
         Ok(ExitCode::SUCCESS)
     }

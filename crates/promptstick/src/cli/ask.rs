@@ -15,7 +15,7 @@ use engine::{
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::output::{self, Reader, remark};
+use crate::output::{self, Reader, remark};
 
 /// What a shell expects of a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;

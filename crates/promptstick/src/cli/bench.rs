@@ -10,7 +10,7 @@ use engine::session::{Model, Session};
 use engine::{ModelOptions, inspect};
 use serde::Serialize;
 
-use super::output;
+use crate::output;
 
 /// Measure a model on this machine.
 #[derive(Debug, clap::Args)]

@@ -8,7 +8,6 @@ mod answer;
 mod ask;
 mod bench;
 mod model;
-mod output;
 mod serve;
 mod volume;
 mod worker;

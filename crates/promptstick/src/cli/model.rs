@@ -9,7 +9,7 @@ use engine::fit::{PI_ZERO_W_BYTES, PI_ZERO_W_SYSTEM_BYTES};
 use engine::{ModelInfo, ModelOptions, PromptStyle, inspect};
 use serde::Serialize;
 
-use super::output;
+use crate::output;
 
 /// Look into model files.
 #[derive(Debug, clap::Args)]

@@ -3,10 +3,10 @@
 //! A prompt's name can be the prompt (`ask/`), so the log names jobs by number, and by path only
 //! where the operator asked for it. A state that lasts is reported when it begins, not each time.
 
-use std::io::{Write, stdout};
-
 use engine::{Failure, ModelInfo, Summary};
 use mailbox::{Job, JobId};
+
+use crate::output;
 
 /// Where it goes, and what was said last.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ impl Report {
         if !std::mem::replace(&mut self.held, true) {
             tracing::info!("an answer is ready; waiting for the host to let go of the volume");
             if self.terminal {
-                eprintln!("promptstick: waiting: another program has the image open");
+                output::remark("promptstick: waiting: another program has the image open");
             }
         }
     }
@@ -157,7 +157,7 @@ impl Report {
     }
 }
 
-/// To whoever reads standard output, if anybody still does.
+/// The result is on the volume, whether or not somebody reads of it.
 fn say(line: &str) {
-    let _ = writeln!(stdout().lock(), "{line}");
+    let _ = output::print(&format!("{line}\n"));
 }

@@ -1,4 +1,4 @@
-//! What the subcommands print. A reader who has gone (`promptstick bench | head -1`) has seen what
+//! What the program prints. A reader who has gone (`promptstick bench | head -1`) has seen what
 //! they wanted: that is a quiet end and no error, and nothing here panics over it.
 
 use std::io::{self, Write};
