@@ -156,7 +156,8 @@ fn it_ends_within_a_second_in_the_middle_of_many_prompts() {
     let (status, took, log) = daemon.wait();
     assert!(status.success(), "{status}\n{log}");
     assert!(took < Duration::from_secs(1), "took {took:?}\n{log}");
-    assert!(!log.contains("published"), "it was in the middle of it");
+    let refused = log.matches("cannot be asked").count();
+    assert!(refused < 400, "it was not in the middle of it");
 }
 
 #[test]

@@ -404,6 +404,12 @@ mod tests {
                  Copy the model to the stick again or choose another one in SETTINGS.TOML, then \
                  delete this file and save the prompt again.\n",
             ),
+        ]
+    }
+
+    /// Every complaint about memory, and its two lines.
+    fn about_memory() -> Vec<(Complaint, &'static str)> {
+        vec![
             (
                 Complaint::OutOfMemory {
                     needed_bytes: Some(300 * MIB),
@@ -470,6 +476,7 @@ mod tests {
             about_prompts(),
             about_settings(),
             about_models(),
+            about_memory(),
             about_responses(),
         ];
         for (complaint, text) in tables.concat() {

@@ -4,4 +4,7 @@ mod bounds;
 mod by_example;
 mod cuts;
 mod model;
+mod publishing;
 mod rig;
+mod settings;
+mod stick;

@@ -116,20 +116,31 @@ fn file_name(path: &Path) -> String {
 impl Reply {
     /// The answer to a prompt that the engine has finished.
     pub fn respond(&self, text: &str, summary: &Summary) -> Outcome {
-        let cut = matches!(summary.finish, Finish::MaxTokens | Finish::ContextFull);
-        if cut && self.format == Format::Json {
-            return self.complain(&Complaint::JsonCut {
-                max_tokens: summary.response_tokens,
-            });
-        }
+        let tokens = summary.response_tokens;
+        let note = match (summary.finish, self.format) {
+            (Finish::MaxTokens, Format::Text) => Some(format!(
+                "[The response stops here: its limit of {tokens} tokens is reached. \
+                 For more, raise max_tokens in SETTINGS.TOML and change the prompt.]"
+            )),
+            (Finish::ContextFull, Format::Text) => Some(format!(
+                "[The response stops here: after {tokens} tokens the model's context is full. \
+                 A shorter prompt leaves more room.]"
+            )),
+            (Finish::MaxTokens, Format::Json) => {
+                return self.complain(&Complaint::JsonCut { max_tokens: tokens });
+            }
+            (Finish::ContextFull, Format::Json) => {
+                return self.complain(&Complaint::JsonCutByContext { tokens });
+            }
+            (Finish::EndOfText | Finish::Stop, _) => None,
+        };
         let text = text.trim();
         if text.is_empty() {
             return self.complain(&Complaint::NoText);
         }
-        let text = if cut {
-            format!("{text}\n\n{}\n", cut_note(summary))
-        } else {
-            format!("{text}\n")
+        let text = match note {
+            Some(note) => format!("{text}\n\n{note}\n"),
+            None => format!("{text}\n"),
         };
         Outcome::Response {
             bytes: mailbox::encode(&text, self.form),
@@ -182,20 +193,6 @@ impl Reply {
                 why: other.to_string(),
             },
         }
-    }
-}
-
-fn cut_note(summary: &Summary) -> String {
-    let tokens = summary.response_tokens;
-    match summary.finish {
-        Finish::ContextFull => format!(
-            "[The response stops here: after {tokens} tokens the model's context is full. \
-             A shorter prompt leaves more room.]"
-        ),
-        _ => format!(
-            "[The response stops here: its limit of {tokens} tokens is reached. \
-             For more, raise max_tokens in SETTINGS.TOML and change the prompt.]"
-        ),
     }
 }
 

@@ -32,7 +32,11 @@ pub fn publish(
     mailbox: &mut Mailbox,
     report: &mut Report,
 ) -> anyhow::Result<Done> {
-    let ids: Vec<JobId> = mailbox.ready().iter().map(|ready| ready.id).collect();
+    let ready = mailbox.ready();
+    let readable = ready
+        .iter()
+        .filter(|ready| !scan.is_unreadable(&ready.path));
+    let ids: Vec<JobId> = readable.map(|ready| ready.id).collect();
     let names = mailbox.names_for(&ids, &|path| scan.exists(path));
     let (changes, written) = edit(device, scan, mailbox, report, names)?;
     if !written.is_empty() {
@@ -45,7 +49,7 @@ pub fn publish(
     }
     Ok(Done {
         written: written.len(),
-        left: ids.len() - written.len(),
+        left: ready.len() - written.len(),
     })
 }
 

@@ -62,15 +62,17 @@ impl Scan {
         Ok(scan)
     }
 
-    /// Whether something of that name is on the volume, as FAT compares names.
+    /// Whether something of that name is on the volume, as FAT compares names, or may be: in a
+    /// folder that cannot be read, everything is taken to be there still.
     pub fn exists(&self, path: &str) -> bool {
-        self.names.contains(&mailbox::name::fold(path))
+        self.is_unreadable(path) || self.names.contains(&mailbox::name::fold(path))
     }
 
-    /// Takes note of files that are there as far as anybody knows.
-    pub fn assume(&mut self, paths: impl IntoIterator<Item = String>) {
-        let folded = paths.into_iter().map(|path| mailbox::name::fold(&path));
-        self.names.extend(folded);
+    /// Whether the folder of that path cannot be read.
+    pub fn is_unreadable(&self, path: &str) -> bool {
+        let (folder, _) = mailbox::name::split_path(path);
+        let mut unreadable = self.unreadable.iter();
+        unreadable.any(|name| name.eq_ignore_ascii_case(folder))
     }
 
     /// What the settling rules look at.

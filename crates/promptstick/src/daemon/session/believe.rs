@@ -26,24 +26,22 @@ impl Session<'_> {
         };
         let view = self.machine.handle(self.clock.now_ms(), event);
         self.no_room = false;
-        self.believe(scan, &view.unwrap_or_default()).await?;
+        self.believe(&scan, &view.unwrap_or_default()).await?;
         Ok(Step::Again)
     }
 
     /// Hands what has settled to the mailbox. What has not is as it was, and so is everything in a
     /// folder that cannot be read.
-    pub(super) async fn believe(&mut self, mut scan: Scan, view: &View) -> anyhow::Result<Scan> {
+    pub(super) async fn believe(&mut self, scan: &Scan, view: &View) -> anyhow::Result<()> {
         if scan.unreadable.contains(&ROOT) {
-            return Ok(scan);
+            return Ok(());
         }
-        self.believe_settings(&scan, view)?;
-        let mut sightings = settled(&scan, view);
+        self.believe_settings(scan, view)?;
+        let mut sightings = settled(scan, view);
         let unsettled = view.unsettled.iter();
         sightings.extend(unsettled.filter_map(|path| self.mailbox.remembered(path)));
-        for folder in scan.unreadable.clone() {
-            sightings.extend(self.mailbox.remembered_under(folder));
-            scan.assume(self.mailbox.published_under(folder));
-        }
+        let unreadable = scan.unreadable.iter();
+        sightings.extend(unreadable.flat_map(|folder| self.mailbox.remembered_under(folder)));
         let changes = self
             .mailbox
             .reconcile(&sightings, &|path| scan.exists(path))?;
@@ -56,7 +54,7 @@ impl Session<'_> {
             self.worker.cancel().await;
         }
         self.want_medium();
-        Ok(scan)
+        Ok(())
     }
 
     fn believe_settings(&mut self, scan: &Scan, view: &View) -> anyhow::Result<()> {

@@ -81,8 +81,7 @@ impl Session<'_> {
         // Nobody else can write now: what is there is what there is.
         self.mailbox
             .resolve_intents(&|path| digest(&volume, path))?;
-        let view = scan.as_view();
-        let scan = self.believe(scan, &view).await?;
+        self.believe(&scan, &scan.as_view()).await?;
         let journal = stick::journal(&self.config.image);
         let done = publish(
             &mut device,
