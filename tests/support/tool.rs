@@ -5,12 +5,14 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-/// A command with the environment in which mtools asks nothing and checks no geometry.
+/// A command with the environment in which mtools asks nothing, checks no geometry, and takes names
+/// for UTF-8 and times for UTC.
 pub fn command(name: &str) -> Command {
     let mut command = Command::new(name);
     command
         .env("MTOOLS_SKIP_CHECK", "1")
-        .env("LC_ALL", "C.UTF-8");
+        .env("LC_ALL", "C.UTF-8")
+        .env("TZ", "UTC");
     // dosfstools lie in /usr/sbin, which is not on every user's path.
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
@@ -33,11 +35,9 @@ pub fn output(command: &mut Command, input: &[u8]) -> Output {
     child.wait_with_output().expect("the tool ends")
 }
 
-/// Runs a tool that must succeed, and returns what it printed.
-pub fn run<S: AsRef<OsStr>>(name: &str, arguments: impl IntoIterator<Item = S>) -> Vec<u8> {
-    let mut command = command(name);
-    command.args(arguments);
-    let output = output(&mut command, b"");
+/// Runs a tool that must succeed.
+pub fn expect(command: &mut Command) -> Output {
+    let output = output(command, b"");
     assert!(
         output.status.success(),
         "{command:?} failed: {}\n{}{}",
@@ -45,5 +45,10 @@ pub fn run<S: AsRef<OsStr>>(name: &str, arguments: impl IntoIterator<Item = S>) 
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
     );
-    output.stdout
+    output
+}
+
+/// Runs a tool that must succeed, and returns what it printed.
+pub fn run<S: AsRef<OsStr>>(name: &str, arguments: impl IntoIterator<Item = S>) -> Vec<u8> {
+    expect(command(name).args(arguments)).stdout
 }

@@ -1,5 +1,6 @@
 //! Edits that are refused leave nothing behind; edits that succeed touch what they name.
 
+use crate::support::tool;
 use volume::{BadName, ChangeSet, EditError, ReadError, Root, Volume, WriteAt};
 
 use super::support::{self, Mkfs, TIME};
@@ -209,12 +210,7 @@ fn slots_that_were_given_up_are_used_again() {
     }
     for number in 10..20 {
         let name = format!("::a file with a long name {number}.txt");
-        support::run(
-            std::process::Command::new("mdel")
-                .arg("-i")
-                .arg(&image)
-                .arg(name),
-        );
+        tool::expect(tool::command("mdel").arg("-i").arg(&image).arg(name));
     }
     let highest = |image: &std::path::Path| {
         let entries = support::open(image).list("").unwrap();

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::support::tool;
 use volume::{FatType, FormatError, FormatOptions, ImageFile, PARTITION_OFFSET_BYTES, Volume};
 
 use super::support::{self, MIB, TIME};
@@ -81,7 +82,7 @@ fn judge(image: &Path, options: &FormatOptions) {
     }
     let name = format!("{}@@{offset_bytes}", image.display());
     assert!(support::mtype(Path::new(&name), "ask/a question.txt") == content);
-    let label = support::run(std::process::Command::new("mlabel").args(["-s", "-i", &name, "::"]));
+    let label = tool::expect(tool::command("mlabel").args(["-s", "-i", &name, "::"]));
     let label = String::from_utf8(label.stdout).unwrap();
     assert!(label.contains("PROMPTSTICK"), "{label}");
     if !options.partitioned {

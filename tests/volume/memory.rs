@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Command;
 
+use crate::support::tool;
 use volume::{FatType, FormatOptions, ImageFile};
 
 use super::support::{self, TIME};
@@ -39,7 +40,7 @@ fn thirty_two_gib_in_four_mib() {
     command
         .args([test, "--nocapture", "--test-threads=1"])
         .env(CHILD, &image);
-    let output = support::run(&mut command);
+    let output = tool::expect(&mut command);
     let text = String::from_utf8(output.stdout).unwrap();
     let figure = text
         .lines()

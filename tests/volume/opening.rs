@@ -1,8 +1,7 @@
 //! What is not a FAT16 or FAT32 volume is refused with words that say what to do; the marks of
 //! each host are told apart.
 
-use std::process::Command;
-
+use crate::support::tool;
 use volume::testing::PatchedDevice;
 use volume::{DirtyMarks, FatType, FormatOptions, OpenError, Volume, WriteAt};
 
@@ -111,11 +110,11 @@ fn partitions_made_elsewhere_are_found() {
             u32::try_from(sectors).unwrap(),
         );
         std::io::Write::write_all(&mut disk, &sector).unwrap();
-        let mut mkfs = Command::new("mkfs.fat");
+        let mut mkfs = tool::command("mkfs.fat");
         mkfs.args(["-F", &fat.to_string(), "-S", &unit.to_string()]);
         mkfs.args(["-s", sectors_per_cluster, "--offset", &first.to_string()])
             .arg(&image);
-        support::run(mkfs.arg((sectors * unit / 1024).to_string()));
+        tool::expect(mkfs.arg((sectors * unit / 1024).to_string()));
         assert_eq!(
             support::open(&image).geometry().partition_offset_bytes,
             1 << 20
@@ -177,8 +176,8 @@ fn the_marks_of_each_host() {
 #[test]
 fn the_root_directory_names_the_volume() {
     let (_folder, image) = support::made(Mkfs::FAT16);
-    support::run(
-        Command::new("mlabel")
+    tool::expect(
+        tool::command("mlabel")
             .arg("-i")
             .arg(&image)
             .arg("::NEW NAME"),

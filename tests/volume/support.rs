@@ -4,8 +4,8 @@
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
+use crate::support::tool;
 use volume::{ChangeSet, FatTime, FatType, Geometry, ImageFile, Volume, WriteAt};
 
 /// A time to give where any will do: 2024-05-06 07:08:10.
@@ -15,37 +15,6 @@ pub const TIME: FatTime = FatTime {
 };
 pub const KIB: usize = 1024;
 pub const MIB: u64 = 1024 * 1024;
-
-/// Runs a judge; panics with its output unless it succeeds.
-pub fn run(command: &mut Command) -> Output {
-    let output = start(command);
-    assert!(
-        output.status.success(),
-        "{command:?}: {}\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    output
-}
-
-fn start(command: &mut Command) -> Output {
-    // mtools translates names by locale, and times by zone.
-    command
-        .env("LC_ALL", "C.UTF-8")
-        .env("TZ", "UTC")
-        .env("MTOOLS_SKIP_CHECK", "1");
-    command.env(
-        "PATH",
-        format!(
-            "{}:/usr/sbin:/sbin",
-            std::env::var("PATH").unwrap_or_default()
-        ),
-    );
-    command.output().unwrap_or_else(|error| {
-        panic!("{command:?}: {error}; install the packages dosfstools and mtools")
-    })
-}
 
 /// How to make an image with `mkfs.fat`.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +47,7 @@ impl Mkfs {
             .unwrap()
             .set_len(self.mib * MIB)
             .unwrap();
-        let mut command = Command::new("mkfs.fat");
+        let mut command = tool::command("mkfs.fat");
         command.args([
             "-F",
             &self.fat.to_string(),
@@ -91,7 +60,7 @@ impl Mkfs {
         command
             .args(["-n", "JUDGED", "-i", "1234ABCD", "--invariant"])
             .arg(image);
-        run(&mut command);
+        tool::expect(&mut command);
     }
 }
 
@@ -106,14 +75,14 @@ pub fn made(mkfs: Mkfs) -> (tempfile::TempDir, PathBuf) {
 /// `fsck.fat -n` must find nothing to mend. `offset_bytes` is where the volume starts.
 pub fn fsck_at(image: &Path, offset_bytes: u64) {
     if offset_bytes == 0 {
-        run(Command::new("fsck.fat").arg("-n").arg(image));
+        tool::expect(tool::command("fsck.fat").arg("-n").arg(image));
         return;
     }
     let mut whole = fs::File::open(image).unwrap();
     whole.seek(SeekFrom::Start(offset_bytes)).unwrap();
     let mut part = tempfile::NamedTempFile::new().unwrap();
     io::copy(&mut whole, &mut part).unwrap();
-    run(Command::new("fsck.fat").arg("-n").arg(part.path()));
+    tool::expect(tool::command("fsck.fat").arg("-n").arg(part.path()));
 }
 
 pub fn fsck(image: &Path) {
@@ -131,35 +100,43 @@ pub fn fsck_bytes(image: &[u8]) {
 pub fn mcopy_in(image: &Path, content: &[u8], target: &str) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(content).unwrap();
-    run(Command::new("mcopy")
-        .arg("-i")
-        .arg(image)
-        .arg(file.path())
-        .arg(format!("::{target}")));
+    tool::expect(
+        tool::command("mcopy")
+            .arg("-i")
+            .arg(image)
+            .arg(file.path())
+            .arg(format!("::{target}")),
+    );
 }
 
 /// `mtype`: the bytes of a file on the volume.
 pub fn mtype(image: &Path, path: &str) -> Vec<u8> {
-    run(Command::new("mtype")
-        .arg("-i")
-        .arg(image)
-        .arg(format!("::{path}")))
+    tool::expect(
+        tool::command("mtype")
+            .arg("-i")
+            .arg(image)
+            .arg(format!("::{path}")),
+    )
     .stdout
 }
 
 pub fn mmd(image: &Path, path: &str) {
-    run(Command::new("mmd")
-        .arg("-i")
-        .arg(image)
-        .arg(format!("::{path}")));
+    tool::expect(
+        tool::command("mmd")
+            .arg("-i")
+            .arg(image)
+            .arg(format!("::{path}")),
+    );
 }
 
 /// `mdir -/ -b`: all paths on the volume, sorted.
 pub fn mdir(image: &Path) -> Vec<String> {
-    let output = run(Command::new("mdir")
-        .args(["-/", "-a", "-b", "-i"])
-        .arg(image)
-        .arg("::"));
+    let output = tool::expect(
+        tool::command("mdir")
+            .args(["-/", "-a", "-b", "-i"])
+            .arg(image)
+            .arg("::"),
+    );
     let text = String::from_utf8(output.stdout).unwrap();
     let mut paths: Vec<String> = text
         .lines()

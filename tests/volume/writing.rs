@@ -1,5 +1,6 @@
 //! Written by us; read back by mtools and `fatfs`; `fsck.fat -n` after every publication.
 
+use crate::support::tool;
 use volume::{FatTime, FatType};
 
 use super::reading::matrix;
@@ -84,8 +85,8 @@ fn on_one_allocation_table_too() {
         .unwrap()
         .set_len(8 << 20)
         .unwrap();
-    let mut mkfs = std::process::Command::new("mkfs.fat");
-    support::run(mkfs.args(["-F", "16", "-f", "1", "-s", "2"]).arg(&image));
+    let mut mkfs = tool::command("mkfs.fat");
+    tool::expect(mkfs.args(["-F", "16", "-f", "1", "-s", "2"]).arg(&image));
     support::edit(&image, |edit| {
         edit.create("a file.txt", b"content", TIME).unwrap();
     });
