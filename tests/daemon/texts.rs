@@ -52,6 +52,7 @@ fn a_response_has_the_encoding_and_the_line_ends_of_its_prompt() {
     );
 }
 
+// (mtools cuts characters beyond U+FFFF in half; those are tested with `fatfs`, in `volume`.)
 #[test]
 fn names_in_any_script_get_their_responses() {
     let names = [
@@ -59,7 +60,7 @@ fn names_in_any_script_get_their_responses() {
         "вопрос",
         "質問",
         "سؤال",
-        "👩‍🚀 out there",
+        "☃ out there",
         "a b  c",
     ];
     let image = Image::usual();
