@@ -3,6 +3,7 @@
 use std::fs::File;
 
 use mailbox::Digest;
+use mailbox::limits::RESPONSE_LIMIT_BYTES;
 use medium::{Event, Medium, Refusal, Take};
 use volume::{ImageFile, PublishError, ReadAt, Volume};
 
@@ -95,9 +96,10 @@ impl Session<'_> {
     }
 }
 
+/// The digest of a file that could be an answer.
 fn digest<D: ReadAt>(volume: &Volume<D>, path: &str) -> Option<Digest> {
     let entry = volume.find(path).ok()??;
-    let content = volume.read(&entry, u64::from(entry.len_bytes)).ok()?;
+    let content = volume.read(&entry, RESPONSE_LIMIT_BYTES as u64).ok()?;
     Some(Digest::of(&content))
 }
 
