@@ -113,9 +113,9 @@ fn the_child_is_limited() {
         assert_eq!(process_limit(&worker, "Max core file size"), "0");
         let data = data_limit(&model, 64 << 20);
         assert_eq!(process_limit(&worker, "Max data size"), data);
-        // Whoever runs the tests may have lowered their priority already; 19 is the lowest.
+        // Whoever runs the tests may have lowered their priority further already.
         let own = niceness(Path::new("/proc/self"));
-        assert_eq!(niceness(proc), (own + 5).min(19));
+        assert_eq!(niceness(proc), own.max(5));
         let stdout = fs::read_link(proc.join("fd/1")).unwrap();
         assert_eq!(stdout, fs::read_link(proc.join("fd/2")).unwrap());
     });

@@ -64,11 +64,14 @@ pub fn has_parent(parent_pid: u32) -> bool {
     u32::try_from(nix::unistd::getppid().as_raw()) == Ok(parent_pid)
 }
 
-/// Lowers the priority by `nice` (0 to 19) and offers this process to the kernel's memory killer.
-/// Neither is needed for a right answer, so a refusal is only logged.
+/// Lowers the priority to `nice` (0 to 19), never raises it, and offers this process to the
+/// kernel's memory killer. Neither is needed for a right answer, so a refusal is only logged.
 pub fn step_back(nice: i32) {
-    // SAFETY: setpriority has no memory effects; PRIO_PROCESS 0 is this process.
-    let refused = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice.clamp(0, 19)) } != 0;
+    // SAFETY: getpriority has no memory effects; PRIO_PROCESS 0 is this process, which exists.
+    let inherited = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+    let nice = nice.clamp(inherited.clamp(0, 19), 19);
+    // SAFETY: as above, for setpriority.
+    let refused = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) } != 0;
     if refused {
         tracing::debug!("priority not lowered: {}", io::Error::last_os_error());
     }
