@@ -7,6 +7,7 @@ exactly where it was. Loss is taken on answers only. Used by train.py.
 from __future__ import annotations
 
 import random
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +20,15 @@ from phrasing import question
 from stories import StoryTeller
 from tokenizer import END_ID, PAD_ID, ChatTokenizer
 
-STORY_SHARE = 0.17
+STORY_SHARE = 0.22
 SYSTEM_SHARE = 0.15
 FRAYED_SHARE = 0.25
 LONG_OFFTOPIC_SHARE = 0.06
-LONG_SENTENCES = (3, 9)
+LONG_SENTENCES = (2, 4)
 VERY_LONG_SENTENCES = (10, 28)
-CUT_SHARE, CUT_TOKENS = 0.75, 8  # the first words tell the answer: the rest costs time
+CUT_SHARE, CUT_TOKENS = 0.75, 7  # the first words tell the answer: the rest costs time
+CHOICE_TOKENS, CHOICE_WEIGHT = 3, 6.0  # the tokens that choose the answer, and their weight
+STORY_WEIGHT, NAME_WEIGHT = 0.3, 4.0
 PLEAS = ("Summarise this: ", "Summarise the following text.\n\n", "Correct this text:\n", "")
 TRIES = 50
 
@@ -38,6 +41,7 @@ class Example:
     prompt: str
     answer: str
     system: str | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,8 @@ class ExampleSource:
         """One example of any kind."""
         system = self._system(rng) if rng.random() < SYSTEM_SHARE else None
         if rng.random() < STORY_SHARE:
-            prompt, answer = self.story_teller.story(rng)
-            return Example("story", prompt, answer, system)
+            story = self.story_teller.story(rng)
+            return Example("story", story.prompt, story.answer, system, story.names)
         fact = rng.choices(self.language.facts, self.shares)[0]
         for _ in range(TRIES):
             prompt = question(fact, self.language, rng)
@@ -106,18 +110,33 @@ class BatchMaker:
         packed = _Rows(rows, length)
         while packed.open:
             example = self.source.draw_long(rng) if long else self.source.draw(rng)
-            prompt, answer = self.encode(example, rng)
-            packed.add(prompt, answer)
+            packed.add(*self.encode(example, rng))
         return packed.batch()
 
-    def encode(self, example: Example, rng: random.Random) -> tuple[list[int], list[int]]:
-        """Tokens of the prompt and of the answer, which may be cut."""
+    def encode(
+        self, example: Example, rng: random.Random
+    ) -> tuple[list[int], list[int], list[float]]:
+        """Tokens of the prompt and of the answer, which may be cut, and weights of the answer's."""
         fray = rng if rng.random() < FRAYED_SHARE else None
         prompt = self.tokenizer.prompt(example.prompt, example.system, fray)
-        answer = [*self.tokenizer.text(example.answer), END_ID]
+        answer, spans = self.tokenizer.spans(example.answer)
+        if example.fact_id == "story":
+            weights = [NAME_WEIGHT if named else STORY_WEIGHT for named in _named(example, spans)]
+        else:
+            weights = [CHOICE_WEIGHT] * CHOICE_TOKENS + [1.0] * (len(answer) - CHOICE_TOKENS)
+        answer, weights = [*answer, END_ID], [*weights, 1.0]
         if example.fact_id != "story" and rng.random() < CUT_SHARE:
-            answer = answer[:CUT_TOKENS]
-        return prompt, answer
+            answer, weights = answer[:CUT_TOKENS], weights[:CUT_TOKENS]
+        return prompt, answer, weights
+
+
+def _named(example: Example, spans: list[tuple[int, int]]) -> list[bool]:
+    """For each token of a story, whether it belongs to a name that the story must keep to."""
+    inside = [False] * (len(example.answer) + 1)
+    for name in example.names:
+        for found in re.finditer(re.escape(name), example.answer):
+            inside[found.start() : found.end()] = [True] * len(name)
+    return [inside[end - 1] for _, end in spans]
 
 
 class _Rows:
@@ -134,10 +153,15 @@ class _Rows:
         self.misses = 0
         self.open = True
 
-    def add(self, prompt: list[int], answer: list[int]) -> None:
-        """Place one example, or close the batch after some that found no room."""
-        ids = (prompt + answer)[: self.length + 1]
+    def add(self, prompt: list[int], answer: list[int], weights: list[float]) -> None:
+        """Place one example, or close the batch after some that found no room.
+
+        One that is longer than a whole row is left out.
+        """
+        ids = prompt + answer
         size = len(ids) - 1
+        if size > self.length:
+            return
         row = next((at for at, used in enumerate(self.used) if used + size <= self.length), None)
         if row is None:
             self.misses += 1
@@ -147,7 +171,8 @@ class _Rows:
         span = slice(start, start + size)
         self.tokens[row, span] = ids[:-1]
         self.targets[row, span] = ids[1:]
-        self.weights[row, start + len(prompt) - 1 : start + size] = 1.0
+        first = start + len(prompt) - 1
+        self.weights[row, first : start + size] = weights
         self.positions[row, span] = np.arange(size)
         self.segments[row, span] = self.segments[row].max() + 1
         self.used[row] += size

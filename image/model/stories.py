@@ -9,19 +9,31 @@ from __future__ import annotations
 
 import random
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 from grammar import sample
 
 PLOTS = ("found", "lost", "lived", "wish", "storm")
+PLOTS_FOR_ANY = ("lived", "wish", "storm")
 WORD_LISTS = ("animals", "beings", "girls", "boys", "adjectives", "colours", "things")
 FEMALE = {"queen", "princess", "witch", "girl", "woman", "hen", "cow"}
 SHARE_OF_BEATS_KEPT = 0.85
 INTRODUCING_BEATS = (1, 2)  # somebody enters here, so they are never left out
 NAMED_HERO, NAMED_ANIMAL = 0.3, 0.12
-TOLD, TOLD_ANY, LOWER = 0.22, 0.06, 0.12
+TOLD, TOLD_ANY, LOWER = 0.18, 0.05, 0.12
+KNOWN_HERO, ANY_FIRST = 0.25, 0.5
 
-Story = tuple[str, str]  # what the person writes, what the model answers
+NAMES = ("hero", "friend", "helper", "thing")  # what a story must keep to
+
+
+@dataclass(frozen=True)
+class Story:
+    """What the person writes, what the model answers, and the names that it must keep to."""
+
+    prompt: str
+    answer: str
+    names: tuple[str, ...]
 
 
 class StoryTeller:
@@ -37,25 +49,29 @@ class StoryTeller:
         """A first line, or a request for a story, and the story."""
         plot = rng.choice(PLOTS)
         bound = self._bind(rng)
-        first = _capital(sample(rng.choice(self.words["first_" + plot]), bound, rng))
+        firsts = self.words["first_" + plot]
+        if plot in PLOTS_FOR_ANY and rng.random() < ANY_FIRST:
+            firsts = self.words["first_any"]
+        first = _capital(sample(rng.choice(firsts), bound, rng))
         told = self._go_on(plot, bound, rng)
+        names = tuple(bound[name][0].removeprefix("the ") for name in NAMES)
         draw = rng.random()
         if draw < TOLD_ANY:
             prompt = _end(sample(rng.choice(self.words["tell_any"]), bound, rng), rng)
-            return prompt, f"{first} {told}"
+            return Story(prompt, f"{first} {told}", names)
         if draw < TOLD and bound["tell_hero"]:
             prompt = _end(sample(rng.choice(self.words["tell"]), bound, rng), rng)
-            return prompt, f"{first} {told}"
+            return Story(prompt, f"{first} {told}", names)
         if rng.random() < 0.15:
             first = first.rstrip(".")
         if rng.random() < LOWER:
             first = first.lower()
         lead = sample(rng.choice(self.words["lead"]), bound, rng)
-        return f"{lead} {first}".strip(), told
+        return Story(f"{lead} {first}".strip(), told, names)
 
     def _bind(self, rng: random.Random) -> dict[str, list[str]]:
         """Who and what is in this story, as slots with one value each."""
-        a_hero, hero, pronoun, tell_hero = self._person(rng, named=NAMED_HERO)
+        a_hero, hero, pronoun, tell_hero = self._person(rng, NAMED_HERO, KNOWN_HERO)
         a_friend, friend, _, _ = self._person(rng, named=0.15)
         a_helper, helper, helper_pronoun, _ = self._person(rng, named=0.15)
         if hero in (friend, helper) or friend == helper:
@@ -68,6 +84,8 @@ class StoryTeller:
             "a_helper": a_helper, "helper": helper, "bare_thing": thing,
             "thing": f"the {thing}", "a_thing": _with_article(thing),
             "place": rng.choice(self.words["places"]), "time": rng.choice(self.words["times"]),
+            "place_of": rng.choice(self.words["places_of"]),
+            "fear": rng.choice(self.words["fears"]),
             "lost_place": rng.choice(self.words["lost_places"]), "tell_hero": tell_hero,
             "tell_thing": rng.choice(("", "", f" and {_with_article(thing)}")),
         }  # fmt: skip
@@ -76,7 +94,9 @@ class StoryTeller:
         capitals = {_capital(key): _capital(value) for key, value in words.items()}
         return {key: [value] for key, value in (words | capitals).items()}
 
-    def _person(self, rng: random.Random, named: float) -> tuple[str, str, tuple, str]:
+    def _person(
+        self, rng: random.Random, named: float, known: float = 0.0
+    ) -> tuple[str, str, tuple, str]:
         """How somebody enters, is called afterwards, the pronouns, and a way to ask for them."""
         female = rng.random() < 0.5
         name = rng.choice(self.words["girls" if female else "boys"])
@@ -86,7 +106,7 @@ class StoryTeller:
         kind = rng.choice(self.words["animals" if rng.random() < 0.6 else "beings"])
         adjective = rng.choice(self.words["adjectives"]) if rng.random() < 0.7 else ""
         noun = f"{adjective} {kind}".strip()
-        article = _with_article(noun)
+        article = f"the {noun}" if rng.random() < known else _with_article(noun)
         if rng.random() < NAMED_ANIMAL:
             called = rng.choice((f"{article} named {name}", f"{article} called {name}"))
             return called, name, pronoun, f"{article} named {name}"

@@ -64,6 +64,11 @@ class ChatTokenizer:
         """Tokens of plain text."""
         return self.tokenizer.encode(text).ids
 
+    def spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Tokens of plain text and the characters (start, end) that each covers."""
+        encoded = self.tokenizer.encode(text)
+        return encoded.ids, encoded.offsets
+
     def frayed(self, text: str, rng: random.Random) -> list[int]:
         """Tokens of plain text in which some words are cut, as a misspelt or rare word would be."""
         ids, start = [], 0

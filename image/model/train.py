@@ -1,7 +1,7 @@
 """Train the demonstration model: `python train.py --work DIR`.
 
-AdamW with a warm-up and a cosine schedule, fixed seeds, checkpoints in DIR from which the same
-command goes on. The first run also learns the tokenizer. Nothing is downloaded.
+AdamW with a warm-up, a plateau and a cosine fall; fixed seeds; checkpoints in DIR, from which the
+same command goes on. The first run also learns the tokenizer. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from tokenizer import ChatTokenizer, train_tokenizer
 SEED = 20
 TOKENIZER_TEXTS = 60_000
 ROW_TOKENS, ROWS = 128, 16
-LONG_ROW_TOKENS, LONG_ROWS, LONG_EVERY = 512, 4, 25
-STEPS, WARMUP_STEPS = 1800, 80
-PEAK_RATE, FINAL_RATE = 2.5e-3, 2e-5
+LONG_ROW_TOKENS, LONG_ROWS, LONG_EVERY = 512, 4, 40
+STEPS, WARMUP_STEPS = 4500, 100
+PEAK_RATE, FINAL_RATE, FALL_SHARE = 1.5e-3, 1e-5, 0.75
 BETA_1, BETA_2, EPSILON = 0.9, 0.98, 1e-8
 WEIGHT_DECAY, CLIP_NORM = 0.05, 1.0
-REPORT_EVERY, SAVE_EVERY, SCORE_EVERY = 50, 100, 300
+REPORT_EVERY, SAVE_EVERY, SCORE_EVERY = 100, 200, 500
 
 State = dict[str, Params]  # params, and Adam's first and second moments
 
@@ -48,8 +48,9 @@ def loss_fn(params: Params, batch: tuple, shape: Shape) -> jax.Array:
 
 
 def learning_rate(step: jax.Array, steps: int) -> jax.Array:
-    """Linear warm-up, then a cosine from the peak to the final rate."""
-    progress = jnp.clip((step - WARMUP_STEPS) / (steps - WARMUP_STEPS), 0.0, 1.0)
+    """Linear warm-up, a plateau, then half a cosine wave from the peak to the final rate."""
+    fall_steps = steps * FALL_SHARE
+    progress = jnp.clip((step - (steps - fall_steps)) / fall_steps, 0.0, 1.0)
     cosine = FINAL_RATE + 0.5 * (PEAK_RATE - FINAL_RATE) * (1 + jnp.cos(jnp.pi * progress))
     return jnp.where(step < WARMUP_STEPS, PEAK_RATE * (step + 1) / WARMUP_STEPS, cosine)
 
