@@ -2,8 +2,9 @@
 
 A fact has an id, an answer and patterns: `how` (verb phrases: "eject the drive"), `topic` (noun
 phrases: "the LED"), `case` (clauses about a situation: "nothing happens"), `claim` (clauses that
-may be true or false) and `ask` (whole questions and key words). slots.toml holds the slots, the
-frames around each kind of pattern, and the words around a whole question.
+may be true or false) and `ask` (whole questions and key words; phrasings/spoken.toml has more of
+them). slots.toml holds the slots, the frames around each kind of pattern, and the words around a
+whole question.
 Used by phrasing.py and evaluate.py.
 """
 
@@ -48,22 +49,24 @@ def load_language() -> Language:
     """Read slots.toml and facts/*.toml. Raises ValueError on an unknown key or a repeated id."""
     shared = tomllib.loads((HERE / "slots.toml").read_text("utf-8"))
     slots = dict(shared["slots"])
+    spoken = tomllib.loads((HERE / "phrasings" / "spoken.toml").read_text("utf-8"))
     facts: list[Fact] = []
     for path in sorted((HERE / "facts").glob("*.toml")):
         document = tomllib.loads(path.read_text("utf-8"))
         slots |= document.get("slots", {})
-        facts += [_fact(entry, path.name) for entry in document["fact"]]
+        facts += [_fact(entry, path.name, spoken) for entry in document["fact"]]
     if len({fact.id for fact in facts}) != len(facts):
         raise ValueError("two facts have the same id")
     synonyms = {word: group for group in shared["synonyms"]["groups"] for word in group}
     return Language(facts, slots, shared["frames"], shared["around"], synonyms)
 
 
-def _fact(entry: dict, file_name: str) -> Fact:
+def _fact(entry: dict, file_name: str, spoken: dict[str, list[str]]) -> Fact:
     unknown = set(entry) - {"id", "answer", "share", *KINDS}
     if unknown:
         raise ValueError(f"{file_name}: fact {entry.get('id')} has unknown keys {sorted(unknown)}")
     patterns = {kind: entry.get(kind, []) for kind in KINDS}
+    patterns["ask"] = patterns["ask"] + spoken.get(entry["id"], [])
     return Fact(entry["id"], entry["answer"], patterns, entry.get("share", 1.0))
 
 
