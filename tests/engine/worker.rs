@@ -20,11 +20,14 @@ fn signal(worker: &Worker, signal: Signal) {
 
 /// Whether a process is gone or a zombie.
 fn has_ended(process_id: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{process_id}/stat")).unwrap_or_default();
+    let proc = format!("/proc/{process_id}");
+    let stat = fs::read_to_string(format!("{proc}/stat")).unwrap_or_default();
     let state = stat
         .rsplit_once(')')
         .map_or("", |(_, rest)| rest.trim_start());
-    state.is_empty() || state.starts_with('Z') || state.starts_with('X')
+    // The first thread can be a zombie before the others have ended; only then can it be reaped.
+    let others = fs::read_dir(format!("{proc}/task")).map_or(0, |tasks| tasks.count());
+    state.is_empty() || (others <= 1 && state.starts_with(['Z', 'X']))
 }
 
 async fn until_text(worker: &mut Worker) {
