@@ -7,16 +7,20 @@
 //!
 //! This crate knows nothing of prompts and nothing of FAT: a file is a path and a fingerprint.
 
+mod bus;
 mod lock;
 mod machine;
 mod plain;
 mod port;
 mod settle;
+mod shelf;
 mod timing;
 
+pub use bus::Bus;
 pub use lock::{ImageLock, LockError};
-pub use machine::{Action, Event, Machine, Refusal};
+pub use machine::{Action, Event, How, Machine, Refusal};
 pub use plain::PlainFile;
 pub use port::{Medium, MediumError, Take};
 pub use settle::{Fingerprint, Observation, Settler, View};
+pub use shelf::{Shelf, ShelfAction, ShelfEvent};
 pub use timing::Timing;

@@ -26,6 +26,17 @@ pub struct Timing {
     pub retries: u32,
     /// Between attempts to take a medium that is held, while there is something to publish.
     pub held_retry_ms: u64,
+    /// For so long a drive is empty before the medium that changed is put back: hosts poll, and
+    /// Windows ignores a change during which it saw no "no medium". 0: nobody polls, there is no
+    /// drive.
+    pub absent_ms: u64,
+    /// A host that lives reads a medium within 2 s of its insertion; when nobody has for so long,
+    /// nobody looks at the drive (a desktop has "powered it off").
+    pub unseen_ms: u64,
+    /// The bus was without a host for so long: it is gone, not merely enumerating.
+    pub detached_ms: u64,
+    /// An answer that a host's hold on the medium has kept back for so long is shown elsewhere.
+    pub show_ms: u64,
 }
 
 impl Timing {
@@ -40,6 +51,19 @@ impl Timing {
         retry_ms: 200,
         retries: 15,
         held_retry_ms: 2_000,
+        absent_ms: 0,
+        unseen_ms: 0,
+        detached_ms: 0,
+        show_ms: u64::MAX,
+    };
+
+    /// For the USB drive.
+    pub const GADGET: Self = Self {
+        absent_ms: 2_500,
+        unseen_ms: 6_000,
+        detached_ms: 3_000,
+        show_ms: 3_000,
+        ..Self::PLAIN_FILE
     };
 
     /// For a plain image that is worked off once: the user says that it is complete.
@@ -74,4 +98,26 @@ const _: () = {
         "covers a desktop's probes after an unmount"
     );
     assert!(t.held_retry_ms > t.retry_ms);
+};
+
+const _: () = {
+    let t = Timing::GADGET;
+    /// The slowest host that looks at its drives regularly.
+    const SLOWEST_POLL_MS: u64 = 2_000;
+    assert!(
+        t.absent_ms > SLOWEST_POLL_MS,
+        "each host's poll falls into the absence at least once"
+    );
+    assert!(
+        t.unseen_ms > 2 * SLOWEST_POLL_MS,
+        "a host that lives has polled and read before it counts as gone"
+    );
+    assert!(
+        t.show_ms >= t.retry_ms * t.retries as u64,
+        "a desktop's probes are waited out before another drive appears"
+    );
+    assert!(
+        t.detached_ms > 1_600,
+        "a host that re-enumerates is back after 1.6 s"
+    );
 };

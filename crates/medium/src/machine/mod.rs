@@ -1,0 +1,426 @@
+//! The state machine of the medium that the host writes. Pure: events and the time go in, at most
+//! one action at a time comes out of [`Machine::poll`], and [`Machine::deadline_ms`] says when to
+//! ask again.
+//!
+//! ```text
+//!        written ──> quiet ── read, read again ──> view of what has settled
+//!           ^                                            │ something to publish, quiet,
+//!           │                                            v marks clear, bus configured
+//! SHOWN ─> HOST <── busy: retry; in use: wait ──── take: polite eject
+//!   ^        │ ejects ──> OUT ── something to publish ──┐      │ granted, marks still clear
+//!   │        │ is gone ── unbind, repair, publish, bind │      v
+//!   │        └────────────<──────────────────────       └──> OURS ── publish
+//!   └── insert ─────────────────────── AWAY <── absent long enough ──┘
+//! ```
+//!
+//! In SHOWN nobody has read the medium since it came back; when that lasts, the drive is bound
+//! anew. A plain image has no drive to be absent from: there, OURS leads back to HOST at once.
+//!
+//! Invariants: no action of the host's side while the medium is ours; never a reading or an
+//! attempt to take within `quiet_ms` of a write; never an attempt while the volume is marked as in
+//! use, unless the host has ejected it or is gone; no reading of our own while SHOWN, so that each
+//! one is the host's; nothing scheduled when nothing can change (an idle stick sleeps).
+
+#[cfg(test)]
+mod tests;
+
+use crate::{Bus, Observation, Settler, Timing, View};
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A host wrote to the image, or may have.
+    Wrote,
+    /// A host read the image; only of interest while [`Machine::watches_for_reads`].
+    Looked,
+    /// The reading that [`Action::Read`] asked for.
+    Read {
+        /// The volume's dirty marks are set.
+        in_use: bool,
+        /// The files that matter, complete or not.
+        found: Vec<Observation>,
+    },
+    /// The newest answer that waits to be published, by a number that grows; `None` when none does.
+    Wants(Option<u64>),
+    /// The medium was taken, by the right that [`Action::Take`] said; it stays ours until
+    /// [`Event::Returned`].
+    Taken(How),
+    /// The attempt that [`Action::Take`] asked for failed; the medium is where it was before.
+    Refused(Refusal),
+    /// The device is done with the medium.
+    Returned {
+        /// There is something on it that the host has not seen.
+        changed: bool,
+    },
+    /// [`Action::Insert`] was carried out.
+    Inserted,
+    /// [`Action::Rebind`] was carried out, or was found to be a bad idea.
+    Rebound,
+    /// [`Action::Show`] was carried out.
+    Showing,
+    /// [`Action::Insert`] or [`Action::Rebind`] failed.
+    Failed,
+    /// The host ejected the medium: the drive is empty, and it was not us.
+    Ejected,
+    /// The state of the connection.
+    Bus(Bus),
+}
+
+/// Why the medium could not be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A host holds it; nothing will tell when it lets go.
+    Busy,
+    /// The volume is marked as in use; clearing the mark will be seen as a write.
+    InUse,
+    /// What is on it is not consistent: the host has not finished, whatever its lock says.
+    Inconsistent,
+    /// It could not be taken or written; whoever runs the device may mend that.
+    Failed,
+}
+
+/// By what right the device takes the medium.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// The host is asked for it: its lock and the volume's marks must both say yes.
+    Asked,
+    /// The host has ejected it: nobody else can have anything to write.
+    Ejected,
+    /// There is no host: the drive is unbound meanwhile, and what the host left undone is repaired.
+    Alone,
+}
+
+/// What to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Read the volume and report [`Event::Read`].
+    Read,
+    /// Try to take the medium once; report [`Event::Taken`] or [`Event::Refused`].
+    Take(How),
+    /// Put the medium into the drive; report [`Event::Inserted`] or [`Event::Failed`].
+    Insert,
+    /// Unbind the drive and bind it again, unless a host uses another medium of it; report
+    /// [`Event::Rebound`] or [`Event::Failed`].
+    Rebind,
+    /// Show the answers that wait on the other drive; report [`Event::Showing`].
+    Show,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    Host,
+    Out { since_ms: u64 },
+    Ours { how: How, since_ms: u64 },
+    Away { insert_ms: u64, changed: bool },
+    Shown { since_ms: u64 },
+}
+
+/// Decides when to read, when to take, and when to put back.
+#[derive(Debug)]
+pub struct Machine {
+    timing: Timing,
+    settler: Settler,
+    hold: Hold,
+    bus: Bus,
+    bus_since_ms: u64,
+    /// The last write that no reading has followed.
+    written_ms: Option<u64>,
+    in_use: bool,
+    /// The newest answer that waits, and since when answers have been waiting.
+    wants: Option<u64>,
+    wanted_ms: u64,
+    /// The newest answer that was shown elsewhere.
+    shown: Option<u64>,
+    attempts: u32,
+    next_attempt_ms: u64,
+}
+
+impl Machine {
+    /// A machine for a medium that may have been written until `now_ms`. `bus`:
+    /// [`Bus::Configured`] where there is none.
+    #[must_use]
+    pub fn new(timing: Timing, now_ms: u64, bus: Bus) -> Self {
+        Self {
+            timing,
+            settler: Settler::new(timing),
+            hold: Hold::Host,
+            bus,
+            bus_since_ms: now_ms,
+            written_ms: Some(now_ms),
+            in_use: false,
+            wants: None,
+            wanted_ms: now_ms,
+            shown: None,
+            attempts: 0,
+            next_attempt_ms: now_ms,
+        }
+    }
+
+    /// Takes note of an event. A reading is answered by what may be concluded from it.
+    pub fn handle(&mut self, now_ms: u64, event: Event) -> Option<View> {
+        match event {
+            Event::Wrote => self.wrote(now_ms),
+            Event::Looked => self.looked(),
+            Event::Read { in_use, found } => {
+                self.written_ms = None;
+                self.in_use = in_use;
+                return Some(self.settler.observe(now_ms, in_use, found));
+            }
+            Event::Wants(newest) => self.wants(now_ms, newest),
+            Event::Taken(how) => self.taken(now_ms, how),
+            Event::Refused(refusal) => self.refused(now_ms, refusal),
+            Event::Returned { changed } => self.returned(now_ms, changed),
+            Event::Inserted => self.inserted(now_ms),
+            Event::Rebound => self.looked(),
+            Event::Showing => self.shown = self.wants,
+            Event::Failed => self.failed(now_ms),
+            Event::Ejected => self.ejected(now_ms),
+            Event::Bus(bus) => self.bus(now_ms, bus),
+        }
+        None
+    }
+
+    /// What is due at `now_ms`. Ask again after each event and at [`Self::deadline_ms`].
+    #[must_use]
+    pub fn poll(&self, now_ms: u64) -> Option<Action> {
+        let due = self.agenda().into_iter().flatten();
+        due.filter(|(at_ms, _)| *at_ms <= now_ms)
+            .map(|(_, action)| action)
+            .next()
+    }
+
+    /// When something will be due if nothing happens, or `None` for "never".
+    #[must_use]
+    pub fn deadline_ms(&self) -> Option<u64> {
+        let due = self.agenda().into_iter().flatten();
+        due.map(|(at_ms, _)| at_ms).min()
+    }
+
+    /// The marks at the last reading said that a host has the volume mounted.
+    #[must_use]
+    pub fn in_use(&self) -> bool {
+        self.in_use
+    }
+
+    /// Nobody but the device can write now: what a reading shows is what there is.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        !matches!(self.hold, Hold::Host | Hold::Shown { .. })
+    }
+
+    /// An answer waits, and the host keeps the medium.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.wants.is_some() && self.hold == Hold::Host
+    }
+
+    /// The medium is in the drive, and nobody is known to have looked at it.
+    #[must_use]
+    pub fn watches_for_reads(&self) -> bool {
+        matches!(self.hold, Hold::Shown { .. })
+    }
+
+    /// What is to be done when, the most important first.
+    fn agenda(&self) -> [Option<(u64, Action)>; 5] {
+        let at = |at_ms: Option<u64>, action| at_ms.map(|at_ms| (at_ms, action));
+        [
+            at(self.insert_due_ms(), Action::Insert),
+            at(self.read_due_ms(), Action::Read),
+            at(self.rebind_due_ms(), Action::Rebind),
+            self.take_due(),
+            at(self.show_due_ms(), Action::Show),
+        ]
+    }
+
+    fn wrote(&mut self, now_ms: u64) {
+        self.looked();
+        if self.written_ms.is_none() {
+            // Whatever was refused for what lay on the volume may be granted now.
+            self.next_attempt_ms = self.next_attempt_ms.min(now_ms + self.timing.held_retry_ms);
+        }
+        self.written_ms = Some(now_ms);
+        self.settler.wrote();
+    }
+
+    fn looked(&mut self) {
+        if let Hold::Shown { .. } = self.hold {
+            self.hold = Hold::Host;
+        }
+    }
+
+    fn wants(&mut self, now_ms: u64, newest: Option<u64>) {
+        if newest.is_some() && self.wants.is_none() {
+            self.attempts = 0;
+            self.next_attempt_ms = now_ms;
+            self.wanted_ms = now_ms;
+        }
+        self.wants = newest;
+    }
+
+    fn taken(&mut self, now_ms: u64, how: How) {
+        let since_ms = match self.hold {
+            Hold::Out { since_ms } => since_ms,
+            _ => now_ms,
+        };
+        self.hold = Hold::Ours { how, since_ms };
+    }
+
+    fn refused(&mut self, now_ms: u64, refusal: Refusal) {
+        let wait_ms = match refusal {
+            Refusal::InUse => {
+                self.in_use = true;
+                return;
+            }
+            Refusal::Inconsistent => self.timing.damaged_ms,
+            Refusal::Failed => self.timing.held_retry_ms,
+            Refusal::Busy => {
+                self.attempts = self.attempts.saturating_add(1);
+                if self.attempts >= self.timing.retries {
+                    self.timing.held_retry_ms
+                } else {
+                    self.timing.retry_ms
+                }
+            }
+        };
+        self.next_attempt_ms = now_ms + wait_ms;
+    }
+
+    fn returned(&mut self, now_ms: u64, changed: bool) {
+        let Hold::Ours { how, since_ms } = self.hold else {
+            return;
+        };
+        self.attempts = 0;
+        self.next_attempt_ms = now_ms + self.timing.retry_ms;
+        self.wanted_ms = now_ms;
+        // The device wrote: what the marks say now is for a reading to tell.
+        self.in_use = false;
+        self.hold = match how {
+            _ if self.timing.absent_ms == 0 => Hold::Host,
+            How::Alone => Hold::Host,
+            How::Ejected if !changed => Hold::Out { since_ms },
+            How::Asked if !changed => Hold::Away {
+                insert_ms: now_ms,
+                changed,
+            },
+            How::Asked | How::Ejected => Hold::Away {
+                insert_ms: now_ms.max(since_ms + self.timing.absent_ms),
+                changed,
+            },
+        };
+    }
+
+    fn inserted(&mut self, now_ms: u64) {
+        let Hold::Away { changed, .. } = self.hold else {
+            return;
+        };
+        self.hold = if changed && self.bus == Bus::Configured {
+            Hold::Shown { since_ms: now_ms }
+        } else {
+            Hold::Host
+        };
+    }
+
+    fn failed(&mut self, now_ms: u64) {
+        let later_ms = now_ms + self.timing.held_retry_ms;
+        match &mut self.hold {
+            Hold::Away { insert_ms, .. } => *insert_ms = later_ms,
+            Hold::Shown { since_ms } => *since_ms = now_ms,
+            _ => self.next_attempt_ms = later_ms,
+        }
+    }
+
+    fn ejected(&mut self, now_ms: u64) {
+        if self.is_ours() {
+            return;
+        }
+        self.hold = Hold::Out { since_ms: now_ms };
+        self.next_attempt_ms = now_ms;
+        // Nobody can write any more, so there is no quiet to wait for.
+        self.written_ms = Some(now_ms.saturating_sub(self.timing.quiet_ms));
+        self.settler.wrote();
+    }
+
+    fn bus(&mut self, now_ms: u64, bus: Bus) {
+        if bus == self.bus {
+            return;
+        }
+        self.bus = bus;
+        self.bus_since_ms = now_ms;
+        match &mut self.hold {
+            // Whoever comes next reads it anew.
+            Hold::Shown { .. } if bus == Bus::Detached => self.hold = Hold::Host,
+            // A host that slept could not look.
+            Hold::Shown { since_ms } => *since_ms = now_ms,
+            // It has to miss the medium while it is awake.
+            Hold::Away { insert_ms, changed } if *changed => {
+                *insert_ms = (*insert_ms).max(now_ms + self.timing.absent_ms);
+            }
+            _ => {}
+        }
+        if bus == Bus::Configured {
+            self.attempts = 0;
+            self.wanted_ms = now_ms;
+        }
+    }
+
+    /// From when on the host counts as gone, if it does.
+    fn gone_ms(&self) -> Option<u64> {
+        (self.bus == Bus::Detached).then_some(self.bus_since_ms + self.timing.detached_ms)
+    }
+
+    fn insert_due_ms(&self) -> Option<u64> {
+        match self.hold {
+            Hold::Away { insert_ms, .. } => match self.bus {
+                Bus::Configured => Some(insert_ms),
+                Bus::Detached => Some(self.bus_since_ms.min(insert_ms)),
+                Bus::Enumerating | Bus::Suspended => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn read_due_ms(&self) -> Option<u64> {
+        if !matches!(self.hold, Hold::Host | Hold::Out { .. }) {
+            return None;
+        }
+        match self.written_ms {
+            Some(written_ms) => Some(written_ms + self.timing.quiet_ms),
+            None => self.settler.next_read_ms(self.in_use),
+        }
+    }
+
+    fn rebind_due_ms(&self) -> Option<u64> {
+        match self.hold {
+            Hold::Shown { since_ms } if self.bus == Bus::Configured => {
+                Some(since_ms + self.timing.unseen_ms)
+            }
+            _ => None,
+        }
+    }
+
+    fn take_due(&self) -> Option<(u64, Action)> {
+        if self.written_ms.is_some() {
+            return None;
+        }
+        let wants = self.wants.is_some();
+        let due = |at_ms: u64, how| Some((at_ms.max(self.next_attempt_ms), Action::Take(how)));
+        match (self.hold, self.gone_ms()) {
+            (Hold::Host, Some(gone_ms)) if wants || self.in_use => due(gone_ms, How::Alone),
+            // The next host shall find a medium.
+            (Hold::Out { .. }, Some(gone_ms)) => due(gone_ms, How::Alone),
+            (Hold::Out { .. }, None) if wants => due(self.next_attempt_ms, How::Ejected),
+            (Hold::Host, None) if wants && !self.in_use && self.bus == Bus::Configured => {
+                due(self.next_attempt_ms, How::Asked)
+            }
+            _ => None,
+        }
+    }
+
+    fn show_due_ms(&self) -> Option<u64> {
+        let is_news = self.wants.is_some() && self.wants > self.shown;
+        let possible = is_news && self.hold == Hold::Host && self.bus == Bus::Configured;
+        possible
+            .then(|| self.wanted_ms.checked_add(self.timing.show_ms))
+            .flatten()
+    }
+}
