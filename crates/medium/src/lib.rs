@@ -2,11 +2,12 @@
 //!
 //! One medium has one writer at a time. [`Machine`] decides, as a pure function of events and the
 //! time, when to read the volume, which files have settled, and when to ask for the medium;
-//! [`Medium`] is the edge where it is really taken and given back: [`PlainFile`] here, a USB
-//! gadget later. [`ImageLock`] keeps two daemons off one image.
+//! [`Medium`] is the edge where it is really taken and given back: [`PlainFile`], or the kernel's
+//! USB drive ([`gadget`]). [`ImageLock`] keeps two daemons off one image.
 //!
 //! This crate knows nothing of prompts and nothing of FAT: a file is a path and a fingerprint.
 
+pub mod gadget;
 mod lock;
 mod machine;
 mod plain;
