@@ -2,12 +2,13 @@
 //!
 //! One medium has one writer at a time. [`Machine`] decides, as a pure function of events and the
 //! time, when to read the volume, which files have settled, and when to ask for the medium;
-//! [`Medium`] is the edge where it is really taken and given back: [`PlainFile`] here, a USB
-//! gadget later. [`ImageLock`] keeps two daemons off one image.
+//! [`Shelf`] does the same for the read-only drives that show answers. The edge where a medium is
+//! really taken and given back is [`PlainFile`], or the kernel's USB drive ([`gadget`]).
+//! [`ImageLock`] keeps two daemons off one image.
 //!
 //! This crate knows nothing of prompts and nothing of FAT: a file is a path and a fingerprint.
 
-mod bus;
+pub mod gadget;
 mod lock;
 mod machine;
 mod plain;
@@ -16,7 +17,7 @@ mod settle;
 mod shelf;
 mod timing;
 
-pub use bus::Bus;
+pub use gadget::Bus;
 pub use lock::{ImageLock, LockError};
 pub use machine::{Action, Event, How, Machine, Refusal};
 pub use plain::PlainFile;

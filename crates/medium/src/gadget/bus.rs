@@ -1,0 +1,77 @@
+//! What the USB bus does: whether a computer is there, and awake.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::error::GadgetError;
+
+/// The connection to a computer, as the controller reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bus {
+    /// Nobody is there, or the gadget is not bound.
+    Detached,
+    /// A computer is there and has not chosen the configuration (yet, or any more).
+    Enumerating,
+    /// A computer uses the drive.
+    Configured,
+    /// The computer sleeps, or has stopped talking: some controllers cannot tell that from a
+    /// pulled cable.
+    Suspended,
+}
+
+/// Longest state name that is looked at; the kernel's longest has 15 letters.
+const STATE_BYTES: u64 = 64;
+
+/// What the controller's `state` and the gadget's `suspended` attribute mean together. The names
+/// are those of `usb_state_string` in the kernel's `drivers/usb/common/common.c`.
+pub(super) fn decide(state: &str, suspended: Option<bool>) -> Bus {
+    match state.trim() {
+        "configured" if suspended == Some(true) => Bus::Suspended,
+        "configured" => Bus::Configured,
+        "suspended" => Bus::Suspended,
+        "attached" | "powered" | "reconnecting" | "unauthenticated" | "default" | "addressed" => {
+            Bus::Enumerating
+        }
+        _ => Bus::Detached,
+    }
+}
+
+/// Reads the bus of the controller in the folder `udc`.
+pub(super) fn read(udc: &Path) -> Result<Bus, GadgetError> {
+    let path = udc.join("state");
+    let state = std::fs::read_to_string(&path).map_err(|e| GadgetError::access(&path, e))?;
+    Ok(decide(&state, suspended(udc)))
+}
+
+/// Opens the controller's `state` so that the next change of it wakes a poller (see
+/// [`super::Gadget::bus_file`]): a file of sysfs that was never read is always ready.
+pub(super) fn open_state(udc: &Path) -> Result<File, GadgetError> {
+    let path = udc.join("state");
+    let failed = |e| GadgetError::access(&path, e);
+    let file = File::open(&path).map_err(failed)?;
+    let mut state = String::new();
+    (&file)
+        .take(STATE_BYTES)
+        .read_to_string(&mut state)
+        .map_err(failed)?;
+    Ok(file)
+}
+
+/// The gadget's own `suspended` attribute; `None` while no gadget is bound and on kernels
+/// without it. The folder is `gadget`, with a number since Linux 5.19.
+fn suspended(udc: &Path) -> Option<bool> {
+    let device = udc.join("device");
+    let folders = std::fs::read_dir(&device).ok()?;
+    let gadget = |name: &str| name == "gadget" || name.starts_with("gadget.");
+    let values = folders
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_name().to_str().is_some_and(gadget))
+        .map(|entry| entry.path().join("suspended"));
+    values.filter_map(flag).next()
+}
+
+fn flag(path: PathBuf) -> Option<bool> {
+    let text = std::fs::read_to_string(path).ok()?;
+    Some(text.trim() == "1")
+}

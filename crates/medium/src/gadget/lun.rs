@@ -1,0 +1,163 @@
+//! What is in a LUN: put in, taken out, and read back, through the files of its folder.
+//!
+//! The library cannot do this: its way to empty a LUN writes nothing, and it has no reader. Rules
+//! of the kernel (`drivers/usb/gadget/function/storage_common.c`): a path written to `file` puts a
+//! medium in; an empty line takes it out, or fails with EBUSY while the host prevents removal.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::error::GadgetError;
+
+/// The answer to a polite eject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ejection {
+    /// The LUN is empty.
+    Granted,
+    /// The host prevents it.
+    Busy,
+}
+
+/// What the kernel appends to the path of a file that has been unlinked.
+const DELETED: &[u8] = b" (deleted)";
+/// Longest text that configfs takes in one write (`SIMPLE_ATTR_SIZE` less one), with a line end.
+const PATH_BYTES: usize = 4095 - 1;
+
+/// A LUN's folder in configfs.
+#[derive(Clone, Debug)]
+pub(super) struct Lun {
+    pub index: usize,
+    pub folder: PathBuf,
+}
+
+impl Lun {
+    /// What is in the LUN, as the kernel names it: the path where the file is now, with
+    /// ` (deleted)` at its end when it has none any more.
+    pub fn inserted(&self) -> Result<Option<PathBuf>, GadgetError> {
+        let path = self.file();
+        let text = std::fs::read(&path).map_err(|error| GadgetError::access(&path, error))?;
+        Ok(parse_file(text))
+    }
+
+    pub fn eject(&self) -> Result<Ejection, GadgetError> {
+        let path = self.file();
+        match write(&path, b"\n") {
+            Ok(()) => self.must_be_empty(&path).map(|()| Ejection::Granted),
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => Ok(Ejection::Busy),
+            Err(error) => Err(GadgetError::access(&path, error)),
+        }
+    }
+
+    pub fn force_eject(&self) -> Result<(), GadgetError> {
+        if self.index == 0 {
+            return Err(GadgetError::ForceRefused);
+        }
+        let path = self.folder.join("forced_eject");
+        match write(&path, b"1") {
+            Ok(()) => self.must_be_empty(&path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(GadgetError::ForceUnsupported(path))
+            }
+            Err(error) => Err(GadgetError::access(&path, error)),
+        }
+    }
+
+    /// Puts `image` in. Nothing happens if it is in already.
+    pub fn insert(&self, image: &Path, writable: bool) -> Result<(), GadgetError> {
+        let refused = |source| GadgetError::MediumRefused {
+            lun: self.index,
+            path: image.to_owned(),
+            source,
+        };
+        let image = image.canonicalize().map_err(refused)?;
+        if let Some(held) = self.inserted()? {
+            if is_same_file(&held, &image) {
+                return Ok(());
+            }
+            let lun = self.index;
+            return Err(GadgetError::NotEmpty { lun, held });
+        }
+        let text = file_text(&image).map_err(refused)?;
+        write(&self.file(), &text).map_err(refused)?;
+        self.must_hold(&image)?;
+        self.must_be_writable(&image, writable)
+    }
+
+    fn must_be_empty(&self, written: &Path) -> Result<(), GadgetError> {
+        match self.inserted()? {
+            None => Ok(()),
+            Some(held) => Err(read_back(written, Path::new(""), &held)),
+        }
+    }
+
+    fn must_hold(&self, image: &Path) -> Result<(), GadgetError> {
+        let held = self.inserted()?.unwrap_or_default();
+        if is_same_file(&held, image) {
+            return Ok(());
+        }
+        Err(read_back(&self.file(), image, &held))
+    }
+
+    /// The kernel makes a LUN read-only, in silence, when it cannot open the file for writing.
+    fn must_be_writable(&self, image: &Path, writable: bool) -> Result<(), GadgetError> {
+        let path = self.folder.join("ro");
+        let ro = std::fs::read_to_string(&path).map_err(|e| GadgetError::access(&path, e))?;
+        if !writable || ro.trim() == "0" {
+            return Ok(());
+        }
+        // Whether the host lets go of it again or not, this is what has to be said.
+        let _ = self.eject();
+        Err(GadgetError::MediumReadOnly(image.to_owned()))
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.join("file")
+    }
+}
+
+fn read_back(path: &Path, wanted: &Path, found: &Path) -> GadgetError {
+    GadgetError::ReadBack {
+        path: path.to_owned(),
+        wanted: wanted.display().to_string(),
+        found: found.display().to_string(),
+    }
+}
+
+/// The attribute's text as a path: one line end at most is the kernel's own, an empty text is an
+/// empty LUN.
+fn parse_file(mut text: Vec<u8>) -> Option<PathBuf> {
+    if text.last() == Some(&b'\n') {
+        text.pop();
+    }
+    (!text.is_empty()).then(|| PathBuf::from(std::ffi::OsString::from_vec(text)))
+}
+
+/// The text that puts a file in. The kernel drops one line end, so ours keeps one that a name has.
+fn file_text(image: &Path) -> io::Result<Vec<u8>> {
+    let mut text = image.as_os_str().as_bytes().to_vec();
+    if text.len() > PATH_BYTES {
+        return Err(io::ErrorKind::InvalidFilename.into());
+    }
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// Whether the LUN that shows `held` holds the file that is at `image` now: the same inode, by
+/// whatever path. A file that has been unlinked is no file at any path.
+pub(super) fn is_same_file(held: &Path, image: &Path) -> bool {
+    if held.as_os_str().as_bytes().ends_with(DELETED) && held != image {
+        return false;
+    }
+    match (held.metadata(), image.metadata()) {
+        (Ok(held), Ok(image)) => (held.dev(), held.ino()) == (image.dev(), image.ino()),
+        _ => false,
+    }
+}
+
+/// Writes an attribute in one `write`, as the kernel wants it, and never creates a file.
+pub(super) fn write(path: &Path, text: &[u8]) -> io::Result<()> {
+    OpenOptions::new().write(true).open(path)?.write_all(text)
+}

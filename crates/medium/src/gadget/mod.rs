@@ -1,0 +1,228 @@
+//! The kernel's USB mass-storage gadget: one drive with several removable media (LUNs).
+//!
+//! The daemon's edge to configfs and sysfs; the state machines never see it. Invariants:
+//! a LUN's `file` is only changed when the host lets go (a polite eject) or, for read-only LUNs,
+//! when the operator allowed force; what was written is read back; one process at a time serves
+//! the gadget. A [`Gadget`] that is dropped leaves the drive as it is: the next
+//! [`Gadget::start`] adopts it, and a computer that has it mounted notices nothing.
+//!
+//! [`Description`] is the drive as the host sees it, `controller` finds the hardware, `register`
+//! makes and removes the gadget, `adopt` judges one that was found, `lun` changes media.
+
+mod adopt;
+mod attributes;
+mod bus;
+mod controller;
+mod description;
+mod error;
+mod lun;
+mod paths;
+mod register;
+mod serial;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+pub use bus::Bus;
+pub use controller::choose_udc;
+pub use description::{
+    Description, DescriptionError, INQUIRY_CHARS, LunDescription, MAX_LUNS, MAX_POWER_MA,
+    SERIAL_DIGITS, STRING_BYTES,
+};
+pub use error::GadgetError;
+pub use lun::Ejection;
+pub use paths::Paths;
+
+use lun::Lun;
+use register::GadgetsLock;
+
+/// The drive, served by this process.
+#[derive(Debug)]
+pub struct Gadget {
+    paths: Paths,
+    udc: String,
+    luns: usize,
+    _lock: GadgetsLock,
+}
+
+/// How a gadget came to be ours.
+#[derive(Debug)]
+pub enum Started {
+    /// It was there, bound, with this image or nothing in LUN 0: a computer may have it mounted.
+    /// The other LUNs are as they were left; nothing was written.
+    Adopted(Gadget),
+    /// It was made anew: not bound, all LUNs empty.
+    Fresh(Gadget),
+}
+
+impl Gadget {
+    /// Adopts the gadget that a daemon of this `image` left behind, or removes whatever is left of
+    /// ours and makes a new one. `udc` names the controller; without it one is found
+    /// ([`choose_udc`]).
+    ///
+    /// # Errors
+    /// The kernel lacks something, the controller is not to be had, another promptstick serves
+    /// the gadget, or the kernel refused. What was left of a gadget may be gone then.
+    pub fn start(
+        description: &Description,
+        paths: &Paths,
+        udc: Option<&str>,
+        image: &Path,
+    ) -> Result<Started, GadgetError> {
+        let lock = register::acquire(paths)?;
+        let udc = choose_udc(paths, udc)?;
+        let own_serial = || serial::of_board(paths);
+        let serial = description.serial.clone().unwrap_or_else(own_serial);
+        let wanted = attributes::of(description, &serial);
+        let luns = description.luns.len();
+        let leftover = adopt::read(&paths.gadget(), &wanted, luns, image)?;
+        let gadget = |udc| Self {
+            paths: paths.clone(),
+            udc,
+            luns,
+            _lock: lock,
+        };
+        if leftover.is_some_and(|leftover| adopt::is_adoptable(&leftover, &udc)) {
+            return Ok(Started::Adopted(gadget(udc)));
+        }
+        register::remove(paths)?;
+        register::register(paths, description, &serial, &wanted)?;
+        Ok(Started::Fresh(gadget(udc)))
+    }
+
+    /// The controller's name.
+    #[must_use]
+    pub fn udc(&self) -> &str {
+        &self.udc
+    }
+
+    /// How many LUNs the drive has.
+    #[must_use]
+    pub fn luns(&self) -> usize {
+        self.luns
+    }
+
+    /// Connects the drive to the bus. Nothing happens if it is.
+    ///
+    /// # Errors
+    /// The controller is gone or in use by others, or the kernel refused.
+    pub fn bind(&self) -> Result<(), GadgetError> {
+        let path = self.paths.gadget().join("UDC");
+        if self.is_bound()? {
+            return Ok(());
+        }
+        lun::write(&path, self.udc.as_bytes()).map_err(|source| {
+            // The kernel says EBUSY for a controller that is gone, too.
+            match choose_udc(&self.paths, Some(&self.udc)) {
+                Err(error) => error,
+                Ok(_) => GadgetError::access(&path, source),
+            }
+        })
+    }
+
+    /// Disconnects the drive, as pulling the plug does, but for the power. Media stay in their
+    /// LUNs. Nothing happens if it is not connected.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn unbind(&self) -> Result<(), GadgetError> {
+        let path = self.paths.gadget().join("UDC");
+        match lun::write(&path, b"\n") {
+            Err(error) if error.raw_os_error() != Some(libc::ENODEV) => {
+                Err(GadgetError::access(&path, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the drive is bound to its controller.
+    ///
+    /// # Errors
+    /// configfs cannot be read.
+    pub fn is_bound(&self) -> Result<bool, GadgetError> {
+        let bound = controller::bound_to(&self.paths.gadget())?;
+        Ok(bound.as_deref() == Some(self.udc.as_str()))
+    }
+
+    /// What the bus does now.
+    ///
+    /// # Errors
+    /// sysfs cannot be read.
+    pub fn bus(&self) -> Result<Bus, GadgetError> {
+        bus::read(&self.udc_folder())
+    }
+
+    /// A file that a poller waits on with POLLPRI for the next change of [`Gadget::bus`]. After
+    /// each wake-up, read it from its start (`pread`), or it stays ready.
+    ///
+    /// # Errors
+    /// sysfs cannot be read.
+    pub fn bus_file(&self) -> Result<File, GadgetError> {
+        bus::open_state(&self.udc_folder())
+    }
+
+    /// Asks the host to let go of a LUN's medium, once and politely. An empty LUN is granted.
+    ///
+    /// # Errors
+    /// The kernel refused for another reason than that the host needs the medium.
+    pub fn eject(&self, lun: usize) -> Result<Ejection, GadgetError> {
+        self.lun(lun)?.eject()
+    }
+
+    /// Takes the medium of a read-only LUN, whatever the host does with it. Only where the
+    /// operator allowed that.
+    ///
+    /// # Errors
+    /// It is LUN 0, the kernel is too old, or it refused.
+    pub fn force_eject(&self, lun: usize) -> Result<(), GadgetError> {
+        self.lun(lun)?.force_eject()
+    }
+
+    /// Puts an image into an empty LUN. Nothing happens if that very file is in it.
+    ///
+    /// # Errors
+    /// Another medium is in, the kernel does not take the file, or, for LUN 0, can only read it.
+    pub fn insert(&self, lun: usize, image: &Path) -> Result<(), GadgetError> {
+        self.lun(lun)?.insert(image, lun == 0)
+    }
+
+    /// What is in a LUN: the path where the file is now. A file without a name has its last one
+    /// with ` (deleted)` after it, which is not equal to the path of any image.
+    ///
+    /// # Errors
+    /// configfs cannot be read.
+    pub fn inserted(&self, lun: usize) -> Result<Option<PathBuf>, GadgetError> {
+        self.lun(lun)?.inserted()
+    }
+
+    /// The LUN's `file` attribute.
+    ///
+    /// # Errors
+    /// There is no such LUN.
+    pub fn lun_file(&self, lun: usize) -> Result<PathBuf, GadgetError> {
+        Ok(self.lun(lun)?.folder.join("file"))
+    }
+
+    /// Disconnects the drive and removes it from configfs: nothing is left.
+    ///
+    /// # Errors
+    /// The kernel refused. [`Gadget::start`] removes what is left then.
+    pub fn remove(self) -> Result<(), GadgetError> {
+        register::remove(&self.paths)
+    }
+
+    fn lun(&self, index: usize) -> Result<Lun, GadgetError> {
+        if index >= self.luns {
+            return Err(GadgetError::NoSuchLun {
+                lun: index,
+                count: self.luns,
+            });
+        }
+        let folder = self.paths.gadget().join(attributes::lun(index));
+        Ok(Lun { index, folder })
+    }
+
+    fn udc_folder(&self) -> PathBuf {
+        self.paths.udc_class.join(&self.udc)
+    }
+}
