@@ -415,7 +415,8 @@ mod random_walks {
         out_ms: u64,
         dirty: bool,
         locked: bool,
-        wrote_ms: u64,
+        /// The last write of a host that has not let go since.
+        wrote_ms: Option<u64>,
         bus: Bus,
         waiting: u64,
         actions: u32,
@@ -430,7 +431,7 @@ mod random_walks {
                 out_ms: 0,
                 dirty: false,
                 locked: false,
-                wrote_ms: 0,
+                wrote_ms: None,
                 bus: Bus::Configured,
                 waiting: 0,
                 actions: 0,
@@ -446,18 +447,18 @@ mod random_walks {
             match world {
                 World::Wait(ms) => return self.pass(ms),
                 World::Write if reachable => {
-                    self.wrote_ms = self.now_ms;
+                    self.wrote_ms = Some(self.now_ms);
                     self.tell(Event::Wrote);
                 }
                 World::Mark(dirty) if reachable => {
                     self.dirty = dirty;
-                    self.wrote_ms = self.now_ms;
+                    self.wrote_ms = Some(self.now_ms);
                     self.tell(Event::Wrote);
                 }
                 World::Lock(locked) if reachable => self.locked = locked,
                 World::Eject if reachable => {
                     (self.in_drive, self.locked) = (false, false);
-                    self.out_ms = self.now_ms;
+                    (self.out_ms, self.wrote_ms) = (self.now_ms, None);
                     self.tell(Event::Ejected);
                 }
                 World::Look if reachable && self.machine.watches_for_reads() => {
@@ -497,7 +498,7 @@ mod random_walks {
                 assert!(self.actions < 100_000, "it does not come to rest");
                 match action {
                     Action::Read => {
-                        let quiet = self.now_ms >= self.wrote_ms + T.quiet_ms;
+                        let quiet = self.is_quiet();
                         assert!(quiet || !self.in_drive, "read while a host may write");
                         assert!(
                             !self.machine.watches_for_reads(),
@@ -508,6 +509,11 @@ mod random_walks {
                     Action::Take(how) => self.take(how),
                     Action::Insert => {
                         assert!(!self.in_drive, "inserted twice");
+                        let noticed = self.now_ms >= self.out_ms + T.absent_ms;
+                        assert!(
+                            noticed || self.bus == Bus::Detached,
+                            "too early to be noticed"
+                        );
                         self.in_drive = true;
                         self.tell(Event::Inserted);
                     }
@@ -521,12 +527,17 @@ mod random_walks {
             }
         }
 
+        fn is_quiet(&self) -> bool {
+            self.wrote_ms
+                .is_none_or(|ms| self.now_ms >= ms + T.quiet_ms)
+        }
+
         fn take(&mut self, how: How) {
             match how {
                 How::Asked => {
                     assert!(self.in_drive && self.bus == Bus::Configured);
                     assert!(!self.dirty, "marked as in use");
-                    assert!(self.now_ms >= self.wrote_ms + T.quiet_ms, "just written");
+                    assert!(self.is_quiet(), "just written");
                     if self.locked {
                         return self.tell(Event::Refused(Refusal::Busy));
                     }
