@@ -5,6 +5,7 @@
 use std::ops::RangeInclusive;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
@@ -20,6 +21,10 @@ const DEFAULT_CONTEXT_TOKENS: u32 = 2048;
 
 /// From what holds a question to what the largest models were trained on.
 const CONTEXT_TOKENS: RangeInclusive<u32> = 64..=131_072;
+/// From what a swap of the second drive takes, with its gap and the host's remount, to an hour.
+const PROGRESS_S: RangeInclusive<u32> = 10..=3600;
+/// What `led` says for no LED.
+const NO_LED: &str = "none";
 /// Far more than any board has.
 const MAX_THREADS: u32 = 64;
 
@@ -49,6 +54,10 @@ pub struct Raw {
     pub nice: Option<i32>,
     /// Whether names and texts of prompts may appear in the log.
     pub log_prompts: Option<bool>,
+    /// The LED that shows what the stick does, as in `/sys/class/leds`, or `"none"`.
+    pub led: Option<String>,
+    /// How often a response in work appears on the second drive, in seconds; 0 is never.
+    pub progress_s: Option<u32>,
 }
 
 /// How the image becomes a drive.
@@ -82,6 +91,10 @@ pub struct Config {
     pub nice: i32,
     /// Whether names and texts of prompts may appear in the log.
     pub log_prompts: bool,
+    /// Name of the LED that shows what the stick does.
+    pub led: Option<String>,
+    /// How often a response in work appears on the second drive.
+    pub progress: Option<Duration>,
 }
 
 impl Raw {
@@ -110,6 +123,8 @@ impl Raw {
             memory_limit: self.memory_limit.or(base.memory_limit),
             nice: self.nice.or(base.nice),
             log_prompts: self.log_prompts.or(base.log_prompts),
+            led: self.led.or(base.led),
+            progress_s: self.progress_s.or(base.progress_s),
         }
     }
 
@@ -149,6 +164,8 @@ impl Raw {
             models: self.models.unwrap_or_else(|| parent(&model)),
             memory_limit_bytes: self.memory_limit.map(|size| size.0),
             log_prompts: self.log_prompts.unwrap_or(false),
+            led: self.led.map(led_name).transpose()?.flatten(),
+            progress: self.progress_s.map(progress).transpose()?.flatten(),
             image,
             model,
             threads,
@@ -156,6 +173,27 @@ impl Raw {
             nice,
         })
     }
+}
+
+/// The LED, or none. A name is one folder of `/sys/class/leds`, no path.
+fn led_name(name: String) -> anyhow::Result<Option<String>> {
+    let plain = !matches!(name.as_str(), "" | "." | "..") && !name.contains(['/', '\0']);
+    ensure!(
+        plain,
+        "led = {name:?}: must be a name from /sys/class/leds, such as \"ACT\", or \"{NO_LED}\""
+    );
+    Ok((name != NO_LED).then_some(name))
+}
+
+fn progress(seconds: u32) -> anyhow::Result<Option<Duration>> {
+    ensure!(
+        seconds == 0 || PROGRESS_S.contains(&seconds),
+        "progress_s = {seconds}: must be 0 (off) or from {} to {}",
+        PROGRESS_S.start(),
+        PROGRESS_S.end()
+    );
+    let progress = Duration::from_secs(seconds.into());
+    Ok((seconds != 0).then_some(progress))
 }
 
 /// `IMAGE` with something added to its name.
@@ -260,10 +298,38 @@ mod tests {
                 context_tokens: Some(1),
                 ..minimal(folder.path())
             },
+            Raw {
+                led: Some("../ACT".into()),
+                ..minimal(folder.path())
+            },
+            Raw {
+                progress_s: Some(1),
+                ..minimal(folder.path())
+            },
         ];
-        for (raw, name) in cases.into_iter().zip(["threads", "nice", "context_tokens"]) {
+        let names = ["threads", "nice", "context_tokens", "led", "progress_s"];
+        for (raw, name) in cases.into_iter().zip(names) {
             let error = raw.validate().unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_led_and_the_progress_are_off_unless_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        for (text, led, seconds) in [
+            ("", None, None),
+            ("led = \"none\"\nprogress_s = 0", None, None),
+            (
+                "led = \"led0:green\"\nprogress_s = 60",
+                Some("led0:green"),
+                Some(60),
+            ),
+        ] {
+            let file: Raw = toml::from_str(text).unwrap();
+            let config = minimal(folder.path()).over(file).validate().unwrap();
+            assert_eq!(config.led.as_deref(), led);
+            assert_eq!(config.progress, seconds.map(Duration::from_secs));
         }
     }
 

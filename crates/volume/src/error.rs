@@ -264,10 +264,69 @@ pub enum FormatError {
         /// What was asked for.
         bytes: u32,
     },
+    /// A size of FAT16's root that is not whole sectors.
+    #[error("a root of {slots} entries is not possible: use a multiple of 16")]
+    BadRoot {
+        /// What was asked for.
+        slots: u16,
+    },
     /// A label that FAT cannot store.
     #[error("{label:?} cannot be a label: use up to 11 capital letters, digits, spaces, - and _")]
     BadLabel {
         /// What was asked for.
         label: String,
     },
+}
+
+/// Why a volume that only grows cannot be made, opened or added to.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum GrowingError {
+    /// It cannot be made.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// There is no volume on the device.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// It cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The files cannot be added; the volume is as it was.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// The device failed in the midst of a write.
+    #[error("the image cannot be written: {0}; it is made again")]
+    Write(#[source] io::Error),
+    /// It is not what appending leaves behind.
+    #[error("the image cannot be added to: {what}; it is made again")]
+    NotWhole {
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// A change that is more than an addition; nothing was written.
+    #[error("a change to what is visible (at byte {offset_bytes}) was refused; it is a bug")]
+    NotAppending {
+        /// Offset of the sector on the device.
+        offset_bytes: u64,
+    },
+}
+
+impl GrowingError {
+    /// Whether the volume must be made again before anything else is added to it.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        !matches!(self, Self::Edit(error) if !matches!(error, EditError::Read(_)))
+    }
+
+    /// Whether there is no room for the files that were to be added.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let full = |error: &EditError| {
+            matches!(
+                error,
+                EditError::VolumeFull { .. } | EditError::RootFull | EditError::FolderFull
+            )
+        };
+        matches!(self, Self::Edit(error) if full(error))
+    }
 }

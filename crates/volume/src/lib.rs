@@ -1,10 +1,12 @@
 //! FAT16 and FAT32 on a block device that a stranger writes: a bounded reader, edits that become
-//! change sets, a journal that makes a change set one transaction, and formatting.
+//! change sets, a journal that makes a change set one transaction, formatting, and a volume that
+//! only grows.
 //!
 //! Invariants:
 //! * What a host wrote is never trusted: every loop over it ends at a named constant, arithmetic
 //!   on it is checked, and no allocation follows from one of its size fields alone.
-//! * Nothing here writes a device except [`publish`], [`recover`] and [`format()`].
+//! * Nothing here writes a device except [`publish`], [`recover`], [`format()`] and
+//!   [`GrowingVolume`].
 //! * No clock is read: timestamps are passed in as [`FatTime`].
 //!
 //! Used by the program `promptstick` only; it knows nothing of prompts or models. What is promised
@@ -20,6 +22,7 @@ mod edit;
 mod error;
 mod fat;
 mod format;
+mod growing;
 mod inspect;
 mod journal;
 mod names;
@@ -35,8 +38,11 @@ pub use change::{ChangeSet, Identity, SectorChange};
 pub use device::{ImageFile, ReadAt, WriteAt};
 pub use dir::{CodePage, Entry, MAX_DIR_SLOTS, MAX_TREE_FOLDERS, MAX_TREE_SLOTS};
 pub use edit::{Edit, MAX_CHANGE_BYTES};
-pub use error::{BadName, EditError, FormatError, OpenError, PublishError, ReadError};
+pub use error::{
+    BadName, EditError, FormatError, GrowingError, OpenError, PublishError, ReadError,
+};
 pub use format::{FormatOptions, PARTITION_OFFSET_BYTES, format};
+pub use growing::{GrowingVolume, NewFile, Room};
 pub use inspect::{ChainProblem, Extent, Inspection};
 pub use journal::{DiscardReason, FileJournal, JournalStore, Recovery};
 pub use journal::{publish, publish_with, recover, recover_with};

@@ -6,8 +6,12 @@
 //! works: every state that matters is on disk, so there is one way to recover, and it is the way
 //! that every start takes.
 
+#[allow(dead_code, unused_imports, reason = "called by the gadget's loop")]
+mod answers;
 mod clock;
 mod job;
+#[allow(dead_code, reason = "called by the gadget's loop")]
+mod led;
 mod publish;
 mod question;
 mod report;

@@ -16,8 +16,10 @@ const FAT16_UP_TO_BYTES: u64 = 512 * 1024 * 1024;
 const FAT32_CLUSTER_BYTES: u32 = 4096;
 const FAT32_LARGE_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 const FAT_COPIES: u64 = 2;
-/// 512 slots.
-const FAT16_ROOT_SECTORS: u64 = 32;
+/// Slots of FAT16's root, unless asked otherwise: what every formatter makes.
+pub(super) const FAT16_ROOT_SLOTS: u16 = 512;
+/// Slots in a sector; the root is whole sectors (specification, "`BPB_RootEntCnt`").
+pub(super) const SLOTS_A_SECTOR: u16 = 16;
 
 /// A layout that `fatfs` arrives at too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +30,18 @@ pub(super) struct Layout {
     pub(super) clusters: u32,
 }
 
+/// What decides how many clusters fit a number of sectors.
+#[derive(Clone, Copy)]
+struct Shape {
+    fat_type: FatType,
+    cluster_bytes: u32,
+    root_slots: u16,
+}
+
 /// Why there is no layout; offsets of a partition are not counted in yet.
 pub(super) enum NoLayout {
     BadCluster(u32),
+    BadRoot(u16),
     TooSmall { what: String, minimum_bytes: u64 },
     TooLarge { what: String },
 }
@@ -40,6 +51,7 @@ impl NoLayout {
         let bytes = device_bytes;
         match self {
             Self::BadCluster(bytes) => FormatError::BadCluster { bytes },
+            Self::BadRoot(slots) => FormatError::BadRoot { slots },
             Self::TooSmall {
                 what,
                 minimum_bytes,
@@ -62,7 +74,12 @@ impl Layout {
         bytes: u64,
         fat_type: Option<FatType>,
         cluster_bytes: Option<u32>,
+        root_slots: Option<u16>,
     ) -> Result<Self, NoLayout> {
+        let root_slots = root_slots.unwrap_or(FAT16_ROOT_SLOTS);
+        if root_slots == 0 || !root_slots.is_multiple_of(SLOTS_A_SECTOR) {
+            return Err(NoLayout::BadRoot(root_slots));
+        }
         let default = if bytes <= FAT16_UP_TO_BYTES {
             FatType::Fat16
         } else {
@@ -74,13 +91,18 @@ impl Layout {
             if !cluster_bytes.is_power_of_two() || !sizes.contains(&u64::from(cluster_bytes)) {
                 return Err(NoLayout::BadCluster(cluster_bytes));
             }
-            return Self::with_cluster(bytes, fat_type, cluster_bytes);
+            let shape = Shape {
+                fat_type,
+                cluster_bytes,
+                root_slots,
+            };
+            return Self::with_shape(bytes, shape);
         }
-        Self::with_any_cluster(bytes, fat_type)
+        Self::with_any_cluster(bytes, fat_type, root_slots)
     }
 
     /// The preferred cluster size, else the nearest larger one, else the nearest smaller one.
-    fn with_any_cluster(bytes: u64, fat_type: FatType) -> Result<Self, NoLayout> {
+    fn with_any_cluster(bytes: u64, fat_type: FatType, root_slots: u16) -> Result<Self, NoLayout> {
         let preferred = match fat_type {
             FatType::Fat32 if bytes > FAT32_LARGE_BYTES => 4 * FAT32_CLUSTER_BYTES,
             FatType::Fat32 => FAT32_CLUSTER_BYTES,
@@ -91,7 +113,12 @@ impl Layout {
         let smaller = powers().rev().filter(|size| *size < preferred);
         let mut last = NoLayout::BadCluster(preferred);
         for cluster_bytes in larger.chain(smaller) {
-            match Self::with_cluster(bytes, fat_type, cluster_bytes) {
+            let shape = Shape {
+                fat_type,
+                cluster_bytes,
+                root_slots,
+            };
+            match Self::with_shape(bytes, shape) {
                 Ok(layout) => return Ok(layout),
                 Err(error) => last = error,
             }
@@ -99,7 +126,12 @@ impl Layout {
         Err(last)
     }
 
-    fn with_cluster(bytes: u64, fat_type: FatType, cluster_bytes: u32) -> Result<Self, NoLayout> {
+    fn with_shape(bytes: u64, shape: Shape) -> Result<Self, NoLayout> {
+        let Shape {
+            fat_type,
+            cluster_bytes,
+            ..
+        } = shape;
         let what = || format!("{fat_type} with clusters of {cluster_bytes} bytes");
         let least = match fat_type {
             FatType::Fat16 => u64::from(MIN_FAT16_CLUSTERS) + MARGIN_CLUSTERS,
@@ -111,9 +143,9 @@ impl Layout {
         };
         let too_large = || NoLayout::TooLarge { what: what() };
         let sectors = u32::try_from(bytes / SECTOR_BYTES).map_err(|_| too_large())?;
-        let clusters = clusters(u64::from(sectors), fat_type, cluster_bytes);
+        let clusters = clusters(u64::from(sectors), shape);
         if clusters < least {
-            let minimum_bytes = minimum_bytes(least, fat_type, cluster_bytes);
+            let minimum_bytes = minimum_bytes(least, shape);
             return Err(NoLayout::TooSmall {
                 what: what(),
                 minimum_bytes,
@@ -133,31 +165,31 @@ impl Layout {
 }
 
 /// Sectors before the tables and in the root directory, as `fatfs` lays them out.
-fn fixed_sectors(fat_type: FatType) -> u64 {
-    match fat_type {
-        FatType::Fat16 => 1 + FAT16_ROOT_SECTORS,
+fn fixed_sectors(shape: Shape) -> u64 {
+    match shape.fat_type {
+        FatType::Fat16 => 1 + u64::from(shape.root_slots / SLOTS_A_SECTOR),
         FatType::Fat32 => 8,
     }
 }
 
 /// How many clusters `sectors` sectors hold beside the tables that they need. The tables' size is
 /// the specification's "FAT size" formula with the two reserved entries counted in.
-fn clusters(sectors: u64, fat_type: FatType, cluster_bytes: u32) -> u64 {
-    let a_cluster = u64::from(cluster_bytes) / SECTOR_BYTES;
-    let entries_a_sector = SECTOR_BYTES / u64::from(fat_type.entry_bytes());
-    let rest = sectors.saturating_sub(fixed_sectors(fat_type));
+fn clusters(sectors: u64, shape: Shape) -> u64 {
+    let a_cluster = u64::from(shape.cluster_bytes) / SECTOR_BYTES;
+    let entries_a_sector = SECTOR_BYTES / u64::from(shape.fat_type.entry_bytes());
+    let rest = sectors.saturating_sub(fixed_sectors(shape));
     let table = (rest + 2 * a_cluster).div_ceil(a_cluster * entries_a_sector + FAT_COPIES);
     rest.saturating_sub(FAT_COPIES * table) / a_cluster
 }
 
 /// The least size with `least` clusters.
-fn minimum_bytes(least: u64, fat_type: FatType, cluster_bytes: u32) -> u64 {
-    let a_cluster = u64::from(cluster_bytes) / SECTOR_BYTES;
-    let entries_a_sector = SECTOR_BYTES / u64::from(fat_type.entry_bytes());
+fn minimum_bytes(least: u64, shape: Shape) -> u64 {
+    let a_cluster = u64::from(shape.cluster_bytes) / SECTOR_BYTES;
+    let entries_a_sector = SECTOR_BYTES / u64::from(shape.fat_type.entry_bytes());
     let table = (least + 2).div_ceil(entries_a_sector);
-    let mut sectors = fixed_sectors(fat_type) + FAT_COPIES * table + least * a_cluster;
+    let mut sectors = fixed_sectors(shape) + FAT_COPIES * table + least * a_cluster;
     // The formula may give the tables a sector more than they need.
-    while clusters(sectors, fat_type, cluster_bytes) < least {
+    while clusters(sectors, shape) < least {
         sectors += 1;
     }
     sectors * SECTOR_BYTES
@@ -173,13 +205,13 @@ mod tests {
             for power in 9..=16 {
                 let size = 1_u32 << power;
                 let Err(NoLayout::TooSmall { minimum_bytes, .. }) =
-                    Layout::choose(0, Some(fat_type), Some(size))
+                    Layout::choose(0, Some(fat_type), Some(size), None)
                 else {
                     panic!("zero bytes are too small");
                 };
-                assert!(Layout::choose(minimum_bytes, Some(fat_type), Some(size)).is_ok());
+                assert!(Layout::choose(minimum_bytes, Some(fat_type), Some(size), None).is_ok());
                 let less = minimum_bytes - SECTOR_BYTES;
-                assert!(Layout::choose(less, Some(fat_type), Some(size)).is_err());
+                assert!(Layout::choose(less, Some(fat_type), Some(size), None).is_err());
             }
         }
     }
@@ -188,7 +220,7 @@ mod tests {
     fn usual_sizes() {
         let mib = 1024 * 1024;
         let of = |bytes, fat_type| {
-            Layout::choose(bytes, fat_type, None)
+            Layout::choose(bytes, fat_type, None, None)
                 .ok()
                 .map(|l| (l.fat_type, l.cluster_bytes))
         };

@@ -44,6 +44,8 @@ pub struct FormatOptions {
     pub cluster_bytes: Option<u32>,
     /// FAT16 or FAT32; if `None`, FAT16 up to 512 MiB.
     pub fat_type: Option<FatType>,
+    /// FAT16: how many 32-byte slots the root has, in whole sectors; 512 if `None`.
+    pub root_slots: Option<u16>,
     /// Whether to put the volume in a partition of an MBR table, 1 MiB in.
     pub partitioned: bool,
 }
@@ -61,9 +63,15 @@ pub fn format<D: WriteAt>(device: &mut D, options: &FormatOptions) -> Result<(),
     };
     let device_bytes = device.len();
     let volume_bytes = device_bytes.saturating_sub(offset_bytes);
-    let layout = Layout::choose(volume_bytes, options.fat_type, options.cluster_bytes)
-        .map_err(|error| error.with_offset(device_bytes, offset_bytes))?;
-    write_volume(device, offset_bytes, &layout, label, options.serial).map_err(FormatError::Io)?;
+    let layout = Layout::choose(
+        volume_bytes,
+        options.fat_type,
+        options.cluster_bytes,
+        options.root_slots,
+    )
+    .map_err(|error| error.with_offset(device_bytes, offset_bytes))?;
+    let fatfs_options = fatfs_options(&layout, label, options);
+    write_volume(device, offset_bytes, &layout, fatfs_options).map_err(FormatError::Io)?;
     if options.partitioned {
         write_table(device, &layout, options.serial).map_err(FormatError::Io)?;
     }
@@ -71,20 +79,29 @@ pub fn format<D: WriteAt>(device: &mut D, options: &FormatOptions) -> Result<(),
     check(device, &layout)
 }
 
+fn fatfs_options(
+    layout: &Layout,
+    label: Option<[u8; 11]>,
+    options: &FormatOptions,
+) -> fatfs::FormatVolumeOptions {
+    let root_slots = options.root_slots.unwrap_or(layout::FAT16_ROOT_SLOTS);
+    let mut fatfs_options = fatfs::FormatVolumeOptions::new()
+        .bytes_per_cluster(layout.cluster_bytes)
+        .total_sectors(layout.sectors)
+        .max_root_dir_entries(root_slots)
+        .volume_id(options.serial);
+    if let Some(label) = label {
+        fatfs_options = fatfs_options.volume_label(label);
+    }
+    fatfs_options
+}
+
 fn write_volume<D: WriteAt>(
     device: &mut D,
     offset_bytes: u64,
     layout: &Layout,
-    label: Option<[u8; 11]>,
-    serial: u32,
+    options: fatfs::FormatVolumeOptions,
 ) -> io::Result<()> {
-    let mut options = fatfs::FormatVolumeOptions::new()
-        .bytes_per_cluster(layout.cluster_bytes)
-        .total_sectors(layout.sectors)
-        .volume_id(serial);
-    if let Some(label) = label {
-        options = options.volume_label(label);
-    }
     let volume_bytes = u64::from(layout.sectors) * SECTOR_BYTES;
     let mut window = Window::new(device, offset_bytes, volume_bytes);
     // An image may have been a volume before, and FAT16's reserved area is one sector only.

@@ -59,6 +59,7 @@ impl Format {
             serial: self.serial.unwrap_or_else(stick::random_serial),
             cluster_bytes,
             fat_type: self.fat,
+            root_slots: None,
             partitioned: self.partitioned,
         })
     }
