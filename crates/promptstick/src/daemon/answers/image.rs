@@ -257,3 +257,7 @@ fn add(device: ImageFile, answers: &[Answer]) -> anyhow::Result<Append> {
         Err(error) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+#[path = "image_tests.rs"]
+mod tests;
