@@ -259,5 +259,4 @@ fn add(device: ImageFile, answers: &[Answer]) -> anyhow::Result<Append> {
 }
 
 #[cfg(test)]
-#[path = "image_tests.rs"]
 mod tests;
