@@ -13,6 +13,7 @@ fn options(fat_type: Option<FatType>, cluster_bytes: Option<u32>) -> FormatOptio
         serial: 0xCAFE_0123,
         cluster_bytes,
         fat_type,
+        root_slots: None,
         partitioned: false,
     }
 }

@@ -9,6 +9,7 @@ mod crosslink;
 mod damage;
 mod edit;
 mod format;
+mod growing;
 mod memory;
 mod model;
 mod names;

@@ -238,5 +238,4 @@ fn names_in(class: &Path) -> String {
 }
 
 #[cfg(test)]
-#[path = "led_tests.rs"]
 mod tests;

@@ -105,3 +105,70 @@ fn is_free<D: ReadAt>(volume: &Volume<D>, offset_bytes: u64) -> Result<bool, Gro
         .map_err(ReadError::Io)?;
     Ok(u16_at(&entry, 0) == 0)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may end this way")]
+mod tests {
+    use super::*;
+    use crate::{Edit, FatTime, GrowingVolume, NewFile};
+
+    /// What becomes of an edit of a volume that has one file.
+    fn guarded(change: impl Fn(&mut Edit<'_, &Vec<u8>>)) -> Result<usize, GrowingError> {
+        let mut image = vec![0; 4 << 20];
+        let file = NewFile {
+            name: "A.TXT",
+            content: b"a",
+            time: FatTime::FIRST,
+        };
+        let mut growing = GrowingVolume::create(&mut image, "ANSWERS", 1, 512, 512).unwrap();
+        growing.append(&[file]).unwrap();
+        let volume = Volume::open(&image).unwrap();
+        let mut edit = volume.edit();
+        change(&mut edit);
+        let changes = edit.finish().unwrap();
+        in_order(&volume, &changes).map(|sectors| sectors.len())
+    }
+
+    #[test]
+    fn an_addition_passes_and_a_replacement_does_not() {
+        let time = FatTime::FIRST;
+        let added = guarded(|edit| edit.create("B.TXT", &[1; 600], time).unwrap());
+        // Two sectors of content, one in each table, one of the root.
+        assert_eq!(added.unwrap(), 5);
+        let replaced = guarded(|edit| edit.replace("A.TXT", b"b", time).unwrap());
+        let refused = matches!(replaced, Err(GrowingError::NotAppending { .. }));
+        assert!(refused, "{replaced:?}");
+    }
+
+    #[test]
+    fn a_write_to_a_cluster_in_use_or_to_the_boot_sector_does_not_pass() {
+        let image = {
+            let mut image = vec![0; 4 << 20];
+            let mut growing = GrowingVolume::create(&mut image, "ANSWERS", 1, 512, 512).unwrap();
+            let (content, time) = (&[1; 512][..], FatTime::FIRST);
+            let name = "A.TXT";
+            growing
+                .append(&[NewFile {
+                    name,
+                    content,
+                    time,
+                }])
+                .unwrap();
+            image
+        };
+        let volume = Volume::open(&image).unwrap();
+        let data = volume.geometry().data_offset_bytes;
+        for (offset_bytes, passes) in [(0, false), (data, false), (data + 512, true)] {
+            let sector = SectorChange {
+                offset_bytes,
+                before: vec![0; 512].into(),
+                after: vec![7; 512].into(),
+            };
+            let identity = crate::Identity::of(volume.geometry(), image.len() as u64);
+            let sectors = vec![sector];
+            let changes = ChangeSet { identity, sectors };
+            let result = in_order(&volume, &changes);
+            assert_eq!(result.is_ok(), passes, "at {offset_bytes}");
+        }
+    }
+}

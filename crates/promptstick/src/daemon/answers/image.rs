@@ -257,3 +257,6 @@ fn add(device: ImageFile, answers: &[Answer]) -> anyhow::Result<Append> {
         Err(error) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -278,5 +278,4 @@ fn cut(text: &str, columns: usize) -> String {
 }
 
 #[cfg(test)]
-#[path = "status_tests.rs"]
 mod tests;
