@@ -161,3 +161,106 @@ pub(super) fn is_same_file(held: &Path, image: &Path) -> bool {
 pub(super) fn write(path: &Path, text: &[u8]) -> io::Result<()> {
     OpenOptions::new().write(true).open(path)?.write_all(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_text_of_the_attribute() {
+        let parse = |text: &str| parse_file(text.into());
+        assert_eq!(parse(""), None);
+        assert_eq!(parse("\n"), None);
+        assert_eq!(parse("/a b.img\n"), Some("/a b.img".into()));
+        assert_eq!(parse("/a.img (deleted)\n"), Some("/a.img (deleted)".into()));
+        assert_eq!(
+            parse("/ends in a line end\n\n"),
+            Some("/ends in a line end\n".into())
+        );
+        let latin1 = parse_file(b"/\xe9\n".to_vec()).unwrap();
+        assert_eq!(latin1.as_os_str(), OsStr::from_bytes(b"/\xe9"));
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_as_it_was() {
+        for path in ["/a", "/a b (deleted)", "/a\n"] {
+            let text = file_text(Path::new(path)).unwrap();
+            assert_eq!(parse_file(text), Some(path.into()));
+        }
+        let longest = format!("/{}", "x".repeat(PATH_BYTES - 1));
+        file_text(Path::new(&longest)).unwrap();
+        file_text(Path::new(&format!("{longest}x"))).unwrap_err();
+    }
+
+    #[test]
+    fn one_file_by_two_paths_and_two_files_by_one() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        fs::write(at("a"), "a").unwrap();
+        fs::write(at("b"), "b").unwrap();
+        std::os::unix::fs::symlink(at("a"), at("link")).unwrap();
+        assert!(is_same_file(&at("a"), &at("link")));
+        assert!(!is_same_file(&at("a"), &at("b")));
+        assert!(!is_same_file(&at("none"), &at("none")));
+        // What the kernel shows after `rm a`, although somebody has a file of that name.
+        fs::hard_link(at("a"), at("a (deleted)")).unwrap();
+        assert!(!is_same_file(&at("a (deleted)"), &at("a")));
+        assert!(is_same_file(&at("a (deleted)"), &at("a (deleted)")));
+    }
+
+    /// A folder that imitates a LUN's; `file` holds what it last got, as the kernel's does not.
+    fn imitation(index: usize, file: &str) -> (tempfile::TempDir, Lun) {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("file"), file).unwrap();
+        fs::write(root.path().join("ro"), "0\n").unwrap();
+        let folder = root.path().to_owned();
+        (root, Lun { index, folder })
+    }
+
+    #[test]
+    fn a_lun_is_asked_what_it_holds_before_anything_is_put_in() {
+        let (root, lun) = imitation(0, "\n");
+        assert_eq!(lun.inserted().unwrap(), None);
+        let (a, b) = (root.path().join("a"), root.path().join("b"));
+        fs::write(&a, "a").unwrap();
+        fs::write(&b, "b").unwrap();
+        fs::write(root.path().join("file"), format!("{}\n", a.display())).unwrap();
+        lun.insert(&a, true).unwrap();
+        let error = lun.insert(&b, true).unwrap_err();
+        assert!(
+            matches!(error, GadgetError::NotEmpty { lun: 0, .. }),
+            "{error}"
+        );
+        let error = lun.insert(&root.path().join("none"), true).unwrap_err();
+        assert!(
+            matches!(error, GadgetError::MediumRefused { .. }),
+            "{error}"
+        );
+        assert_eq!(lun.inserted().unwrap(), Some(a));
+    }
+
+    #[test]
+    fn force_is_refused_where_it_could_lose_something_or_is_not_to_be_had() {
+        let (_root, writable) = imitation(0, "/a\n");
+        let error = writable.force_eject().unwrap_err();
+        assert!(matches!(error, GadgetError::ForceRefused));
+        let (_root, read_only) = imitation(1, "/a\n");
+        let error = read_only.force_eject().unwrap_err();
+        assert!(matches!(error, GadgetError::ForceUnsupported(_)), "{error}");
+        assert!(
+            !read_only.folder.join("forced_eject").exists(),
+            "nothing is created"
+        );
+    }
+
+    #[test]
+    fn a_lun_that_still_holds_something_was_not_ejected() {
+        let (root, lun) = imitation(1, "/a\n");
+        fs::write(root.path().join("forced_eject"), "").unwrap();
+        let error = lun.force_eject().unwrap_err();
+        assert!(matches!(error, GadgetError::ReadBack { .. }), "{error}");
+    }
+}
