@@ -268,80 +268,82 @@ mod tests {
         Description::parse(&BUILT_IN.replacen(from, to, 1))
     }
 
+    /// A line of the built-in text, what stands in its place, and the key that is then refused.
+    const REFUSED: &[[&str; 3]] = &[
+        ["vendor_id = 0x1d6b", "vendor_id = 0", "device.vendor_id"],
+        [
+            "product = \"promptstick\"",
+            "product = \"\"",
+            "device.product",
+        ],
+        [
+            "product = \"promptstick\"",
+            "product = \"a\\nb\"",
+            "device.product",
+        ],
+        [
+            "max_power_ma = 500",
+            "max_power_ma = 502",
+            "device.max_power_ma",
+        ],
+        [
+            "max_power_ma = 500",
+            "max_power_ma = 0",
+            "device.max_power_ma",
+        ],
+        [
+            "max_power_ma = 500",
+            "max_power_ma = 99",
+            "device.max_power_ma",
+        ],
+        [
+            "# serial = \"0123456789AB\"",
+            "serial = \"01234\"",
+            "device.serial",
+        ],
+        [
+            "# serial = \"0123456789AB\"",
+            "serial = \"0123456789ab\"",
+            "device.serial",
+        ],
+        [
+            "read_only = false",
+            "read_only = true",
+            "read_only of [[lun]] 0",
+        ],
+        [
+            "read_only = true",
+            "read_only = false",
+            "read_only of [[lun]] 1",
+        ],
+        [
+            "removable = true",
+            "removable = false",
+            "removable of [[lun]] 0",
+        ],
+        ["cdrom = false", "cdrom = true", "cdrom of [[lun]] 0"],
+        [
+            "           0001",
+            "           00011",
+            "inquiry_string of [[lun]] 0",
+        ],
+        [
+            "PROMPT  STICK",
+            "PROMPT  STÜCK",
+            "inquiry_string of [[lun]] 0",
+        ],
+    ];
+
     #[test]
     fn values_out_of_range_are_refused_by_name() {
-        let long = format!("product = \"{}\"", "x".repeat(STRING_BYTES + 1));
-        let cases = [
-            ("vendor_id = 0x1d6b", "vendor_id = 0", "device.vendor_id"),
-            (
-                "product = \"promptstick\"",
-                "product = \"\"",
-                "device.product",
-            ),
-            (
-                "product = \"promptstick\"",
-                "product = \"a\\nb\"",
-                "device.product",
-            ),
-            ("product = \"promptstick\"", &long, "device.product"),
-            (
-                "max_power_ma = 500",
-                "max_power_ma = 502",
-                "device.max_power_ma",
-            ),
-            (
-                "max_power_ma = 500",
-                "max_power_ma = 0",
-                "device.max_power_ma",
-            ),
-            (
-                "max_power_ma = 500",
-                "max_power_ma = 99",
-                "device.max_power_ma",
-            ),
-            (
-                "# serial = \"0123456789AB\"",
-                "serial = \"01234\"",
-                "device.serial",
-            ),
-            (
-                "# serial = \"0123456789AB\"",
-                "serial = \"0123456789ab\"",
-                "device.serial",
-            ),
-            (
-                "read_only = false",
-                "read_only = true",
-                "read_only of [[lun]] 0",
-            ),
-            (
-                "read_only = true",
-                "read_only = false",
-                "read_only of [[lun]] 1",
-            ),
-            (
-                "removable = true",
-                "removable = false",
-                "removable of [[lun]] 0",
-            ),
-            ("cdrom = false", "cdrom = true", "cdrom of [[lun]] 0"),
-            (
-                "STICK           0001",
-                "STICK           00011",
-                "inquiry_string of [[lun]] 0",
-            ),
-            (
-                "PROMPT  STICK",
-                "PROMPT  STÜCK",
-                "inquiry_string of [[lun]] 0",
-            ),
-        ];
-        for (from, to, expected) in cases {
+        for [from, to, expected] in REFUSED {
             match changed(from, to) {
-                Err(DescriptionError::Value { key, .. }) => assert_eq!(key, expected, "{to}"),
+                Err(DescriptionError::Value { key, .. }) => assert_eq!(&key, expected, "{to}"),
                 other => panic!("{to}: {other:?}"),
             }
         }
+        let long = format!("product = \"{}\"", "x".repeat(STRING_BYTES + 1));
+        changed("product = \"promptstick\"", &long).unwrap_err();
     }
 
     #[test]

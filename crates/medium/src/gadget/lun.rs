@@ -26,6 +26,10 @@ const DELETED: &[u8] = b" (deleted)";
 /// Longest text that configfs takes in one write (`SIMPLE_ATTR_SIZE` less one), with a line end.
 const PATH_BYTES: usize = 4095 - 1;
 
+/// `ETOOSMALL` of the kernel's `include/linux/errno.h`, which has no name for programs: the image
+/// is smaller than one sector (or than 300 for a CD-ROM).
+const ETOOSMALL: i32 = 525;
+
 /// A LUN's folder in configfs.
 #[derive(Clone, Debug)]
 pub(super) struct Lun {
@@ -81,7 +85,7 @@ impl Lun {
             return Err(GadgetError::NotEmpty { lun, held });
         }
         let text = file_text(&image).map_err(refused)?;
-        write(&self.file(), &text).map_err(refused)?;
+        write(&self.file(), &text).map_err(named).map_err(refused)?;
         self.must_hold(&image)?;
         self.must_be_writable(&image, writable)
     }
@@ -115,6 +119,14 @@ impl Lun {
 
     fn file(&self) -> PathBuf {
         self.folder.join("file")
+    }
+}
+
+/// An error of the kernel that the system has no words for, in words.
+fn named(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(ETOOSMALL) => io::Error::new(io::ErrorKind::InvalidInput, "the file is too small"),
+        _ => error,
     }
 }
 
