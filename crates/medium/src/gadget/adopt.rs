@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::attributes::{self, Attribute};
 use super::controller::bound_to;
 use super::error::GadgetError;
-use super::lun::{Lun, is_same_file};
+use super::lun::{Lun, is_held};
 
 /// What was found in configfs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub(super) fn read(
 fn medium(held: Option<PathBuf>, image: &Path) -> Medium {
     match held {
         None => Medium::Nothing,
-        Some(held) if is_same_file(&held, image) => Medium::ThisImage,
+        Some(held) if is_held(&held, image, true) => Medium::ThisImage,
         Some(_) => Medium::Other,
     }
 }
@@ -122,7 +122,7 @@ mod tests {
         let (root, wanted, luns) = imitation();
         let image = root.path().join("stick.img");
         let other = root.path().join("other.img");
-        fs::write(&image, "").unwrap();
+        let kernel = fs::File::create(&image).unwrap();
         fs::write(&other, "").unwrap();
         let look = || read(root.path(), &wanted, luns, &image).unwrap().unwrap();
         let file = format!("{}/file", attributes::lun(0));
@@ -130,6 +130,8 @@ mod tests {
         assert!(is_adoptable(&look(), UDC));
         write(root.path(), &file, image.to_str().unwrap());
         assert_eq!(look().medium, Medium::ThisImage);
+        write(root.path(), &file, "/stick.img");
+        assert_eq!(look().medium, Medium::ThisImage, "its namespace is gone");
         write(root.path(), &file, other.to_str().unwrap());
         assert_eq!(look().medium, Medium::Other);
         write(
@@ -138,6 +140,9 @@ mod tests {
             &format!("{} (deleted)", image.display()),
         );
         assert_eq!(look().medium, Medium::Other);
+        write(root.path(), &file, image.to_str().unwrap());
+        drop(kernel);
+        assert_eq!(look().medium, Medium::Other, "nobody has this file open");
     }
 
     #[test]

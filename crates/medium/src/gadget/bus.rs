@@ -69,7 +69,8 @@ pub(super) fn has_changed(file: &File) -> bool {
 }
 
 /// The gadget's own `suspended` attribute; `None` while no gadget is bound and on kernels
-/// without it. The folder is `gadget`, with a number since Linux 5.19.
+/// without it. The folder is `gadget`, with a number after it on newer kernels (6.1, 6.12).
+/// Controllers that never report the state "suspended" (dwc2, `dummy_hcd`) report it here.
 fn suspended(udc: &Path) -> Option<bool> {
     let device = udc.join("device");
     let folders = std::fs::read_dir(&device).ok()?;

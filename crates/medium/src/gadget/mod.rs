@@ -169,8 +169,10 @@ impl Gadget {
         bus::read(&self.udc_folder()).map_err(|error| self.explained(error))
     }
 
-    /// A file that a poller waits on with POLLPRI for the next change of [`Gadget::bus`]. After
-    /// each wake-up, read it from its start (`pread`), or it stays ready.
+    /// A file that a poller waits on with POLLPRI. After each wake-up, read it from its start
+    /// (`pread`), or it stays ready. It wakes for a reset by the host (which drops the host's lock
+    /// on the media), for a configuration, and, where the controller tells, for a disconnection.
+    /// It does not wake for suspension and resumption: ask [`Gadget::bus`] when that matters.
     ///
     /// # Errors
     /// sysfs cannot be read.
@@ -200,16 +202,25 @@ impl Gadget {
     /// # Errors
     /// Another medium is in, the kernel does not take the file, or, for LUN 0, can only read it.
     pub fn insert(&self, lun: usize, image: &Path) -> Result<(), GadgetError> {
-        self.lun(lun)?.insert(image, lun == 0)
+        self.lun(lun)?.insert(image)
     }
 
-    /// What is in a LUN: the path where the file is now. A file without a name has its last one
-    /// with ` (deleted)` after it, which is not equal to the path of any image.
+    /// What is in a LUN, as the kernel names it: where the file is now, ` (deleted)` added when it
+    /// has no name any more. The path is cut at its mount point when the process that put the file
+    /// in had a namespace of its own and has ended: compare with [`Gadget::holds`].
     ///
     /// # Errors
     /// configfs cannot be read.
     pub fn inserted(&self, lun: usize) -> Result<Option<PathBuf>, GadgetError> {
         self.lun(lun)?.inserted()
+    }
+
+    /// Whether a LUN holds the file that is at `image` now.
+    ///
+    /// # Errors
+    /// configfs cannot be read.
+    pub fn holds(&self, lun: usize, image: &Path) -> Result<bool, GadgetError> {
+        self.lun(lun)?.holds(image)
     }
 
     /// The LUN's `file` attribute.
