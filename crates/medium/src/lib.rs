@@ -9,6 +9,7 @@
 //! This crate knows nothing of prompts and nothing of FAT: a file is a path and a fingerprint.
 
 pub mod gadget;
+mod lease;
 mod lock;
 mod machine;
 mod plain;

@@ -7,14 +7,10 @@
 //! a publication does not come near).
 
 use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
+use crate::lease::{self, Lease};
 use crate::{Medium, MediumError, Take};
-
-/// `F_SETSIG` of `include/uapi/asm-generic/fcntl.h`, the same on x86 and Arm; `libc` lacks it.
-const F_SETSIG: libc::c_int = 10;
 
 /// The medium is a file, and "the host" is whoever has it open.
 #[derive(Debug)]
@@ -54,7 +50,7 @@ impl Medium for PlainFile {
         if !self.leases {
             return Ok(Take::Granted(image));
         }
-        match lease(&image) {
+        match lease::take(&image, Lease::Write) {
             Ok(()) => Ok(Take::Granted(image)),
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN) => Ok(Take::Busy),
@@ -74,24 +70,6 @@ impl Medium for PlainFile {
     fn give_back(&mut self, image: File) -> Result<(), MediumError> {
         // Closing ends the lease; a program that waits in `open` goes on.
         drop(image);
-        Ok(())
-    }
-}
-
-/// Asks for a write lease, and has its break announced by a signal that is ignored by default
-/// (the usual SIGIO would end the process).
-fn lease(image: &File) -> io::Result<()> {
-    let fd = image.as_raw_fd();
-    // SAFETY: `fd` is open for the whole call, and F_SETSIG takes an int, no pointer.
-    check(unsafe { libc::fcntl(fd, F_SETSIG, libc::SIGURG) })?;
-    // SAFETY: as above; F_SETLEASE takes an int.
-    check(unsafe { libc::fcntl(fd, libc::F_SETLEASE, libc::F_WRLCK) })
-}
-
-fn check(result: libc::c_int) -> io::Result<()> {
-    if result == -1 {
-        Err(io::Error::last_os_error())
-    } else {
         Ok(())
     }
 }

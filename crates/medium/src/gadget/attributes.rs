@@ -10,7 +10,7 @@ use super::error::GadgetError;
 use super::paths::GADGET_NAME;
 
 /// US English: hosts ask for it, and fall back to it.
-const LANGUAGE: &str = "strings/0x409";
+const LANGUAGE: &str = "strings/0x0409";
 /// The only configuration, numbered as the library does.
 const CONFIGURATION: &str = "configs/c.1";
 /// Bus powered, no remote wake-up (USB 2.0, table 9-10: bit 7 is always set).
@@ -118,4 +118,92 @@ fn number(text: &str) -> Option<u32> {
 pub(super) fn release(major: u16, minor: u16, patch: u16) -> u16 {
     let major = major.min(99);
     (major / 10) << 12 | (major % 10) << 8 | minor.min(9) << 4 | patch.min(9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `[path, value]` of every attribute of the built-in drive, in order.
+    const BUILT_IN: &[[&str; 2]] = &[
+        ["bDeviceClass", "0x00"],
+        ["idVendor", "0x1d6b"],
+        ["idProduct", "0x0104"],
+        ["strings/0x0409/manufacturer", "promptstick"],
+        ["strings/0x0409/product", "promptstick"],
+        ["strings/0x0409/serialnumber", "00000000DEADBEEF"],
+        ["configs/c.1/bmAttributes", "0x80"],
+        ["configs/c.1/MaxPower", "500"],
+        ["functions/mass_storage.promptstick-0/stall", "0"],
+        ["functions/mass_storage.promptstick-0/lun.0/ro", "0"],
+        ["functions/mass_storage.promptstick-0/lun.0/cdrom", "0"],
+        ["functions/mass_storage.promptstick-0/lun.0/nofua", "0"],
+        ["functions/mass_storage.promptstick-0/lun.0/removable", "1"],
+        [
+            "functions/mass_storage.promptstick-0/lun.0/inquiry_string",
+            "PROMPT  STICK           0001",
+        ],
+        ["functions/mass_storage.promptstick-0/lun.1/ro", "1"],
+        ["functions/mass_storage.promptstick-0/lun.1/cdrom", "0"],
+        ["functions/mass_storage.promptstick-0/lun.1/nofua", "0"],
+        ["functions/mass_storage.promptstick-0/lun.1/removable", "1"],
+        [
+            "functions/mass_storage.promptstick-0/lun.1/inquiry_string",
+            "PROMPT  ANSWERS         0001",
+        ],
+        ["functions/mass_storage.promptstick-0/lun.2/ro", "1"],
+        ["functions/mass_storage.promptstick-0/lun.2/cdrom", "0"],
+        ["functions/mass_storage.promptstick-0/lun.2/nofua", "0"],
+        ["functions/mass_storage.promptstick-0/lun.2/removable", "1"],
+        [
+            "functions/mass_storage.promptstick-0/lun.2/inquiry_string",
+            "PROMPT  ANSWERS 2       0001",
+        ],
+    ];
+
+    #[test]
+    fn luns_and_attributes_of_the_built_in_drive() {
+        let all = of(&Description::built_in(), "00000000DEADBEEF");
+        let all: Vec<_> = all
+            .iter()
+            .map(|a| [a.path.as_str(), a.value.as_str()])
+            .collect();
+        assert_eq!(all, BUILT_IN);
+    }
+
+    #[test]
+    fn what_the_kernel_shows_agrees() {
+        assert!(agrees("0x80", "0x80\n"));
+        assert!(agrees("0x00", "0x0\n"));
+        assert!(agrees("500", "500\n"));
+        assert!(agrees("PROMPT  X", "PROMPT  X                   \n"));
+        assert!(!agrees("1", "0\n"));
+        assert!(!agrees("0x0104", "0x0105\n"));
+        assert!(!agrees("promptstick", ""));
+        assert!(!agrees("500", "0x500\n"));
+    }
+
+    #[test]
+    fn a_mismatch_is_named() {
+        let gadget = tempfile::tempdir().unwrap();
+        let wanted = [Attribute::new("ro", 0), Attribute::new("nofua", 1)];
+        let name = || {
+            let found = read_mismatch(gadget.path(), &wanted).unwrap();
+            found.map(|(attribute, found)| (attribute.path, found))
+        };
+        std::fs::write(gadget.path().join("ro"), "0\n").unwrap();
+        assert_eq!(name(), Some(("nofua".to_owned(), String::new())), "missing");
+        std::fs::write(gadget.path().join("nofua"), "0\n").unwrap();
+        assert_eq!(name(), Some(("nofua".to_owned(), "0".to_owned())));
+        std::fs::write(gadget.path().join("nofua"), "1\n").unwrap();
+        assert_eq!(name(), None);
+    }
+
+    #[test]
+    fn release_numbers_are_binary_coded_decimal() {
+        assert_eq!(release(0, 1, 0), 0x0010);
+        assert_eq!(release(1, 2, 3), 0x0123);
+        assert_eq!(release(12, 10, 34), 0x1299);
+        assert_eq!(release(100, 0, 0), 0x9900);
+    }
 }

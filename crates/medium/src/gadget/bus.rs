@@ -2,7 +2,10 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::error::GadgetError;
 
@@ -58,8 +61,16 @@ pub(super) fn open_state(udc: &Path) -> Result<File, GadgetError> {
     Ok(file)
 }
 
+/// Whether the state has been set since `file` was opened or read.
+pub(super) fn has_changed(file: &File) -> bool {
+    let mut polled = [PollFd::new(file.as_fd(), PollFlags::POLLPRI)];
+    // An error of poll(2) says nothing about the bus; the state itself is then the best guess.
+    poll(&mut polled, PollTimeout::ZERO).map_or(true, |ready| ready > 0)
+}
+
 /// The gadget's own `suspended` attribute; `None` while no gadget is bound and on kernels
-/// without it. The folder is `gadget`, with a number since Linux 5.19.
+/// without it. The folder is `gadget`, with a number after it on newer kernels (6.1, 6.12).
+/// Controllers that never report the state "suspended" (dwc2, `dummy_hcd`) report it here.
 fn suspended(udc: &Path) -> Option<bool> {
     let device = udc.join("device");
     let folders = std::fs::read_dir(&device).ok()?;
@@ -74,4 +85,43 @@ fn suspended(udc: &Path) -> Option<bool> {
 fn flag(path: PathBuf) -> Option<bool> {
     let text = std::fs::read_to_string(path).ok()?;
     Some(text.trim() == "1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_of_the_controller() {
+        let cases = [
+            ("not attached\n", Bus::Detached),
+            ("UNKNOWN\n", Bus::Detached),
+            ("", Bus::Detached),
+            ("attached\n", Bus::Enumerating),
+            ("powered\n", Bus::Enumerating),
+            ("default\n", Bus::Enumerating),
+            ("addressed\n", Bus::Enumerating),
+            ("configured\n", Bus::Configured),
+            ("suspended\n", Bus::Suspended),
+        ];
+        for (state, expected) in cases {
+            assert_eq!(decide(state, None), expected, "{state:?}");
+            assert_eq!(decide(state, Some(false)), expected, "{state:?}");
+        }
+        assert_eq!(decide("configured\n", Some(true)), Bus::Suspended);
+        assert_eq!(decide("not attached\n", Some(true)), Bus::Detached);
+    }
+
+    #[test]
+    fn suspension_is_read_under_both_names_of_the_folder() {
+        for folder in ["device/gadget", "device/gadget.0"] {
+            let udc = tempfile::tempdir().unwrap();
+            std::fs::write(udc.path().join("state"), "configured\n").unwrap();
+            assert_eq!(read(udc.path()).unwrap(), Bus::Configured);
+            std::fs::create_dir_all(udc.path().join(folder)).unwrap();
+            assert_eq!(read(udc.path()).unwrap(), Bus::Configured, "not bound");
+            std::fs::write(udc.path().join(folder).join("suspended"), "1\n").unwrap();
+            assert_eq!(read(udc.path()).unwrap(), Bus::Suspended);
+        }
+    }
 }

@@ -117,3 +117,80 @@ fn read_optional(path: &Path) -> Result<Option<String>, GadgetError> {
 fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A folder that imitates sysfs and configfs: controllers with the driver that uses them,
+    /// and gadgets with the controller that they are bound to.
+    fn tree(udcs: &[(&str, &str)], gadgets: &[(&str, &str)]) -> (tempfile::TempDir, Paths) {
+        let root = tempfile::tempdir().unwrap();
+        let paths = Paths {
+            configfs: root.path().join("config"),
+            udc_class: root.path().join("udc"),
+            ..Paths::default()
+        };
+        for (name, driver) in udcs {
+            let folder = paths.udc_class.join(name);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("function"), format!("{driver}\n")).unwrap();
+        }
+        for (name, udc) in gadgets {
+            let folder = paths.gadgets().join(name);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("UDC"), format!("{udc}\n")).unwrap();
+        }
+        (root, paths)
+    }
+
+    #[test]
+    fn none_at_all_says_what_to_load() {
+        let (_root, paths) = tree(&[], &[]);
+        let error = choose_udc(&paths, None).unwrap_err();
+        assert!(matches!(error, GadgetError::NoUdc(_)));
+        let text = error.to_string();
+        assert!(
+            text.contains("dtoverlay=dwc2") && text.contains("dummy_hcd"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_first_free_one_is_found_and_a_named_one_is_taken() {
+        let udcs = [("b.0", ""), ("a.0", "g_mass_storage"), ("c.0", "")];
+        let (_root, paths) = tree(&udcs, &[("other", "b.0")]);
+        assert_eq!(choose_udc(&paths, None).unwrap(), "c.0");
+        assert_eq!(choose_udc(&paths, Some("c.0")).unwrap(), "c.0");
+        let error = choose_udc(&paths, Some("b.0")).unwrap_err().to_string();
+        assert!(error.contains("the gadget other"), "{error}");
+        let error = choose_udc(&paths, Some("a.0")).unwrap_err().to_string();
+        assert!(error.contains("the driver g_mass_storage"), "{error}");
+        let error = choose_udc(&paths, Some("x.0")).unwrap_err().to_string();
+        assert!(error.contains("a.0, b.0, c.0"), "{error}");
+    }
+
+    #[test]
+    fn the_one_that_our_gadget_has_comes_first() {
+        let udcs = [("a.0", ""), ("b.0", "promptstick"), ("c.0", "")];
+        let (_root, paths) = tree(&udcs, &[(GADGET_NAME, "b.0")]);
+        assert_eq!(choose_udc(&paths, None).unwrap(), "b.0");
+        assert_eq!(choose_udc(&paths, Some("c.0")).unwrap(), "c.0");
+    }
+
+    #[test]
+    fn all_in_use_is_busy() {
+        let (_root, paths) = tree(&[("a.0", "x")], &[("other", "a.0")]);
+        let error = choose_udc(&paths, None).unwrap_err();
+        assert!(matches!(error, GadgetError::UdcBusy { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_gadget_that_is_not_bound_has_no_controller() {
+        let (_root, paths) = tree(&[], &[(GADGET_NAME, "")]);
+        assert_eq!(bound_to(&paths.gadget()).unwrap(), None);
+        assert_eq!(bound_to(Path::new("/nonexistent")).unwrap(), None);
+    }
+}

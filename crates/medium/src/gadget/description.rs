@@ -225,3 +225,160 @@ fn check_string(key: &str, text: &str) -> Result<(), DescriptionError> {
 pub(super) fn is_serial_digit(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'A'..=b'F')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_drive_is_this_one() {
+        let built_in = Description::built_in();
+        assert_eq!((built_in.vendor_id, built_in.product_id), (0x1d6b, 0x0104));
+        assert_eq!(built_in.manufacturer, "promptstick");
+        assert_eq!(built_in.product, "promptstick");
+        assert_eq!(built_in.serial, None);
+        assert_eq!(built_in.max_power_ma, 500);
+        assert!(!built_in.stall);
+        let luns: Vec<_> = built_in.luns.iter().map(summary).collect();
+        assert_eq!(
+            luns,
+            [
+                ("PROMPTSTICK", false, "PROMPT  STICK           0001"),
+                ("ANSWERS", true, "PROMPT  ANSWERS         0001"),
+                ("ANSWERS", true, "PROMPT  ANSWERS 2       0001"),
+            ]
+        );
+        for lun in &built_in.luns {
+            assert!(lun.removable && !lun.nofua && !lun.cdrom);
+            assert_eq!(lun.inquiry_string.len(), INQUIRY_CHARS);
+        }
+    }
+
+    fn summary(lun: &LunDescription) -> (&str, bool, &str) {
+        let label = lun.label.as_deref().unwrap_or_default();
+        (label, lun.read_only, &lun.inquiry_string)
+    }
+
+    /// The built-in text with its first `from` replaced.
+    fn changed(from: &str, to: &str) -> Result<Description, DescriptionError> {
+        assert!(
+            BUILT_IN.contains(from),
+            "{from} is in the built-in description"
+        );
+        Description::parse(&BUILT_IN.replacen(from, to, 1))
+    }
+
+    /// A line of the built-in text, what stands in its place, and the key that is then refused.
+    const REFUSED: &[[&str; 3]] = &[
+        ["vendor_id = 0x1d6b", "vendor_id = 0", "device.vendor_id"],
+        [
+            "product = \"promptstick\"",
+            "product = \"\"",
+            "device.product",
+        ],
+        [
+            "product = \"promptstick\"",
+            "product = \"a\\nb\"",
+            "device.product",
+        ],
+        [
+            "max_power_ma = 500",
+            "max_power_ma = 502",
+            "device.max_power_ma",
+        ],
+        [
+            "max_power_ma = 500",
+            "max_power_ma = 0",
+            "device.max_power_ma",
+        ],
+        [
+            "max_power_ma = 500",
+            "max_power_ma = 99",
+            "device.max_power_ma",
+        ],
+        [
+            "# serial = \"0123456789AB\"",
+            "serial = \"01234\"",
+            "device.serial",
+        ],
+        [
+            "# serial = \"0123456789AB\"",
+            "serial = \"0123456789ab\"",
+            "device.serial",
+        ],
+        [
+            "read_only = false",
+            "read_only = true",
+            "read_only of [[lun]] 0",
+        ],
+        [
+            "read_only = true",
+            "read_only = false",
+            "read_only of [[lun]] 1",
+        ],
+        [
+            "removable = true",
+            "removable = false",
+            "removable of [[lun]] 0",
+        ],
+        ["cdrom = false", "cdrom = true", "cdrom of [[lun]] 0"],
+        [
+            "           0001",
+            "           00011",
+            "inquiry_string of [[lun]] 0",
+        ],
+        [
+            "PROMPT  STICK",
+            "PROMPT  STÜCK",
+            "inquiry_string of [[lun]] 0",
+        ],
+    ];
+
+    #[test]
+    fn values_out_of_range_are_refused_by_name() {
+        for [from, to, expected] in REFUSED {
+            match changed(from, to) {
+                Err(DescriptionError::Value { key, .. }) => assert_eq!(&key, expected, "{to}"),
+                other => panic!("{to}: {other:?}"),
+            }
+        }
+        let long = format!("product = \"{}\"", "x".repeat(STRING_BYTES + 1));
+        changed("product = \"promptstick\"", &long).unwrap_err();
+    }
+
+    #[test]
+    fn unknown_and_missing_keys_are_refused() {
+        let cases = [
+            ("stall = false", "stall = false\nstalls = true"),
+            ("max_power_ma = 500", ""),
+            ("[device]", "[device]\nspeed = 1"),
+            ("read_only = false", "read_only = false\nfile = \"/x\""),
+            ("vendor_id = 0x1d6b", "vendor_id = 0x11d6b"),
+        ];
+        for (from, to) in cases {
+            let error = changed(from, to).unwrap_err();
+            assert!(
+                matches!(error, DescriptionError::Syntax(_)),
+                "{to}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn there_are_two_to_sixteen_luns() {
+        let second = BUILT_IN.match_indices("[[lun]]").nth(1).unwrap().0;
+        let third = BUILT_IN.match_indices("[[lun]]").nth(2).unwrap().0;
+        Description::parse(&BUILT_IN[..third]).unwrap();
+        Description::parse(&BUILT_IN[..second]).unwrap_err();
+        let more = |count| format!("{BUILT_IN}{}", BUILT_IN[third..].repeat(count));
+        Description::parse(&more(MAX_LUNS - 3)).unwrap();
+        Description::parse(&more(MAX_LUNS - 2)).unwrap_err();
+    }
+
+    #[test]
+    fn another_serial_number_is_taken() {
+        let serial = "serial = \"00000000ABCDEF01\"";
+        let description = changed("# serial = \"0123456789AB\"", serial).unwrap();
+        assert_eq!(description.serial.as_deref(), Some("00000000ABCDEF01"));
+    }
+}

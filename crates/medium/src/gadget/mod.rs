@@ -20,6 +20,7 @@ mod paths;
 mod register;
 mod serial;
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -42,6 +43,8 @@ pub struct Gadget {
     paths: Paths,
     udc: String,
     luns: usize,
+    /// The controller's state as it was when we bound to it, until it is set anew.
+    stale_state: RefCell<Option<File>>,
     _lock: GadgetsLock,
 }
 
@@ -80,6 +83,7 @@ impl Gadget {
             paths: paths.clone(),
             udc,
             luns,
+            stale_state: RefCell::new(None),
             _lock: lock,
         };
         if leftover.is_some_and(|leftover| adopt::is_adoptable(&leftover, &udc)) {
@@ -111,13 +115,17 @@ impl Gadget {
         if self.is_bound()? {
             return Ok(());
         }
+        // Without the controller's folder there is nothing to open and nothing to bind to.
+        let state = self.bus_file()?;
         lun::write(&path, self.udc.as_bytes()).map_err(|source| {
             // The kernel says EBUSY for a controller that is gone, too.
             match choose_udc(&self.paths, Some(&self.udc)) {
                 Err(error) => error,
                 Ok(_) => GadgetError::access(&path, source),
             }
-        })
+        })?;
+        self.stale_state.replace(Some(state));
+        Ok(())
     }
 
     /// Disconnects the drive, as pulling the plug does, but for the power. Media stay in their
@@ -144,21 +152,32 @@ impl Gadget {
         Ok(bound.as_deref() == Some(self.udc.as_str()))
     }
 
-    /// What the bus does now.
+    /// What the bus does now. `Detached` while the drive is not bound, and after
+    /// [`Gadget::bind`] until a host is there: the kernel goes on showing the state from before.
     ///
     /// # Errors
-    /// sysfs cannot be read.
+    /// The controller is gone, or the kernel's files cannot be read.
     pub fn bus(&self) -> Result<Bus, GadgetError> {
-        bus::read(&self.udc_folder())
+        if !self.is_bound()? {
+            return Ok(Bus::Detached);
+        }
+        let mut stale = self.stale_state.borrow_mut();
+        if stale.as_ref().is_some_and(|file| !bus::has_changed(file)) {
+            return Ok(Bus::Detached);
+        }
+        *stale = None;
+        bus::read(&self.udc_folder()).map_err(|error| self.explained(error))
     }
 
-    /// A file that a poller waits on with POLLPRI for the next change of [`Gadget::bus`]. After
-    /// each wake-up, read it from its start (`pread`), or it stays ready.
+    /// A file that a poller waits on with POLLPRI. After each wake-up, read it from its start
+    /// (`pread`), or it stays ready. It wakes for a reset by the host (which drops the host's lock
+    /// on the media), for a configuration, and, where the controller tells, for a disconnection.
+    /// It does not wake for suspension and resumption: ask [`Gadget::bus`] when that matters.
     ///
     /// # Errors
     /// sysfs cannot be read.
     pub fn bus_file(&self) -> Result<File, GadgetError> {
-        bus::open_state(&self.udc_folder())
+        bus::open_state(&self.udc_folder()).map_err(|error| self.explained(error))
     }
 
     /// Asks the host to let go of a LUN's medium, once and politely. An empty LUN is granted.
@@ -183,16 +202,25 @@ impl Gadget {
     /// # Errors
     /// Another medium is in, the kernel does not take the file, or, for LUN 0, can only read it.
     pub fn insert(&self, lun: usize, image: &Path) -> Result<(), GadgetError> {
-        self.lun(lun)?.insert(image, lun == 0)
+        self.lun(lun)?.insert(image)
     }
 
-    /// What is in a LUN: the path where the file is now. A file without a name has its last one
-    /// with ` (deleted)` after it, which is not equal to the path of any image.
+    /// What is in a LUN, as the kernel names it: where the file is now, ` (deleted)` added when it
+    /// has no name any more. The path is cut at its mount point when the process that put the file
+    /// in had a namespace of its own and has ended: compare with [`Gadget::holds`].
     ///
     /// # Errors
     /// configfs cannot be read.
     pub fn inserted(&self, lun: usize) -> Result<Option<PathBuf>, GadgetError> {
         self.lun(lun)?.inserted()
+    }
+
+    /// Whether a LUN holds the file that is at `image` now.
+    ///
+    /// # Errors
+    /// configfs cannot be read.
+    pub fn holds(&self, lun: usize, image: &Path) -> Result<bool, GadgetError> {
+        self.lun(lun)?.holds(image)
     }
 
     /// The LUN's `file` attribute.
@@ -220,6 +248,15 @@ impl Gadget {
         }
         let folder = self.paths.gadget().join(attributes::lun(index));
         Ok(Lun { index, folder })
+    }
+
+    /// A controller that has gone away says more than a file that is missing.
+    fn explained(&self, error: GadgetError) -> GadgetError {
+        let gone = !self.udc_folder().exists();
+        match choose_udc(&self.paths, Some(&self.udc)) {
+            Err(reason) if gone => reason,
+            _ => error,
+        }
     }
 
     fn udc_folder(&self) -> PathBuf {

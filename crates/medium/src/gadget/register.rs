@@ -146,3 +146,69 @@ fn is_configfs(kind: FsType) -> bool {
     // The width and sign of the number are the architecture's; the magic has 32 bits.
     kind == FsType(CONFIGFS_MAGIC as _)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(configfs: &std::path::Path) -> Paths {
+        Paths {
+            configfs: configfs.to_owned(),
+            ..Paths::default()
+        }
+    }
+
+    #[test]
+    fn without_configfs_it_says_what_to_load_or_mount() {
+        let root = tempfile::tempdir().unwrap();
+        let error = acquire(&paths(root.path())).unwrap_err();
+        assert!(
+            matches!(error, GadgetError::ConfigfsNotMounted(_)),
+            "{error}"
+        );
+        let mount = format!("mount -t configfs none {}", root.path().display());
+        assert!(error.to_string().contains(&mount), "{error}");
+        let error = acquire(&paths(&root.path().join("none"))).unwrap_err();
+        assert!(matches!(error, GadgetError::ConfigfsMissing(_)), "{error}");
+    }
+
+    #[test]
+    fn what_the_kernel_says_to_a_new_gadget_is_explained() {
+        let explained = |errno| {
+            let source = io::Error::from_raw_os_error(errno);
+            registration_error(&Paths::default(), source)
+        };
+        assert!(matches!(
+            explained(libc::ENOENT),
+            GadgetError::FunctionMissing
+        ));
+        assert!(matches!(
+            explained(libc::EACCES),
+            GadgetError::PermissionDenied(_)
+        ));
+        assert!(matches!(
+            explained(libc::EPERM),
+            GadgetError::PermissionDenied(_)
+        ));
+        assert!(matches!(
+            explained(libc::EINVAL),
+            GadgetError::Register { .. }
+        ));
+    }
+
+    #[test]
+    fn the_library_gets_the_description() {
+        let description = Description::built_in();
+        let gadget = definition(&description, "00000000DEADBEEF");
+        assert_eq!(gadget.name.as_deref(), Some(GADGET_NAME));
+        assert_eq!((gadget.id.vendor, gadget.id.product), (0x1d6b, 0x0104));
+        assert_eq!(gadget.configs.len(), 1);
+        assert_eq!(gadget.configs[0].max_power, 500);
+        assert!(!gadget.configs[0].self_powered);
+        let luns: Vec<_> = description.luns.iter().map(lun).collect();
+        let flags = |lun: &msd::Lun| (lun.read_only, lun.removable, lun.cdrom, lun.no_fua);
+        assert_eq!(flags(&luns[0]), (false, true, false, false));
+        assert_eq!(flags(&luns[1]), (true, true, false, false));
+        assert_eq!(luns[2].inquiry_string, "PROMPT  ANSWERS 2       0001");
+    }
+}

@@ -71,3 +71,50 @@ fn hashed(text: &str) -> String {
     let digits = hash.iter().take(DIGITS / 2);
     digits.map(|byte| format!("{byte:02X}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CPUINFO: &str = "processor\t: 0\nmodel name\t: ARMv6\n\nSerial\t\t: 00000000abcdef01\n";
+    const MACHINE_ID: &str = "0123456789abcdef0123456789abcdef\n";
+
+    #[test]
+    fn the_board_comes_first() {
+        let found = choose("00000000deadbeef\0", CPUINFO, MACHINE_ID);
+        assert_eq!(found, "00000000DEADBEEF");
+        assert_eq!(choose("", CPUINFO, MACHINE_ID), "00000000ABCDEF01");
+        let zeros = "0000000000000000\0";
+        assert_eq!(choose(zeros, CPUINFO, MACHINE_ID), "00000000ABCDEF01");
+    }
+
+    #[test]
+    fn the_machine_id_never_leaves_the_device() {
+        let found = choose("", "processor : 0\n", MACHINE_ID);
+        assert_eq!(
+            found, "3D150366594A8897",
+            "hosts know the drive by it: it must not change"
+        );
+        for part in MACHINE_ID.trim().as_bytes().windows(6) {
+            let part = String::from_utf8(part.to_ascii_uppercase()).unwrap();
+            assert!(!found.contains(&part), "{found} has {part}");
+        }
+    }
+
+    #[test]
+    fn every_number_is_one_that_usb_takes() {
+        let odd = [
+            "1c0ffee",
+            "RK3328-77aa",
+            "0123456789abcdef01",
+            "  00000000DEADBEEF \n",
+            "",
+        ];
+        for number in odd {
+            let found = choose(number, "", "");
+            assert_eq!(found.len(), DIGITS, "{number:?}");
+            assert!(found.bytes().all(is_serial_digit), "{found}");
+        }
+        assert_eq!(choose("1c0ffee", "", ""), "0000000001C0FFEE");
+    }
+}
