@@ -233,6 +233,36 @@ pub enum PublishError {
     OtherImage,
 }
 
+/// Why a volume was not repaired, or not to the end. What was published before is a part of the
+/// repair that leaves the volume no worse.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RepairError {
+    /// It cannot be opened as a volume.
+    #[error(transparent)]
+    Open(OpenError),
+    /// Something that the repair depends on cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A round could not be written.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// More clusters than a repair keeps in memory, one bit each.
+    #[error(
+        "the volume has {clusters} clusters and a repair takes {limit} at most: repair it on a \
+         computer (`fsck.fat -a`)"
+    )]
+    TooManyClusters {
+        /// How many it has.
+        clusters: u32,
+        /// How many a repair takes.
+        limit: u32,
+    },
+    /// One round after another finds something to do.
+    #[error("the repair comes to no end: copy the files elsewhere and format the volume")]
+    NoEnd,
+}
+
 /// Why a device cannot be formatted; nothing was written unless it is `Io`.
 #[derive(Debug, Error)]
 #[non_exhaustive]

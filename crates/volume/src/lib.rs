@@ -1,10 +1,10 @@
 //! FAT16 and FAT32 on a block device that a stranger writes: a bounded reader, edits that become
-//! change sets, a journal that makes a change set one transaction, and formatting.
+//! change sets, a journal that makes a change set one transaction, repair, and formatting.
 //!
 //! Invariants:
 //! * What a host wrote is never trusted: every loop over it ends at a named constant, arithmetic
 //!   on it is checked, and no allocation follows from one of its size fields alone.
-//! * Nothing here writes a device except [`publish`], [`recover`] and [`format()`].
+//! * Nothing here writes a device except [`publish`], [`recover`], [`repair()`] and [`format()`].
 //! * No clock is read: timestamps are passed in as [`FatTime`].
 //!
 //! Used by the program `promptstick` only; it knows nothing of prompts or models. What is promised
@@ -23,6 +23,7 @@ mod format;
 mod inspect;
 mod journal;
 mod names;
+mod repair;
 mod scan;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -35,11 +36,13 @@ pub use change::{ChangeSet, Identity, SectorChange};
 pub use device::{ImageFile, ReadAt, WriteAt};
 pub use dir::{CodePage, Entry, MAX_DIR_SLOTS, MAX_TREE_FOLDERS, MAX_TREE_SLOTS};
 pub use edit::{Edit, MAX_CHANGE_BYTES};
-pub use error::{BadName, EditError, FormatError, OpenError, PublishError, ReadError};
+pub use error::{BadName, EditError, FormatError, OpenError, PublishError, ReadError, RepairError};
 pub use format::{FormatOptions, PARTITION_OFFSET_BYTES, format};
 pub use inspect::{ChainProblem, Extent, Inspection};
 pub use journal::{DiscardReason, FileJournal, JournalStore, Recovery};
 pub use journal::{publish, publish_with, recover, recover_with};
 pub use names::{MAX_NAME_UNITS, MAX_PATH_DEPTH};
+pub use repair::{Fault, Finding, MAX_FINDINGS, MAX_REPAIR_CLUSTERS};
+pub use repair::{Repair, RepairLimits, RepairReport, repair, repair_with};
 pub use time::{Civil, FatTime};
 pub use volume::{DirtyMarks, Volume};

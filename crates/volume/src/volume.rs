@@ -12,10 +12,12 @@ use crate::chain::{ChainEnd, ChainWalk, Step};
 use crate::device::ReadAt;
 use crate::dir::{self, CodePage, Entry};
 use crate::edit::Edit;
-use crate::error::{OpenError, ReadError};
+use crate::error::{OpenError, ReadError, RepairError};
 use crate::fat::FatCache;
 use crate::inspect::{self, ChainProblem, Inspection};
+use crate::repair::{self, Repair, RepairLimits};
 use crate::scan;
+use crate::time::FatTime;
 use crate::view::View;
 
 /// Longest single read of file data.
@@ -207,6 +209,26 @@ impl<D: ReadAt> Volume<D> {
     #[must_use]
     pub fn edit(&self) -> Edit<'_, D> {
         Edit::new(&self.device, &self.geometry, self.code_page)
+    }
+
+    /// Whether a host or a failure left a mark that says so: then, before the volume is used,
+    /// [`Volume::repair`] looks at all of it.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn repair_needed(&self) -> Result<bool, ReadError> {
+        Ok(!self.dirty_marks()?.is_clean())
+    }
+
+    /// Checks all of the volume, whatever its marks say, and plans one round of its repair.
+    /// Nothing is written: publish the changes, and while the round is not complete, open the
+    /// volume again and ask for the next. [`crate::repair()`] does all of that. A volume on which
+    /// nothing is wrong gives no changes. `time` goes into the entries of recovered files.
+    ///
+    /// # Errors
+    /// The device failed, or the volume is larger than the bounds of a repair.
+    pub fn repair(&self, limits: RepairLimits, time: FatTime) -> Result<Repair, RepairError> {
+        repair::round(&self.device, &self.geometry, limits, time)
     }
 
     fn view(&self) -> View<'_, D> {
