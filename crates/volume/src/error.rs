@@ -244,6 +244,9 @@ pub enum RepairError {
     /// Something that the repair depends on cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// A change could not be made.
+    #[error(transparent)]
+    Edit(EditError),
     /// A round could not be written.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -261,6 +264,15 @@ pub enum RepairError {
     /// One round after another finds something to do.
     #[error("the repair comes to no end: copy the files elsewhere and format the volume")]
     NoEnd,
+}
+
+impl From<EditError> for RepairError {
+    fn from(error: EditError) -> Self {
+        match error {
+            EditError::Read(error) => Self::Read(error),
+            other => Self::Edit(other),
+        }
+    }
 }
 
 /// Why a device cannot be formatted; nothing was written unless it is `Io`.
