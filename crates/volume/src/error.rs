@@ -122,7 +122,10 @@ pub enum ReadError {
         problem: ChainProblem,
     },
     /// A folder without end.
-    #[error("a folder is longer than FAT allows (65,536 slots): repair the volume (`fsck.fat`)")]
+    #[error(
+        "a folder is longer than FAT allows (65,536 slots): repair the volume (`promptstick volume \
+         repair`)"
+    )]
     FolderTooLong,
     /// More folders or slots than one walk over the volume looks at.
     #[error("the volume has too many files and folders to check: remove some of them")]
@@ -176,7 +179,9 @@ pub enum EditError {
         limit_bytes: u64,
     },
     /// The file to replace is damaged, so that freeing its clusters could harm others.
-    #[error("{name:?} cannot be replaced: {problem}; repair the volume (`fsck.fat`)")]
+    #[error(
+        "{name:?} cannot be replaced: {problem}; repair the volume (`promptstick volume repair`)"
+    )]
     Damaged {
         /// The file.
         name: String,

@@ -1,12 +1,14 @@
 //! `.` and `..`, the first two slots of every folder but the root (specification, "FAT Directory
 //! Structure"), and whether a cluster holds a folder at all, which they tell.
 
+use super::folders::RESERVED_ATTRIBUTES;
+use super::names;
 use super::report::Fault;
 use super::slots::Folder;
 use super::state::{Repairer, Step};
 use crate::bytes::index;
 use crate::device::ReadAt;
-use crate::dir::{ATTR_DIRECTORY, ATTR_LABEL, DIR_SLOT_BYTES, DirPlace, Slot};
+use crate::dir::{ATTR_DIRECTORY, ATTR_LABEL, DIR_SLOT_BYTES, DirPlace, END, Slot, lfn};
 use crate::edit::{NewEntry, encode_entry};
 
 pub(super) const DOT: &[u8; 11] = b".          ";
@@ -26,6 +28,16 @@ pub(super) enum Content {
 /// Whether a slot is the entry `name`, which is one of [`DOT`] and [`DOT_DOT`].
 pub(super) fn is_dots(slot: &[u8; 32], name: &[u8; 11]) -> bool {
     slot[..11] == *name && slot[11] & (ATTR_DIRECTORY | ATTR_LABEL) == ATTR_DIRECTORY
+}
+
+/// Whether these bytes, which are not all zero, may be a slot, in use or given up.
+fn could_be_slot(slot: &[u8; 32]) -> bool {
+    if lfn::is_long(slot) {
+        return slot[26..28] == [0; 2];
+    }
+    let mut name = [0; 11];
+    name.copy_from_slice(&slot[..11]);
+    slot[0] != END && slot[11] & RESERVED_ATTRIBUTES == 0 && !names::is_bad(&name)
 }
 
 impl<D: ReadAt> Repairer<'_, D> {
@@ -64,6 +76,7 @@ impl<D: ReadAt> Repairer<'_, D> {
         let mut bytes = slot.bytes;
         if is_dots(&bytes, name) {
             self.put_start(&mut bytes, cluster);
+            bytes[12] = 0;
             bytes[28..].fill(0);
         } else {
             bytes = self.dot_entry(name, cluster);
@@ -113,15 +126,32 @@ impl<D: ReadAt> Repairer<'_, D> {
         encode_entry(name, &entry, wide)
     }
 
-    /// Whether a folder's chain must not go on into this cluster: another folder begins there.
-    pub(super) fn begins_folder(&self, cluster: u32) -> Step<bool> {
-        let mut slot = [0; 32];
+    /// Whether a folder's chain may go on into this cluster: no other folder begins there, and most
+    /// of it could be slots. What is no folder's would be damaged by being treated as one.
+    pub(super) fn continues_folder(&self, cluster: u32) -> Step<bool> {
         let offset = self.geometry.cluster_offset(cluster).unwrap_or(u64::MAX);
-        self.edit.overlay.read_at(offset, &mut slot)?;
-        Ok(is_dots(&slot, DOT) && self.start(&slot) == cluster)
+        let mut buffer = vec![0; index(u64::from(self.geometry.cluster_bytes))];
+        self.edit.overlay.read_at(offset, &mut buffer)?;
+        let (mut likely, mut unlikely) = (0_u32, 0_u32);
+        for (number, bytes) in buffer.chunks_exact(32).enumerate() {
+            let mut slot = [0; 32];
+            slot.copy_from_slice(bytes);
+            if number == 0 && is_dots(&slot, DOT) && self.start(&slot) == cluster {
+                return Ok(false);
+            }
+            if slot == [0; 32] {
+                continue;
+            }
+            if could_be_slot(&slot) {
+                likely += 1;
+            } else {
+                unlikely += 1;
+            }
+        }
+        Ok(likely >= unlikely)
     }
 
-    /// The first slot of a folder's place, for messages about the root.
+    /// The root's first cluster, where it has one.
     pub(super) fn root_cluster(&self) -> Option<u32> {
         match DirPlace::root(self.geometry) {
             DirPlace::Chain { first_cluster } => Some(first_cluster),

@@ -147,20 +147,15 @@ impl<D: ReadAt> Repairer<'_, D> {
                 }
             }
             file.clusters += 1;
-            let Some(next) = next else { return Ok(()) };
+            // The last copy that is needed ends the chain.
+            let is_done = shares && file.clusters == file.needed;
+            let Some(next) = next.filter(|_| !is_done) else {
+                return Ok(());
+            };
             cluster = next;
-            if file.copied > 0 {
-                self.finish_copies(file)?;
+            if shares {
+                self.checkpoint()?;
             }
-        }
-    }
-
-    /// After a copy: the last one needed ends the chain, and the round may end.
-    fn finish_copies(&mut self, file: &Progress) -> Step {
-        if file.clusters < file.needed {
-            self.checkpoint()
-        } else {
-            Ok(())
         }
     }
 

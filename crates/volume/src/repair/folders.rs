@@ -11,13 +11,26 @@ use super::names::{self, ShortName};
 use super::report::Fault;
 use super::slots::{Folder, Slots};
 use super::state::{Halt, Repairer, Step};
+use crate::boot::FatType;
+use crate::bytes::u16_at;
 use crate::device::ReadAt;
-use crate::dir::{ATTR_DIRECTORY, DELETED, DIR_SLOT_BYTES, END, MAX_DIR_SLOTS, MAX_TREE_FOLDERS};
+use crate::dir::{
+    ATTR_DIRECTORY, ATTR_LABEL, DELETED, DIR_SLOT_BYTES, END, MAX_DIR_SLOTS, MAX_TREE_FOLDERS,
+};
 use crate::dir::{MAX_TREE_SLOTS, Slot, lfn};
 use crate::error::ReadError;
+use crate::fat::FatValue;
+use crate::time::FatTime;
 
 /// Attribute bits without a meaning.
-const RESERVED_ATTRIBUTES: u8 = 0xC0;
+pub(super) const RESERVED_ATTRIBUTES: u8 = 0xC0;
+
+/// The flags of byte 12: base or extension in lower case.
+const LOWER_CASE: u8 = 0x18;
+
+/// Flag of byte 12: the short name is made up and the long one counts (`fsck.fat`,
+/// `FAT_NO_83NAME`); nonsense without a long one.
+const NO_SHORT_NAME: u8 = 0x20;
 
 /// What is known of a folder while its slots go by.
 struct Progress {
@@ -26,7 +39,8 @@ struct Progress {
     /// Decodes the long name, for messages.
     name: lfn::LongName,
     taken: HashSet<ShortName>,
-    has_ended: bool,
+    /// Free slots from the end mark on; empty before it.
+    after_end: Vec<u64>,
     behind_end: u32,
 }
 
@@ -57,6 +71,23 @@ impl Tally {
     }
 }
 
+/// Whether a host may have written these bytes as an entry. Strict, for where none belongs.
+fn looks_sound(slot: &[u8; 32], fat_type: FatType) -> bool {
+    let mut short: ShortName = [0; 11];
+    short.copy_from_slice(&slot[..11]);
+    let modified = FatTime {
+        date: u16_at(slot, 24),
+        time: u16_at(slot, 22),
+    };
+    let high_start = fat_type == FatType::Fat16 && u16_at(slot, 20) != 0;
+    !names::is_bad(&short)
+        && !short.iter().any(u8::is_ascii_lowercase)
+        && slot[11] & (RESERVED_ATTRIBUTES | ATTR_LABEL) == 0
+        && slot[12] & !LOWER_CASE == 0
+        && modified.to_civil().is_some()
+        && !high_start
+}
+
 impl<D: ReadAt> Repairer<'_, D> {
     pub(super) fn check_folders(&mut self) -> Step {
         self.claim_root()?;
@@ -82,8 +113,8 @@ impl<D: ReadAt> Repairer<'_, D> {
         self.claim_folder(root, "")
     }
 
-    /// Claims a folder's chain. It ends before what is claimed already (itself too), before another
-    /// folder's beginning, and where FAT allows no more slots; the rest is a lost chain then.
+    /// Claims a folder's chain. It ends before what is claimed already (itself too), before
+    /// what cannot be its continuation, and where FAT allows no more slots; the rest is a lost chain then.
     fn claim_folder(&mut self, first: u32, path: &str) -> Step {
         let most = u64::from(MAX_DIR_SLOTS) * u64::from(DIR_SLOT_BYTES);
         let mut left = self.geometry.clusters_for(most);
@@ -94,7 +125,7 @@ impl<D: ReadAt> Repairer<'_, D> {
             let Some(next) = self.next(cluster)? else {
                 return Ok(());
             };
-            if left == 0 || self.used.has(next) || self.begins_folder(next)? {
+            if left == 0 || self.used.has(next) || !self.continues_folder(next)? {
                 self.found(path, Fault::FolderCut);
                 return self.end_chain(cluster);
             }
@@ -114,13 +145,11 @@ impl<D: ReadAt> Repairer<'_, D> {
             long: LongSlots::default(),
             name: lfn::LongName::new(),
             taken: HashSet::new(),
-            has_ended: false,
+            after_end: Vec::new(),
             behind_end: 0,
         };
         while let Some(slot) = self.next_slot(&mut slots)? {
-            if !progress.has_ended {
-                tally.slot()?;
-            }
+            tally.slot()?;
             waiting.extend(self.check_slot(folder, &slot, &mut progress)?);
             progress.number += 1;
         }
@@ -143,22 +172,19 @@ impl<D: ReadAt> Repairer<'_, D> {
         slot: &Slot,
         progress: &mut Progress,
     ) -> Step<Option<Folder>> {
-        let is_free = matches!(slot.bytes[0], END | DELETED);
-        if progress.has_ended {
-            // The specification says that nothing follows; Linux would show it.
-            if !is_free {
-                progress.behind_end += 1;
-                self.edit.write(slot.offset_bytes, &[0; 32])?;
-            }
-            return Ok(None);
-        }
         if self.check_dots(folder, progress.number, slot)? {
             return Ok(None);
         }
-        if is_free {
-            progress.has_ended = slot.bytes[0] == END;
+        let has_ended = !progress.after_end.is_empty();
+        if matches!(slot.bytes[0], END | DELETED) {
+            if slot.bytes[0] == END || has_ended {
+                progress.after_end.push(slot.offset_bytes);
+            }
             progress.name.forget();
             self.drop_long(&mut progress.long)?;
+            return Ok(None);
+        }
+        if has_ended && !lfn::is_long(&slot.bytes) && !self.continues(folder, slot, progress)? {
             return Ok(None);
         }
         if lfn::is_long(&slot.bytes) {
@@ -166,12 +192,33 @@ impl<D: ReadAt> Repairer<'_, D> {
             self.take_long(&mut progress.long, slot)?;
             return Ok(None);
         }
-        if lfn::is_label(&slot.bytes) && self.is_plain_label(slot)? {
+        let may_be_label = slot.bytes[11] & (RESERVED_ATTRIBUTES | ATTR_DIRECTORY) == 0;
+        if lfn::is_label(&slot.bytes) && may_be_label && self.is_plain_label(slot)? {
             progress.name.forget();
             self.drop_long(&mut progress.long)?;
             return Ok(None);
         }
         self.check_entry(folder, slot, progress)
+    }
+
+    /// What to do with an entry behind the end mark, which Linux shows and others do not: a sound
+    /// one moves the mark behind itself, any other is cleared. True if it stays.
+    fn continues(&mut self, folder: &Folder, slot: &Slot, progress: &mut Progress) -> Step<bool> {
+        if !looks_sound(&slot.bytes, self.geometry.fat_type)
+            || !self.is_in_use(self.start(&slot.bytes))?
+        {
+            progress.behind_end += 1;
+            progress.name.forget();
+            self.drop_long(&mut progress.long)?;
+            self.edit.write(slot.offset_bytes, &[END])?;
+            progress.after_end.push(slot.offset_bytes);
+            return Ok(false);
+        }
+        self.found(&folder.path, Fault::EndMark);
+        for offset in std::mem::take(&mut progress.after_end) {
+            self.delete_slot(offset)?;
+        }
+        Ok(true)
     }
 
     /// A label has neither clusters nor a length; what has clusters is a file with a damaged
@@ -210,9 +257,13 @@ impl<D: ReadAt> Repairer<'_, D> {
         let mut mended = *slot;
         if mended.bytes[11] & RESERVED_ATTRIBUTES != 0 || lfn::is_label(&mended.bytes) {
             self.found(&path, Fault::Attributes);
-            mended.bytes[11] &= !(RESERVED_ATTRIBUTES | crate::dir::ATTR_LABEL);
+            mended.bytes[11] &= !(RESERVED_ATTRIBUTES | ATTR_LABEL);
         }
         let long = self.owned_long(&mut progress.long, &short, names::is_bad(&short))?;
+        if mended.bytes[12] & NO_SHORT_NAME != 0 && long.is_empty() {
+            self.found(&path, Fault::Attributes);
+            mended.bytes[12] &= !NO_SHORT_NAME;
+        }
         let wanted = names::unique(&names::repaired(&short), &progress.taken);
         let wanted = wanted.unwrap_or(short);
         progress.taken.insert(wanted);
@@ -240,8 +291,8 @@ impl<D: ReadAt> Repairer<'_, D> {
         if is_dots(&slot.bytes, DOT) || is_dots(&slot.bytes, DOT_DOT) {
             return Ok(true);
         }
-        let reserved = slot.bytes[11] & RESERVED_ATTRIBUTES != 0;
-        let strange = reserved || names::is_bad(short);
+        let impossible = slot.bytes[11] & RESERVED_ATTRIBUTES != 0 || lfn::is_label(&slot.bytes);
+        let strange = impossible || names::is_bad(short);
         let is_empty = slot.bytes[28..] == [0; 4] && self.start(&slot.bytes) == 0;
         Ok(strange && !is_empty && !self.is_in_use(self.start(&slot.bytes))?)
     }
@@ -310,8 +361,7 @@ impl<D: ReadAt> Repairer<'_, D> {
         if self.is_in_use(start)? {
             return Ok(true);
         }
-        let is_free =
-            self.geometry.has_cluster(start) && self.value(start)? == crate::fat::FatValue::Free;
+        let is_free = self.geometry.has_cluster(start) && self.value(start)? == FatValue::Free;
         if !is_free || self.content_of(start)? != (Content::Folder { own: true }) {
             return Ok(false);
         }

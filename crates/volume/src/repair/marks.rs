@@ -36,7 +36,10 @@ impl<D: ReadAt> Repairer<'_, D> {
             }
         };
         if !signed || FsInfo::decode(&sector) != Some(wanted) {
-            self.found("", Fault::FreeSpace);
+            // After any other repair it is wrong because of that.
+            if self.report.is_empty() {
+                self.found("", Fault::FreeSpace);
+            }
             if FsInfo::decode(&sector).is_none() || !signed {
                 sector = fs_info_sector(free_count, first_free);
             }

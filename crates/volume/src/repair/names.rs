@@ -1,14 +1,14 @@
 //! Short names that cannot stay: which those are, and what they become. Pure.
 //!
 //! Forbidden is what hosts cannot open and what `fsck.fat` renames: control characters, DEL,
-//! `" * / : < > ? \ |`, a space or a dot in front. Each becomes `_`. A name that another entry of the
+//! `" * . / : < > ? \ |`, a space in front. Each becomes `_`. A name that another entry of the
 //! folder has already gets a number at the end of its base.
 
 use std::collections::HashSet;
 
 /// Stands for a first byte of 0xE5.
 const E5_STAND_IN: u8 = 0x05;
-const FORBIDDEN: &[u8] = b"\"*/:<>?\\|\x7F";
+const FORBIDDEN: &[u8] = b"\"*./:<>?\\|\x7F";
 const BASE_BYTES: usize = 8;
 /// More than a folder has slots.
 const MAX_NUMBER: u32 = 99_999;
@@ -25,7 +25,7 @@ pub(super) fn repaired(name: &ShortName) -> ShortName {
     let mut repaired = *name;
     for (at, byte) in repaired.iter_mut().enumerate() {
         let stand_in = at == 0 && *byte == E5_STAND_IN;
-        let in_front = at == 0 && matches!(*byte, b' ' | b'.');
+        let in_front = at == 0 && *byte == b' ';
         let control = *byte < b' ' && !stand_in;
         if in_front || control || FORBIDDEN.contains(byte) {
             *byte = b'_';
@@ -76,7 +76,7 @@ mod tests {
     fn what_is_forbidden_becomes_a_line() {
         assert_eq!(repaired(b"A/B\x01    T.T"), *b"A_B_    T.T");
         assert_eq!(repaired(b" LEADINGTXT"), *b"_LEADINGTXT");
-        assert_eq!(repaired(b"..         "), *b"_.         ");
+        assert_eq!(repaired(b"..         "), *b"__         ");
         for fine in [
             b"README  TXT",
             b"\x05A         ",

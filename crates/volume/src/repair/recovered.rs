@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use super::names::{self, ShortName};
-use super::report::Fault;
 use super::slots::{Folder, Slots};
 use super::state::{Repairer, Step};
 use crate::device::ReadAt;

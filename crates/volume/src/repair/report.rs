@@ -183,7 +183,9 @@ pub enum Fault {
         /// How many slots.
         slots: u32,
     },
-    /// Slots behind the folder's end were cleared.
+    /// Sound entries followed the folder's end mark: it was moved behind them.
+    EndMark,
+    /// Slots behind the folder's end that make no sense were cleared.
     BehindEnd {
         /// How many.
         slots: u32,
@@ -268,8 +270,14 @@ impl fmt::Display for Fault {
                     "{slots} parts of long names belonged to nothing: removed"
                 )
             }
+            Self::EndMark => {
+                f.write_str("the folder's end mark lay before some of its entries: moved")
+            }
             Self::BehindEnd { slots } => {
-                write!(f, "{slots} entries behind the folder's end: cleared")
+                write!(
+                    f,
+                    "{slots} senseless entries behind the folder's end: cleared"
+                )
             }
             Self::Recovered { clusters } => {
                 write!(
