@@ -122,7 +122,10 @@ pub enum ReadError {
         problem: ChainProblem,
     },
     /// A folder without end.
-    #[error("a folder is longer than FAT allows (65,536 slots): repair the volume (`fsck.fat`)")]
+    #[error(
+        "a folder is longer than FAT allows (65,536 slots): repair the volume (`promptstick volume \
+         repair`)"
+    )]
     FolderTooLong,
     /// More folders or slots than one walk over the volume looks at.
     #[error("the volume has too many files and folders to check: remove some of them")]
@@ -176,7 +179,9 @@ pub enum EditError {
         limit_bytes: u64,
     },
     /// The file to replace is damaged, so that freeing its clusters could harm others.
-    #[error("{name:?} cannot be replaced: {problem}; repair the volume (`fsck.fat`)")]
+    #[error(
+        "{name:?} cannot be replaced: {problem}; repair the volume (`promptstick volume repair`)"
+    )]
     Damaged {
         /// The file.
         name: String,
@@ -231,6 +236,48 @@ pub enum PublishError {
     /// The change set was made from another image; nothing was written.
     #[error("the change was made for another image: read the image again")]
     OtherImage,
+}
+
+/// Why a volume was not repaired, or not to the end. What was published before is a part of the
+/// repair that leaves the volume no worse.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RepairError {
+    /// It cannot be opened as a volume.
+    #[error(transparent)]
+    Open(OpenError),
+    /// Something that the repair depends on cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A change could not be made.
+    #[error(transparent)]
+    Edit(EditError),
+    /// A round could not be written.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// More clusters than a repair keeps in memory, one bit each.
+    #[error(
+        "the volume has {clusters} clusters and a repair takes {limit} at most: repair it on a \
+         computer (`fsck.fat -a`)"
+    )]
+    TooManyClusters {
+        /// How many it has.
+        clusters: u32,
+        /// How many a repair takes.
+        limit: u32,
+    },
+    /// One round after another finds something to do.
+    #[error("the repair comes to no end: copy the files elsewhere and format the volume")]
+    NoEnd,
+}
+
+impl From<EditError> for RepairError {
+    fn from(error: EditError) -> Self {
+        match error {
+            EditError::Read(error) => Self::Read(error),
+            other => Self::Edit(other),
+        }
+    }
 }
 
 /// Why a device cannot be formatted; nothing was written unless it is `Io`.

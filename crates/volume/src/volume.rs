@@ -12,14 +12,26 @@ use crate::chain::{ChainEnd, ChainWalk, Step};
 use crate::device::ReadAt;
 use crate::dir::{self, CodePage, Entry};
 use crate::edit::Edit;
-use crate::error::{OpenError, ReadError};
+use crate::error::{OpenError, ReadError, RepairError};
 use crate::fat::FatCache;
 use crate::inspect::{self, ChainProblem, Inspection};
+use crate::repair::{self, Repair, RepairLimits};
 use crate::scan;
+use crate::time::FatTime;
 use crate::view::View;
 
 /// Longest single read of file data.
 const MAX_READ_BYTES: u32 = 64 * 1024;
+
+/// The boot sector's byte: in use (`fs/fat/inode.c`, `FAT_STATE_DIRTY`); reading or writing failed.
+pub(crate) const STATE_DIRTY: u8 = 0x01;
+pub(crate) const STATE_ERROR: u8 = 0x02;
+/// The table's second entry, where a bit that is set says that all is well (specification, "FAT
+/// Data Structure").
+pub(crate) const FAT16_CLEAN: u32 = 0x8000;
+pub(crate) const FAT16_NO_ERROR: u32 = 0x4000;
+pub(crate) const FAT32_CLEAN: u32 = 0x0800_0000;
+pub(crate) const FAT32_NO_ERROR: u32 = 0x0400_0000;
 
 /// What the host says about being done with the volume.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,15 +131,14 @@ impl<D: ReadAt> Volume<D> {
             .cache
             .raw(&self.device, &self.geometry, 0, 1)
             .map_err(ReadError::Io)?;
-        // In the table's entry a bit that is set says that all is well.
         let (clean, no_error) = match self.geometry.fat_type {
-            FatType::Fat16 => (0x8000, 0x4000),
-            FatType::Fat32 => (0x0800_0000, 0x0400_0000),
+            FatType::Fat16 => (FAT16_CLEAN, FAT16_NO_ERROR),
+            FatType::Fat32 => (FAT32_CLEAN, FAT32_NO_ERROR),
         };
         Ok(DirtyMarks {
-            boot_sector: state[0] & 0x01 != 0,
+            boot_sector: state[0] & STATE_DIRTY != 0,
             fat_entry: entry & clean == 0,
-            io_error: state[0] & 0x02 != 0 || entry & no_error == 0,
+            io_error: state[0] & STATE_ERROR != 0 || entry & no_error == 0,
         })
     }
 
@@ -207,6 +218,26 @@ impl<D: ReadAt> Volume<D> {
     #[must_use]
     pub fn edit(&self) -> Edit<'_, D> {
         Edit::new(&self.device, &self.geometry, self.code_page)
+    }
+
+    /// Whether a host or a failure left a mark that says so: then, before the volume is used,
+    /// [`Volume::repair`] looks at all of it.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn repair_needed(&self) -> Result<bool, ReadError> {
+        Ok(!self.dirty_marks()?.is_clean())
+    }
+
+    /// Checks all of the volume, whatever its marks say, and plans one round of its repair.
+    /// Nothing is written: publish the changes, and while the round is not complete, open the
+    /// volume again and ask for the next. [`crate::repair()`] does all of that. A volume on which
+    /// nothing is wrong gives no changes. `time` goes into the entries of recovered files.
+    ///
+    /// # Errors
+    /// The device failed, or the volume is larger than the bounds of a repair.
+    pub fn repair(&self, limits: RepairLimits, time: FatTime) -> Result<Repair, RepairError> {
+        repair::round(&self.device, &self.geometry, limits, time)
     }
 
     fn view(&self) -> View<'_, D> {

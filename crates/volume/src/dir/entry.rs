@@ -65,7 +65,7 @@ impl Entry {
     }
 
     /// Decodes a slot that is neither free, a label nor a part of a long name.
-    pub(super) fn decode(
+    pub(crate) fn decode(
         slot: &Slot,
         long: Option<String>,
         fat_type: FatType,
@@ -95,7 +95,7 @@ impl Entry {
 }
 
 /// The first cluster of a slot. The upper half means something else on FAT16 (OS/2's attributes).
-pub(super) fn first_cluster(slot: &[u8; 32], fat_type: FatType) -> u32 {
+pub(crate) fn first_cluster(slot: &[u8; 32], fat_type: FatType) -> u32 {
     let low = u32::from(u16_at(slot, 26));
     match fat_type {
         FatType::Fat16 => low,

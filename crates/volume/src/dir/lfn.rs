@@ -10,15 +10,15 @@ use crate::bytes::{put, u16_at};
 use crate::names::{self, MAX_NAME_UNITS};
 
 /// Read-only, hidden, system and label together: no entry of DOS has that.
-const ATTR_LONG: u8 = 0x0F;
+pub(crate) const ATTR_LONG: u8 = 0x0F;
 /// The attribute bits that are compared.
 const ATTR_LONG_MASK: u8 = 0x3F;
 /// Marks the slot with the end of the name, which comes first.
-const LAST: u8 = 0x40;
+pub(crate) const LAST: u8 = 0x40;
 /// UTF-16 units in a slot.
 pub(crate) const UNITS: usize = 13;
 /// 255 units need 20 slots.
-const MAX_SLOTS: u8 = 20;
+pub(crate) const MAX_SLOTS: u8 = 20;
 /// Where a slot has its units.
 const UNIT_OFFSETS: [usize; UNITS] = [1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30];
 const PADDING: u16 = 0xFFFF;

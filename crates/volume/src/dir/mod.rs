@@ -15,7 +15,7 @@ pub use short::CodePage;
 pub use slots::MAX_DIR_SLOTS;
 pub use walk::{MAX_TREE_FOLDERS, MAX_TREE_SLOTS};
 
-pub(crate) use entry::{ATTR_ARCHIVE, ATTR_DIRECTORY, DirPlace};
+pub(crate) use entry::{ATTR_ARCHIVE, ATTR_DIRECTORY, ATTR_LABEL, DirPlace, first_cluster};
 pub(crate) use list::{entries, find, find_folder, label, list, split_parent};
-pub(crate) use slots::{DELETED, DIR_SLOT_BYTES, SlotReader};
+pub(crate) use slots::{DELETED, DIR_SLOT_BYTES, END, Slot, SlotReader};
 pub(crate) use walk::walk;

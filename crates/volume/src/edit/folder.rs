@@ -19,11 +19,11 @@ use crate::names;
 use crate::time::FatTime;
 
 /// What a new entry says besides its name.
-pub(super) struct NewEntry {
-    pub(super) attributes: u8,
-    pub(super) first_cluster: u32,
-    pub(super) len_bytes: u32,
-    pub(super) time: FatTime,
+pub(crate) struct NewEntry {
+    pub(crate) attributes: u8,
+    pub(crate) first_cluster: u32,
+    pub(crate) len_bytes: u32,
+    pub(crate) time: FatTime,
 }
 
 /// A folder's slots as a space: areas of `area_slots` slots each.
@@ -189,7 +189,7 @@ impl<D: ReadAt> Edit<'_, D> {
         }
     }
 
-    fn allocate_zeroed(&mut self) -> Result<u32, EditError> {
+    pub(crate) fn allocate_zeroed(&mut self) -> Result<u32, EditError> {
         let cluster = self.allocate(1)?.first().copied().unwrap_or(0);
         let offset = self.geometry.cluster_offset(cluster).unwrap_or(u64::MAX);
         self.write(offset, &vec![0; self.geometry.cluster_len()])?;
@@ -256,7 +256,7 @@ impl<D: ReadAt> Edit<'_, D> {
 }
 
 /// A slot with all times set to the entry's.
-fn encode_entry(short: &ShortName, entry: &NewEntry, wide: bool) -> [u8; 32] {
+pub(crate) fn encode_entry(short: &ShortName, entry: &NewEntry, wide: bool) -> [u8; 32] {
     let mut slot = [0; 32];
     put(&mut slot, 0, short);
     slot[11] = entry.attributes;

@@ -21,10 +21,10 @@ use crate::names;
 use crate::time::FatTime;
 use crate::view::View;
 
-pub(crate) use table::fs_info_sector;
+pub(crate) use folder::{NewEntry, encode_entry};
+pub(crate) use overlay::Overlay;
+pub(crate) use table::{FsInfo, fs_info_sector};
 
-use folder::NewEntry;
-use overlay::Overlay;
 use table::TableState;
 
 /// Most bytes that one edit changes: it is held in memory, before and after, and journalled.
@@ -32,7 +32,7 @@ pub const MAX_CHANGE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Changes to a volume that see each other and are published together.
 pub struct Edit<'a, D: ReadAt> {
-    overlay: Overlay<'a, D>,
+    pub(crate) overlay: Overlay<'a, D>,
     geometry: &'a Geometry,
     cache: FatCache,
     code_page: CodePage,
@@ -197,7 +197,7 @@ impl<'a, D: ReadAt> Edit<'a, D> {
         }
     }
 
-    fn view(&self) -> View<'_, Overlay<'a, D>> {
+    pub(crate) fn view(&self) -> View<'_, Overlay<'a, D>> {
         View {
             device: &self.overlay,
             geometry: self.geometry,
@@ -206,7 +206,7 @@ impl<'a, D: ReadAt> Edit<'a, D> {
         }
     }
 
-    fn write(&mut self, offset: u64, data: &[u8]) -> Result<(), EditError> {
+    pub(crate) fn write(&mut self, offset: u64, data: &[u8]) -> Result<(), EditError> {
         self.overlay
             .write(offset, data)
             .map_err(|error| ReadError::Io(error).into())

@@ -14,7 +14,7 @@ use crate::device::ReadAt;
 
 type Layer = BTreeMap<u64, Box<[u8]>>;
 
-pub(super) struct Overlay<'a, D: ReadAt + ?Sized> {
+pub(crate) struct Overlay<'a, D: ReadAt + ?Sized> {
     device: &'a D,
     origin_bytes: u64,
     sector_bytes: u64,
@@ -23,7 +23,7 @@ pub(super) struct Overlay<'a, D: ReadAt + ?Sized> {
 }
 
 impl<'a, D: ReadAt + ?Sized> Overlay<'a, D> {
-    pub(super) fn new(device: &'a D, geometry: &Geometry) -> Self {
+    pub(crate) fn new(device: &'a D, geometry: &Geometry) -> Self {
         Self {
             device,
             origin_bytes: geometry.partition_offset_bytes,
@@ -34,7 +34,7 @@ impl<'a, D: ReadAt + ?Sized> Overlay<'a, D> {
     }
 
     /// Writes at an offset of the device, at or after the partition's start.
-    pub(super) fn write(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut rest = data;
         let mut at = offset - self.origin_bytes;
         while !rest.is_empty() {
@@ -63,22 +63,22 @@ impl<'a, D: ReadAt + ?Sized> Overlay<'a, D> {
     }
 
     /// Keeps what the call wrote.
-    pub(super) fn keep(&mut self) {
+    pub(crate) fn keep(&mut self) {
         self.kept.append(&mut self.pending);
     }
 
     /// Undoes the call.
-    pub(super) fn undo(&mut self) {
+    pub(crate) fn undo(&mut self) {
         self.pending.clear();
     }
 
     /// Bytes held for all sectors written so far.
-    pub(super) fn held_bytes(&self) -> u64 {
+    pub(crate) fn held_bytes(&self) -> u64 {
         (self.kept.len() + self.pending.len()) as u64 * self.sector_bytes
     }
 
     /// The sectors that differ from the device.
-    pub(super) fn finish(mut self) -> io::Result<Vec<SectorChange>> {
+    pub(crate) fn finish(mut self) -> io::Result<Vec<SectorChange>> {
         self.keep();
         let mut changes = Vec::new();
         for (number, after) in self.kept {

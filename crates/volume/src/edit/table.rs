@@ -57,7 +57,7 @@ impl<D: ReadAt> Edit<'_, D> {
     }
 
     /// Allocates `count` clusters and links them into a chain.
-    pub(super) fn allocate(&mut self, count: u32) -> Result<Vec<u32>, EditError> {
+    pub(crate) fn allocate(&mut self, count: u32) -> Result<Vec<u32>, EditError> {
         if count == 0 {
             return Ok(Vec::new());
         }
@@ -89,8 +89,13 @@ impl<D: ReadAt> Edit<'_, D> {
         Ok(())
     }
 
+    /// Forgets what was read of the table, after it was written.
+    pub(crate) fn forget_table(&self) {
+        self.cache.clear();
+    }
+
     /// Writes a cluster's entry in every copy, keeping the upper four bits on FAT32.
-    pub(super) fn set_entry(&mut self, cluster: u32, value: u32) -> Result<(), EditError> {
+    pub(crate) fn set_entry(&mut self, cluster: u32, value: u32) -> Result<(), EditError> {
         for copy in 0..self.geometry.fat_copies {
             let offset = self.geometry.fat_entry_offset(copy, cluster);
             match self.geometry.fat_type {
@@ -185,17 +190,43 @@ impl<D: ReadAt> Edit<'_, D> {
         self.overlay
             .read_at(offset, &mut sector)
             .map_err(ReadError::Io)?;
-        let signed = u32_at(&sector, 0) == LEAD_SIGNATURE
-            && u32_at(&sector, SECOND_SIGNATURE_AT) == SECOND_SIGNATURE;
-        if !signed {
+        let Some(info) = FsInfo::decode(&sector) else {
             return Ok(());
-        }
-        let free_count = u32_at(&sector, FREE_COUNT_AT);
-        self.table.free_count = Some(free_count).filter(|n| *n <= self.geometry.clusters);
-        let next_free = u32_at(&sector, NEXT_FREE_AT);
-        self.table.next_free = Some(next_free).filter(|n| self.geometry.has_cluster(*n));
+        };
+        self.table.free_count = Some(info.free_count).filter(|n| *n <= self.geometry.clusters);
+        self.table.next_free = Some(info.next_free).filter(|n| self.geometry.has_cluster(*n));
         self.table.search_from = self.table.next_free.unwrap_or(FIRST_CLUSTER);
         Ok(())
+    }
+}
+
+/// What an `FSInfo` sector says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FsInfo {
+    pub(crate) free_count: u32,
+    pub(crate) next_free: u32,
+}
+
+impl FsInfo {
+    /// Length of the structure.
+    pub(crate) const BYTES: usize = FS_INFO_BYTES;
+    /// Stands for "not known" in both fields.
+    pub(crate) const UNKNOWN: u32 = UNKNOWN;
+
+    /// `None` without the two signatures that hosts check.
+    pub(crate) fn decode(sector: &[u8; FS_INFO_BYTES]) -> Option<Self> {
+        let signed = u32_at(sector, 0) == LEAD_SIGNATURE
+            && u32_at(sector, SECOND_SIGNATURE_AT) == SECOND_SIGNATURE;
+        signed.then(|| Self {
+            free_count: u32_at(sector, FREE_COUNT_AT),
+            next_free: u32_at(sector, NEXT_FREE_AT),
+        })
+    }
+
+    /// Writes both fields, leaving the rest of the sector.
+    pub(crate) fn put(self, sector: &mut [u8; FS_INFO_BYTES]) {
+        put(sector, FREE_COUNT_AT, &self.free_count.to_le_bytes());
+        put(sector, NEXT_FREE_AT, &self.next_free.to_le_bytes());
     }
 }
 

@@ -4,6 +4,7 @@
 mod check;
 mod format;
 mod list;
+mod repair;
 mod transfer;
 mod tree;
 
@@ -27,6 +28,7 @@ enum Command {
     Get(transfer::Get),
     Put(transfer::Put),
     Check(check::Check),
+    Repair(repair::Repair),
 }
 
 impl Volume {
@@ -37,6 +39,7 @@ impl Volume {
             Command::Get(command) => command.run(),
             Command::Put(command) => command.run(),
             Command::Check(command) => command.run(),
+            Command::Repair(command) => command.run(),
         }
     }
 }

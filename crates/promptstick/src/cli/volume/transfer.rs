@@ -92,7 +92,7 @@ impl Put {
         let volume = volume::Volume::open(device)?;
         ensure!(
             volume.dirty_marks()?.is_clean(),
-            "the volume is marked as in use: unmount it, or repair it with `fsck.fat -a`"
+            "the volume is marked as in use: unmount it, or repair it (`promptstick volume repair`)"
         );
         let mut path = self.path.clone();
         let is_root = path.trim_matches('/').is_empty();

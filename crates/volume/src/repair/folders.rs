@@ -1,0 +1,372 @@
+//! Every folder of the volume, parents first: its chain, then each of its slots.
+//!
+//! Invariant: a folder is entered when its first cluster is claimed for it, so each is entered once
+//! and the folders are a tree. Bounds as for [`crate::dir::walk`].
+
+use std::collections::HashSet;
+
+use super::dots::{Content, DOT, DOT_DOT, is_dots};
+use super::long::LongSlots;
+use super::names::{self, ShortName};
+use super::report::Fault;
+use super::slots::{Folder, Slots};
+use super::state::{Halt, Repairer, Step};
+use crate::boot::FatType;
+use crate::bytes::u16_at;
+use crate::device::ReadAt;
+use crate::dir::{
+    ATTR_DIRECTORY, ATTR_LABEL, DELETED, DIR_SLOT_BYTES, END, MAX_DIR_SLOTS, MAX_TREE_FOLDERS,
+};
+use crate::dir::{MAX_TREE_SLOTS, Slot, lfn};
+use crate::error::ReadError;
+use crate::fat::FatValue;
+use crate::time::FatTime;
+
+/// Attribute bits without a meaning.
+pub(super) const RESERVED_ATTRIBUTES: u8 = 0xC0;
+
+/// The flags of byte 12: base or extension in lower case.
+const LOWER_CASE: u8 = 0x18;
+
+/// Flag of byte 12: the short name is made up and the long one counts (`fsck.fat`,
+/// `FAT_NO_83NAME`); nonsense without a long one.
+const NO_SHORT_NAME: u8 = 0x20;
+
+/// What is known of a folder while its slots go by.
+struct Progress {
+    number: u32,
+    long: LongSlots,
+    /// Decodes the long name, for messages.
+    name: lfn::LongName,
+    taken: HashSet<ShortName>,
+    /// Free slots from the end mark on; empty before it.
+    after_end: Vec<u64>,
+    behind_end: u32,
+}
+
+/// Counts what a walk over all folders has seen.
+#[derive(Default)]
+pub(super) struct Tally {
+    folders: usize,
+    slots: u32,
+}
+
+impl Tally {
+    pub(super) fn folder(&mut self) -> Step {
+        self.folders += 1;
+        self.check()
+    }
+
+    pub(super) fn slot(&mut self) -> Step {
+        self.slots += 1;
+        self.check()
+    }
+
+    fn check(&self) -> Step {
+        if self.folders > MAX_TREE_FOLDERS || self.slots > MAX_TREE_SLOTS {
+            Err(Halt::from(ReadError::TreeTooLarge))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Whether a host may have written these bytes as an entry. Strict, for where none belongs.
+fn looks_sound(slot: &[u8; 32], fat_type: FatType) -> bool {
+    let mut short: ShortName = [0; 11];
+    short.copy_from_slice(&slot[..11]);
+    let modified = FatTime {
+        date: u16_at(slot, 24),
+        time: u16_at(slot, 22),
+    };
+    let high_start = fat_type == FatType::Fat16 && u16_at(slot, 20) != 0;
+    !names::is_bad(&short)
+        && !short.iter().any(u8::is_ascii_lowercase)
+        && slot[11] & (RESERVED_ATTRIBUTES | ATTR_LABEL) == 0
+        && slot[12] & !LOWER_CASE == 0
+        && modified.to_civil().is_some()
+        && !high_start
+}
+
+impl<D: ReadAt> Repairer<'_, D> {
+    pub(super) fn check_folders(&mut self) -> Step {
+        self.claim_root()?;
+        let mut tally = Tally::default();
+        let mut waiting = vec![Folder::root(self.geometry)];
+        while let Some(folder) = waiting.pop() {
+            tally.folder()?;
+            self.check_folder(&folder, &mut waiting, &mut tally)?;
+            self.checkpoint()?;
+        }
+        Ok(())
+    }
+
+    /// The root's first cluster is in use, whatever the table says.
+    fn claim_root(&mut self) -> Step {
+        let Some(root) = self.root_cluster() else {
+            return Ok(());
+        };
+        if !self.is_in_use(root)? {
+            self.found("", Fault::FolderNotAllocated);
+            self.end_chain(root)?;
+        }
+        self.claim_folder(root, "")
+    }
+
+    /// Claims a folder's chain. It ends before what is claimed already (itself too), before
+    /// what cannot be its continuation, and where FAT allows no more slots; the rest is a lost chain then.
+    fn claim_folder(&mut self, first: u32, path: &str) -> Step {
+        let most = u64::from(MAX_DIR_SLOTS) * u64::from(DIR_SLOT_BYTES);
+        let mut left = self.geometry.clusters_for(most);
+        let mut cluster = first;
+        loop {
+            self.used.set(cluster);
+            left -= 1;
+            let Some(next) = self.next(cluster)? else {
+                return Ok(());
+            };
+            if left == 0 || self.used.has(next) || !self.continues_folder(next)? {
+                self.found(path, Fault::FolderCut);
+                return self.end_chain(cluster);
+            }
+            cluster = next;
+        }
+    }
+
+    fn check_folder(
+        &mut self,
+        folder: &Folder,
+        waiting: &mut Vec<Folder>,
+        tally: &mut Tally,
+    ) -> Step {
+        let mut slots = Slots::new(folder.place);
+        let mut progress = Progress {
+            number: 0,
+            long: LongSlots::default(),
+            name: lfn::LongName::new(),
+            taken: HashSet::new(),
+            after_end: Vec::new(),
+            behind_end: 0,
+        };
+        while let Some(slot) = self.next_slot(&mut slots)? {
+            tally.slot()?;
+            waiting.extend(self.check_slot(folder, &slot, &mut progress)?);
+            progress.number += 1;
+        }
+        self.drop_long(&mut progress.long)?;
+        let slots = progress.long.orphans();
+        if slots > 0 {
+            self.found(&folder.path, Fault::OrphanNames { slots });
+        }
+        let slots = progress.behind_end;
+        if slots > 0 {
+            self.found(&folder.path, Fault::BehindEnd { slots });
+        }
+        Ok(())
+    }
+
+    /// A slot of any kind; gives the folder that it leads to.
+    fn check_slot(
+        &mut self,
+        folder: &Folder,
+        slot: &Slot,
+        progress: &mut Progress,
+    ) -> Step<Option<Folder>> {
+        if self.check_dots(folder, progress.number, slot)? {
+            return Ok(None);
+        }
+        let has_ended = !progress.after_end.is_empty();
+        if matches!(slot.bytes[0], END | DELETED) {
+            if slot.bytes[0] == END || has_ended {
+                progress.after_end.push(slot.offset_bytes);
+            }
+            progress.name.forget();
+            self.drop_long(&mut progress.long)?;
+            return Ok(None);
+        }
+        if has_ended && !lfn::is_long(&slot.bytes) && !self.continues(folder, slot, progress)? {
+            return Ok(None);
+        }
+        if lfn::is_long(&slot.bytes) {
+            progress.name.feed(&slot.bytes);
+            self.take_long(&mut progress.long, slot)?;
+            return Ok(None);
+        }
+        let may_be_label = slot.bytes[11] & (RESERVED_ATTRIBUTES | ATTR_DIRECTORY) == 0;
+        if lfn::is_label(&slot.bytes) && may_be_label && self.is_plain_label(slot)? {
+            progress.name.forget();
+            self.drop_long(&mut progress.long)?;
+            return Ok(None);
+        }
+        self.check_entry(folder, slot, progress)
+    }
+
+    /// What to do with an entry behind the end mark, which Linux shows and others do not: a sound
+    /// one moves the mark behind itself, any other is cleared. True if it stays.
+    fn continues(&mut self, folder: &Folder, slot: &Slot, progress: &mut Progress) -> Step<bool> {
+        if !looks_sound(&slot.bytes, self.geometry.fat_type)
+            || !self.is_in_use(self.start(&slot.bytes))?
+        {
+            progress.behind_end += 1;
+            progress.name.forget();
+            self.drop_long(&mut progress.long)?;
+            self.edit.write(slot.offset_bytes, &[END])?;
+            progress.after_end.push(slot.offset_bytes);
+            return Ok(false);
+        }
+        self.found(&folder.path, Fault::EndMark);
+        for offset in std::mem::take(&mut progress.after_end) {
+            self.delete_slot(offset)?;
+        }
+        Ok(true)
+    }
+
+    /// A label has neither clusters nor a length; what has clusters is a file with a damaged
+    /// attribute.
+    fn is_plain_label(&mut self, slot: &Slot) -> Step<bool> {
+        let start = self.start(&slot.bytes);
+        if self.is_in_use(start)? {
+            return Ok(false);
+        }
+        let mut bytes = slot.bytes;
+        self.put_start(&mut bytes, 0);
+        bytes[28..].fill(0);
+        if bytes != slot.bytes {
+            self.found("", Fault::Attributes);
+            self.rewrite(slot, &bytes)?;
+        }
+        Ok(true)
+    }
+
+    /// A file's or folder's entry.
+    fn check_entry(
+        &mut self,
+        folder: &Folder,
+        slot: &Slot,
+        progress: &mut Progress,
+    ) -> Step<Option<Folder>> {
+        let mut short: ShortName = [0; 11];
+        short.copy_from_slice(&slot.bytes[..11]);
+        let path = folder.join(&self.name_of(slot, progress.name.take(&short)));
+        if self.is_garbage(slot, &short)? {
+            self.found(&path, Fault::Garbage);
+            self.drop_long(&mut progress.long)?;
+            self.delete_slot(slot.offset_bytes)?;
+            return Ok(None);
+        }
+        let mut mended = *slot;
+        if mended.bytes[11] & RESERVED_ATTRIBUTES != 0 || lfn::is_label(&mended.bytes) {
+            self.found(&path, Fault::Attributes);
+            mended.bytes[11] &= !(RESERVED_ATTRIBUTES | ATTR_LABEL);
+        }
+        let long = self.owned_long(&mut progress.long, &short, names::is_bad(&short))?;
+        if mended.bytes[12] & NO_SHORT_NAME != 0 && long.is_empty() {
+            self.found(&path, Fault::Attributes);
+            mended.bytes[12] &= !NO_SHORT_NAME;
+        }
+        let wanted = names::unique(&names::repaired(&short), &progress.taken);
+        let wanted = wanted.unwrap_or(short);
+        progress.taken.insert(wanted);
+        if wanted != short {
+            let to = names::shown(&wanted);
+            self.found(&path, Fault::Renamed { to });
+            mended.bytes[..11].copy_from_slice(&wanted);
+            self.retie_long(&long, &wanted)?;
+        }
+        let inside = if mended.bytes[11] & ATTR_DIRECTORY != 0 {
+            self.check_folder_entry(folder, &mut mended, &path, &long)?
+        } else {
+            None
+        };
+        if mended.bytes[0] != DELETED && mended.bytes[11] & ATTR_DIRECTORY == 0 {
+            self.check_start(&mut mended, &path)?;
+        }
+        self.rewrite(slot, &mended.bytes)?;
+        Ok(inside)
+    }
+
+    /// Whether an entry makes no sense: a name or attributes that nothing writes, and no clusters;
+    /// or `.` and `..` where they do not belong.
+    fn is_garbage(&self, slot: &Slot, short: &ShortName) -> Step<bool> {
+        if is_dots(&slot.bytes, DOT) || is_dots(&slot.bytes, DOT_DOT) {
+            return Ok(true);
+        }
+        let impossible = slot.bytes[11] & RESERVED_ATTRIBUTES != 0 || lfn::is_label(&slot.bytes);
+        let strange = impossible || names::is_bad(short);
+        let is_empty = slot.bytes[28..] == [0; 4] && self.start(&slot.bytes) == 0;
+        Ok(strange && !is_empty && !self.is_in_use(self.start(&slot.bytes))?)
+    }
+
+    /// A file without clusters has no length.
+    fn check_start(&mut self, slot: &mut Slot, path: &str) -> Step {
+        let start = self.start(&slot.bytes);
+        if self.is_in_use(start)? {
+            return Ok(());
+        }
+        if start != 0 || slot.bytes[28..] != [0; 4] {
+            self.found(path, Fault::NoStart);
+            self.put_start(&mut slot.bytes, 0);
+            slot.bytes[28..].fill(0);
+        }
+        Ok(())
+    }
+
+    /// A folder's entry. Without a usable cluster it starts at 0 and gets one when files are checked.
+    fn check_folder_entry(
+        &mut self,
+        folder: &Folder,
+        slot: &mut Slot,
+        path: &str,
+        long: &[u64],
+    ) -> Step<Option<Folder>> {
+        let start = self.start(&slot.bytes);
+        if !self.take_back(start, path)? {
+            self.found(path, Fault::NoStart);
+            self.put_start(&mut slot.bytes, 0);
+            slot.bytes[28..].fill(0);
+            return Ok(None);
+        }
+        let has_length = slot.bytes[28..] != [0; 4];
+        let is_folder = self.content_of(start)? != Content::Other;
+        if !is_folder && has_length {
+            self.found(path, Fault::IsAFile);
+            slot.bytes[11] &= !ATTR_DIRECTORY;
+            return Ok(None);
+        }
+        if has_length {
+            self.found(path, Fault::FolderLength);
+            slot.bytes[28..].fill(0);
+        }
+        if !is_folder {
+            self.found(path, Fault::NotAFolder);
+            self.put_start(&mut slot.bytes, 0);
+            return Ok(None);
+        }
+        if self.used.has(start) {
+            self.found(path, Fault::SecondEntry);
+            for offset in long {
+                self.delete_slot(*offset)?;
+            }
+            slot.bytes[0] = DELETED;
+            return Ok(None);
+        }
+        self.claim_folder(start, path)?;
+        let name = path.rsplit('/').next().unwrap_or_default();
+        Ok(Some(folder.child(start, name)))
+    }
+
+    /// Whether a folder can start here. One whose cluster is free in the table, but holds just that
+    /// folder, gets it back: the table was written late.
+    fn take_back(&mut self, start: u32, path: &str) -> Step<bool> {
+        if self.is_in_use(start)? {
+            return Ok(true);
+        }
+        let is_free = self.geometry.has_cluster(start) && self.value(start)? == FatValue::Free;
+        if !is_free || self.content_of(start)? != (Content::Folder { own: true }) {
+            return Ok(false);
+        }
+        self.found(path, Fault::FolderNotAllocated);
+        self.end_chain(start)?;
+        Ok(true)
+    }
+}
