@@ -70,7 +70,7 @@ pub(super) fn has_changed(file: &File) -> bool {
 
 /// The gadget's own `suspended` attribute; `None` while no gadget is bound and on kernels
 /// without it. The folder is `gadget`, with a number after it on newer kernels (6.1, 6.12).
-/// Controllers that never report the state "suspended" (dwc2, `dummy_hcd`) report it here.
+/// `dummy_hcd` reports suspension here alone, and never in its state.
 fn suspended(udc: &Path) -> Option<bool> {
     let device = udc.join("device");
     let folders = std::fs::read_dir(&device).ok()?;
