@@ -189,9 +189,9 @@ impl Shelf {
 
     fn next(&self) -> Option<(u64, ShelfAction)> {
         let (at_ms, action) = match self.bus {
-            Bus::Detached => self.next_without_host()?,
+            Bus::Detached | Bus::Enumerating => self.next_without_host()?,
             Bus::Configured => self.next_with_news(self.news_ms?)?,
-            Bus::Enumerating | Bus::Suspended => return None,
+            Bus::Suspended => return None,
         };
         Some((at_ms.max(self.failed_until_ms), action))
     }

@@ -156,6 +156,26 @@ impl Machine {
         }
     }
 
+    /// A machine for an empty drive that a host watches: the device that emptied it has been
+    /// restarted since. The medium goes back when the drive has been empty for long enough.
+    #[must_use]
+    pub fn taken_over(timing: Timing, now_ms: u64, bus: Bus) -> Self {
+        Self {
+            hold: Hold::Away {
+                insert_ms: now_ms + timing.absent_ms,
+                changed: true,
+            },
+            ..Self::new(timing, now_ms, bus)
+        }
+    }
+
+    /// The host sleeps, and something is to be done when it wakes; not every controller tells.
+    #[must_use]
+    pub fn awaits_waking(&self) -> bool {
+        let is_pending = self.wants.is_some() || matches!(self.hold, Hold::Away { .. });
+        self.bus == Bus::Suspended && is_pending
+    }
+
     /// Takes note of an event. A reading is answered by what may be concluded from it.
     pub fn handle(&mut self, now_ms: u64, event: Event) -> Option<View> {
         match event {
@@ -303,7 +323,8 @@ impl Machine {
                 changed,
             },
             How::Asked | How::Ejected => Hold::Away {
-                insert_ms: now_ms.max(since_ms + self.timing.absent_ms),
+                // A moment for the echo of our own writes, which look like a host's.
+                insert_ms: (now_ms + self.timing.retry_ms).max(since_ms + self.timing.absent_ms),
                 changed,
             },
         };
@@ -344,11 +365,17 @@ impl Machine {
         if bus == self.bus {
             return;
         }
+        let was_there = matches!(self.bus, Bus::Configured | Bus::Suspended);
+        let is_there = matches!(bus, Bus::Configured | Bus::Suspended);
         self.bus = bus;
-        self.bus_since_ms = now_ms;
+        if was_there || is_there {
+            self.bus_since_ms = now_ms;
+        }
         match &mut self.hold {
             // Whoever comes next reads it anew.
-            Hold::Shown { .. } if bus == Bus::Detached => self.hold = Hold::Host,
+            Hold::Shown { .. } if matches!(bus, Bus::Detached | Bus::Enumerating) => {
+                self.hold = Hold::Host;
+            }
             // A host that slept could not look.
             Hold::Shown { since_ms } => *since_ms = now_ms,
             // It has to miss the medium while it is awake.
@@ -363,17 +390,19 @@ impl Machine {
         }
     }
 
-    /// From when on the host counts as gone, if it does.
+    /// From when on the host counts as gone, if it does. One that has not chosen the configuration
+    /// cannot reach the medium either, and some controllers stay so when the cable is pulled.
     fn gone_ms(&self) -> Option<u64> {
-        (self.bus == Bus::Detached).then_some(self.bus_since_ms + self.timing.detached_ms)
+        let absent = matches!(self.bus, Bus::Detached | Bus::Enumerating);
+        absent.then_some(self.bus_since_ms + self.timing.detached_ms)
     }
 
     fn insert_due_ms(&self) -> Option<u64> {
         match self.hold {
             Hold::Away { insert_ms, .. } => match self.bus {
                 Bus::Configured => Some(insert_ms),
-                Bus::Detached => Some(self.bus_since_ms.min(insert_ms)),
-                Bus::Enumerating | Bus::Suspended => None,
+                Bus::Detached | Bus::Enumerating => Some(self.bus_since_ms.min(insert_ms)),
+                Bus::Suspended => None,
             },
             _ => None,
         }
