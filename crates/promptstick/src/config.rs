@@ -23,6 +23,8 @@ const DEFAULT_CONTEXT_TOKENS: u32 = 2048;
 const CONTEXT_TOKENS: RangeInclusive<u32> = 64..=131_072;
 /// From what a swap of the second drive takes, with its gap and the host's remount, to an hour.
 const PROGRESS_S: RangeInclusive<u32> = 10..=3600;
+/// From what the host was asked for politely, several times, to a day.
+const FORCE_ANSWERS_S: RangeInclusive<u32> = 10..=86_400;
 /// What `led` says for no LED.
 const NO_LED: &str = "none";
 /// Far more than any board has.
@@ -44,6 +46,13 @@ pub struct Raw {
     pub models: Option<PathBuf>,
     /// How the image becomes a drive.
     pub gadget: Option<Gadget>,
+    /// The USB device controller, as in `/sys/class/udc`.
+    pub udc: Option<String>,
+    /// A description of the drive (ids, names, power) in the place of the built-in one.
+    pub gadget_description: Option<PathBuf>,
+    /// How long an answer waits, in seconds, before the medium of a second drive that a viewer
+    /// keeps open is forced out; 0 is never.
+    pub force_answers_s: Option<u32>,
     /// Threads that compute.
     pub threads: Option<u32>,
     /// Room for prompt and response, in tokens.
@@ -66,6 +75,8 @@ pub struct Raw {
 pub enum Gadget {
     /// Not at all: other programs on this machine write the image.
     None,
+    /// The kernel's USB mass-storage gadget, through configfs.
+    Configfs,
 }
 
 /// The configuration in force.
@@ -77,6 +88,14 @@ pub struct Config {
     pub image_bytes: u64,
     /// The device's own folder.
     pub state: PathBuf,
+    /// How the image becomes a drive.
+    pub gadget: Gadget,
+    /// The USB device controller; none: the only one that is free.
+    pub udc: Option<String>,
+    /// The file that describes the drive; none: the built-in description.
+    pub gadget_description: Option<PathBuf>,
+    /// How long an answer waits before a read-only medium is forced out.
+    pub force_answers: Option<Duration>,
     /// The model used where the stick's settings name none.
     pub model: PathBuf,
     /// The folder of the models that the stick's settings may name.
@@ -95,6 +114,24 @@ pub struct Config {
     pub led: Option<String>,
     /// How often a response in work appears on the second drive.
     pub progress: Option<Duration>,
+}
+
+impl Config {
+    /// The keys of [`Config::hardware`].
+    pub const HARDWARE: &'static str =
+        "`image`, `state`, `gadget`, `udc`, `gadget_description` and `led`";
+
+    /// What a daemon holds on to for as long as it runs.
+    pub fn hardware(&self) -> impl PartialEq {
+        (
+            self.image.clone(),
+            self.state.clone(),
+            self.gadget,
+            self.udc.clone(),
+            self.gadget_description.clone(),
+            self.led.clone(),
+        )
+    }
 }
 
 impl Raw {
@@ -118,6 +155,9 @@ impl Raw {
             model: self.model.or(base.model),
             models: self.models.or(base.models),
             gadget: self.gadget.or(base.gadget),
+            udc: self.udc.or(base.udc),
+            gadget_description: self.gadget_description.or(base.gadget_description),
+            force_answers_s: self.force_answers_s.or(base.force_answers_s),
             threads: self.threads.or(base.threads),
             context_tokens: self.context_tokens.or(base.context_tokens),
             memory_limit: self.memory_limit.or(base.memory_limit),
@@ -161,6 +201,14 @@ impl Raw {
         Ok(Config {
             state: self.state.unwrap_or_else(|| beside(&image, ".state")),
             image_bytes: self.image_size.map_or(DEFAULT_IMAGE_BYTES, |size| size.0),
+            gadget: self.gadget.unwrap_or(Gadget::None),
+            udc: self.udc,
+            gadget_description: self.gadget_description,
+            force_answers: self
+                .force_answers_s
+                .map(force_answers)
+                .transpose()?
+                .flatten(),
             models: self.models.unwrap_or_else(|| parent(&model)),
             memory_limit_bytes: self.memory_limit.map(|size| size.0),
             log_prompts: self.log_prompts.unwrap_or(false),
@@ -186,14 +234,26 @@ fn led_name(name: String) -> anyhow::Result<Option<String>> {
 }
 
 fn progress(seconds: u32) -> anyhow::Result<Option<Duration>> {
+    off_or_within("progress_s", seconds, &PROGRESS_S)
+}
+
+fn force_answers(seconds: u32) -> anyhow::Result<Option<Duration>> {
+    off_or_within("force_answers_s", seconds, &FORCE_ANSWERS_S)
+}
+
+fn off_or_within(
+    key: &str,
+    seconds: u32,
+    range: &RangeInclusive<u32>,
+) -> anyhow::Result<Option<Duration>> {
     ensure!(
-        seconds == 0 || PROGRESS_S.contains(&seconds),
-        "progress_s = {seconds}: must be 0 (off) or from {} to {}",
-        PROGRESS_S.start(),
-        PROGRESS_S.end()
+        seconds == 0 || range.contains(&seconds),
+        "{key} = {seconds}: must be 0 (off) or from {} to {}",
+        range.start(),
+        range.end()
     );
-    let progress = Duration::from_secs(seconds.into());
-    Ok((seconds != 0).then_some(progress))
+    let period = Duration::from_secs(seconds.into());
+    Ok((seconds != 0).then_some(period))
 }
 
 /// `IMAGE` with something added to its name.

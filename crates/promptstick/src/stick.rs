@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use medium::{Medium, Take};
-use volume::{DiscardReason, FatTime, FormatOptions, ImageFile, Recovery, Volume};
+use volume::{DiscardReason, FatTime, FormatOptions, ImageFile, Recovery, RepairLimits, Volume};
 
 use crate::config::beside;
 
@@ -113,7 +113,17 @@ pub fn recover(image: &Path, medium: &mut impl Medium) -> anyhow::Result<()> {
         );
     };
     let mut device = ImageFile::from_file(file.try_clone()?)?;
-    match volume::recover(&mut device, &journal)
+    recover_on(image, &mut device)?;
+    Ok(medium.give_back(file)?)
+}
+
+/// As [`recover`], for an image that nobody else can reach, open for writing.
+///
+/// # Errors
+/// The image or its journal cannot be used.
+pub fn recover_on(image: &Path, device: &mut ImageFile) -> anyhow::Result<()> {
+    let name = image.display();
+    match volume::recover(device, &journal(image))
         .with_context(|| format!("cannot repair {name} after an interruption"))?
     {
         Recovery::Replayed { sectors } => {
@@ -127,5 +137,26 @@ pub fn recover(image: &Path, medium: &mut impl Medium) -> anyhow::Result<()> {
         }
         _ => {}
     }
-    Ok(medium.give_back(file)?)
+    Ok(())
+}
+
+/// Repairs the volume of an image that nobody else can reach, if its marks say that a host was not
+/// done with it. Whether there was something to repair.
+///
+/// # Errors
+/// It cannot be repaired, or its repair was interrupted by a failure: it is no worse than before.
+pub fn repair(image: &Path, device: &mut ImageFile) -> anyhow::Result<bool> {
+    if Volume::open(&*device)?.dirty_marks()?.is_clean() {
+        return Ok(false);
+    }
+    // The device has no clock (see `build`).
+    let (limits, time) = (RepairLimits::default(), FatTime::FIRST);
+    let report = volume::repair(device, &journal(image), limits, time)
+        .with_context(|| format!("cannot repair the volume on {}", image.display()))?;
+    let found = report.findings().len() as u64 + report.omitted();
+    tracing::warn!(
+        found,
+        "a host left the volume in the middle of its work; repaired it"
+    );
+    Ok(true)
 }

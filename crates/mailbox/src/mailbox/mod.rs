@@ -120,8 +120,13 @@ impl<D: Disk> Mailbox<D> {
 
     /// The job that has waited longest for its answer.
     pub fn next(&self) -> Option<Job> {
-        let mut jobs = self.ledger.state().jobs.iter();
-        jobs.find(|(_, entry)| entry.phase == Phase::Queued)
+        self.queued().next()
+    }
+
+    /// The jobs that wait for their answers, the oldest first.
+    pub fn queued(&self) -> impl Iterator<Item = Job> {
+        let jobs = self.ledger.state().jobs.iter();
+        jobs.filter(|(_, entry)| entry.phase == Phase::Queued)
             .map(|(id, entry)| entry.job(*id))
     }
 

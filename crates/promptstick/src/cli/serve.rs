@@ -28,6 +28,9 @@ pub struct Serve {
     /// How the image becomes a drive.
     #[arg(long)]
     gadget: Option<Gadget>,
+    /// The USB device controller, as in /sys/class/udc [default: the one that is free].
+    #[arg(long)]
+    udc: Option<String>,
     /// Let names of prompts appear in the log.
     #[arg(long)]
     log_prompts: bool,
@@ -58,6 +61,7 @@ impl Serve {
             state: self.state.clone(),
             model: self.model.clone(),
             gadget: self.gadget,
+            udc: self.udc.clone(),
             log_prompts: self.log_prompts.then_some(true),
             ..Raw::default()
         }

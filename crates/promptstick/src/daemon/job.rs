@@ -114,6 +114,11 @@ fn file_name(path: &Path) -> String {
 }
 
 impl Reply {
+    /// How the prompt is encoded, which the answer is, too.
+    pub fn form(&self) -> TextForm {
+        self.form
+    }
+
     /// The answer to a prompt that the engine has finished.
     pub fn respond(&self, text: &str, summary: &Summary) -> Outcome {
         let tokens = summary.response_tokens;

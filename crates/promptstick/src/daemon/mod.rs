@@ -6,12 +6,14 @@
 //! works: every state that matters is on disk, so there is one way to recover, and it is the way
 //! that every start takes.
 
-#[allow(dead_code, unused_imports, reason = "called by the gadget's loop")]
 mod answers;
 mod clock;
+mod drive;
 mod job;
-#[allow(dead_code, reason = "called by the gadget's loop")]
 mod led;
+mod looks;
+mod pace;
+mod polled;
 mod publish;
 mod question;
 mod report;
@@ -32,8 +34,10 @@ use tokio::task::yield_now;
 
 use crate::config::Config;
 use crate::stick;
+use drive::Drive;
+use led::{LED_CLASS, Led, Sign};
 use service::Service;
-use session::{Mode, Session, Step};
+use session::{Mode, Session, Step, Tools};
 use signals::{Request, Signals};
 use watch::{Seen, Watch};
 
@@ -56,17 +60,20 @@ pub async fn serve(
     }
     let mut daemon = Daemon {
         worker: worker(&config)?,
+        drive: Drive::start(&config)?,
+        led: Led::open(Path::new(LED_CLASS), config.led.as_deref()),
         signals: Signals::listen()?,
         service: Service::connect(),
         ready: false,
         trouble: None,
         config,
     };
-    while daemon.turn(&reload).await? {}
+    let result = daemon.serve(&reload).await;
     daemon.service.stopping();
+    daemon.drive.remove();
     daemon.worker.stop().await;
     tracing::info!("stopped");
-    Ok(())
+    result
 }
 
 /// Answers all prompts on the image, publishes the answers, and returns how many are now there.
@@ -83,7 +90,12 @@ pub async fn answer(config: Config) -> anyhow::Result<usize> {
     );
     let mut signals = Signals::listen()?;
     let mut worker = worker(&config)?;
-    let mut session = Session::open(&config, &mut worker, Mode::Once)?;
+    let tools = Tools {
+        worker: &mut worker,
+        drive: &mut Drive::start(&config)?,
+        led: &mut Led::open(Path::new(LED_CLASS), None),
+    };
+    let mut session = Session::open(&config, tools, Mode::Once)?;
     let result = answer_all(&mut session, &mut signals).await;
     let published = session.published();
     drop(session);
@@ -128,6 +140,8 @@ async fn answer_all(session: &mut Session<'_>, signals: &mut Signals) -> anyhow:
 struct Daemon {
     config: Config,
     worker: Worker,
+    drive: Drive,
+    led: Led,
     signals: Signals,
     service: Service,
     /// A session was open at least once: failures are waited out from then on.
@@ -147,6 +161,11 @@ enum Ended {
 }
 
 impl Daemon {
+    async fn serve(&mut self, reload: &impl Fn() -> anyhow::Result<Config>) -> anyhow::Result<()> {
+        while self.turn(reload).await? {}
+        Ok(())
+    }
+
     /// One session and what follows its end; false when it is time to end.
     async fn turn(&mut self, reload: &impl Fn() -> anyhow::Result<Config>) -> anyhow::Result<bool> {
         match self.session(reload).await {
@@ -175,6 +194,8 @@ impl Daemon {
         let Self {
             config,
             worker,
+            drive,
+            led,
             signals,
             service,
             ready,
@@ -185,7 +206,8 @@ impl Daemon {
         let identity = identity(&config.image).with_context(missing)?;
         let is_replaced = || self::identity(&config.image).ok() != Some(identity);
         let watch = Watch::start(&config.image).with_context(missing)?;
-        let mut session = Session::open(config, worker, Mode::Serve)?;
+        let tools = Tools { worker, drive, led };
+        let mut session = Session::open(config, tools, Mode::Serve)?;
         if is_replaced() {
             return Ok(Ended::Replaced);
         }
@@ -211,8 +233,11 @@ impl Daemon {
                     if replaced && is_replaced() {
                         return Ok(Ended::Replaced);
                     }
-                    if wrote || (closed && session.is_modified()) {
+                    if wrote {
                         session.wrote();
+                    }
+                    if closed {
+                        session.closed()?;
                     }
                 }
                 () = yield_now(), if step == Step::Again => {}
@@ -227,6 +252,7 @@ impl Daemon {
         let text = format!("{error:#}");
         if self.trouble.as_ref() != Some(&text) {
             tracing::error!("{text}; trying again until it is mended");
+            self.led.show(Sign::Error);
             self.service.trouble(&text);
             self.trouble = Some(text);
         }
@@ -248,8 +274,8 @@ impl Daemon {
     }
 }
 
-/// The configuration as it is now, if it is valid and another one. The image and the state folder
-/// of a running daemon cannot change.
+/// The configuration as it is now, if it is valid and another one. What a running daemon holds on
+/// to cannot change.
 fn reloaded(
     service: &Service,
     config: &Config,
@@ -258,8 +284,9 @@ fn reloaded(
     service.reloading();
     let checked = read().and_then(|new| {
         ensure!(
-            new.image == config.image && new.state == config.state,
-            "`image` and `state` cannot change while it runs; restart it"
+            new.hardware() == config.hardware(),
+            "{} cannot change while it runs; restart it",
+            Config::HARDWARE
         );
         Ok(new)
     });

@@ -12,10 +12,12 @@ use super::report::Report;
 use super::scan::Scan;
 
 /// How many answers were published, and how many stayed ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
     /// On the volume now.
     pub written: usize,
+    /// Whose they are.
+    pub ids: Vec<JobId>,
     /// Still ready: there was no room on the volume or in one transaction.
     pub left: usize,
 }
@@ -50,6 +52,7 @@ pub fn publish(
     Ok(Done {
         written: written.len(),
         left: ready.len() - written.len(),
+        ids: written.into_iter().map(|(id, _)| id).collect(),
     })
 }
 

@@ -5,8 +5,13 @@
 
 use engine::{Failure, ModelInfo, Summary};
 use mailbox::{Job, JobId};
+use medium::Bus;
 
+use super::answers::{Model, Trouble};
 use crate::output;
+
+/// Errors that are remembered for the status file.
+const ERRORS_MAX: usize = 3;
 
 /// Where it goes, and what was said last.
 #[derive(Debug)]
@@ -18,6 +23,12 @@ pub struct Report {
     put_off: Option<String>,
     waiting: usize,
     published: usize,
+    bus: Option<Bus>,
+    model: Option<Model>,
+    tokens_per_s: Option<f64>,
+    /// The newest first.
+    errors: Vec<Trouble>,
+    in_trouble: bool,
 }
 
 impl Report {
@@ -31,6 +42,11 @@ impl Report {
             put_off: None,
             waiting: 0,
             published: 0,
+            bus: None,
+            model: None,
+            tokens_per_s: None,
+            errors: Vec::new(),
+            in_trouble: false,
         }
     }
 
@@ -43,7 +59,11 @@ impl Report {
     }
 
     /// The engine has a model in memory.
-    pub fn loaded(&self, model: &ModelInfo) {
+    pub fn loaded(&mut self, model: &ModelInfo) {
+        self.model = Some(Model {
+            name: model.name.clone(),
+            quantisation: model.quantisation.clone(),
+        });
         tracing::info!(
             model = model.name,
             quantisation = model.quantisation,
@@ -60,7 +80,9 @@ impl Report {
     }
 
     /// The engine has finished.
-    pub fn answered(&self, job: &Job, summary: &Summary) {
+    pub fn answered(&mut self, job: &Job, summary: &Summary) {
+        self.in_trouble = false;
+        self.tokens_per_s = Some(summary.tokens_per_second()).filter(|speed| *speed > 0.0);
         let tokens_per_s = format!("{:.1}", summary.tokens_per_second());
         tracing::info!(
             job = %job.id,
@@ -90,6 +112,56 @@ impl Report {
     /// The engine failed; the prompt gets an error file.
     pub fn failed(&self, job: &Job, failure: &Failure) {
         tracing::error!(job = %job.id, path = self.name(&job.path), %failure, "not answered");
+    }
+
+    /// A prompt gets an error file with these bytes.
+    pub fn trouble_with(&mut self, path: &str, bytes: &[u8]) {
+        let text = mailbox::decode(bytes).map(|decoded| decoded.text);
+        let first = text
+            .ok()
+            .and_then(|text| Some(text.lines().next()?.to_owned()));
+        self.in_trouble = true;
+        self.errors.insert(
+            0,
+            Trouble {
+                name: path.to_owned(),
+                what: first.unwrap_or_default(),
+            },
+        );
+        self.errors.truncate(ERRORS_MAX);
+    }
+
+    /// The last thing that happened was an error.
+    pub fn is_in_trouble(&self) -> bool {
+        self.in_trouble || self.put_off.is_some()
+    }
+
+    /// The last errors, the newest first.
+    pub fn errors(&self) -> Vec<Trouble> {
+        self.errors.clone()
+    }
+
+    /// The model that was loaded last.
+    pub fn model(&self) -> Option<Model> {
+        self.model.clone()
+    }
+
+    /// How fast the last response was.
+    pub fn tokens_per_s(&self) -> Option<f64> {
+        self.tokens_per_s
+    }
+
+    /// The state of the connection to a computer.
+    pub fn bus(&mut self, bus: Bus) {
+        if self.bus.replace(bus) == Some(bus) {
+            return;
+        }
+        match bus {
+            Bus::Detached => tracing::info!("no computer is connected"),
+            Bus::Enumerating => tracing::debug!("a computer is about to use the drive"),
+            Bus::Configured => tracing::info!("a computer uses the drive"),
+            Bus::Suspended => tracing::info!("the computer sleeps"),
+        }
     }
 
     /// The prompt changed or went away while the engine worked on it.

@@ -153,15 +153,6 @@ impl AnswersImage {
         appended.with_context(|| format!("cannot add to {}", self.path.display()))
     }
 
-    /// Whether there is room for all of these.
-    ///
-    /// # Errors
-    /// The image cannot be read.
-    pub fn has_room_for(&self, answers: &[Answer]) -> anyhow::Result<bool> {
-        let mut room = self.growing()?.room()?;
-        Ok(answers.iter().all(|answer| answer.take_room(&mut room)))
-    }
-
     /// The names on it, in the order in which they came.
     ///
     /// # Errors
@@ -169,11 +160,6 @@ impl AnswersImage {
     pub fn names(&self) -> anyhow::Result<Vec<String>> {
         let files = self.growing()?.files()?;
         Ok(files.into_iter().map(|entry| entry.name).collect())
-    }
-
-    /// Where it lies.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Its serial number, by which hosts tell it from the one before.

@@ -6,6 +6,7 @@ use mailbox::{Job, Outcome};
 
 use super::{Running, Session, Step, open_volume};
 use crate::daemon::job;
+use crate::daemon::pace::Pace;
 use crate::daemon::question::{self, Question};
 
 impl Session<'_> {
@@ -18,6 +19,7 @@ impl Session<'_> {
             return Ok(Step::Rest);
         };
         let volume = open_volume(self.config)?;
+        self.looks.forget();
         let asked = match question::read(&volume, &job, self.mailbox.settings())? {
             Question::Asks(question) => job::ask(&job, question, self.config),
             Question::Refused(refusal) => Err(refusal),
@@ -30,12 +32,16 @@ impl Session<'_> {
         match asked {
             Ok(asked) => {
                 self.report.thinking(&job);
+                let max_tokens = asked.request.max_tokens;
                 self.worker.start(&asked.model, asked.request)?;
                 self.running = Some(Running {
                     job,
                     reply: asked.reply,
                     text: String::new(),
+                    max_tokens,
+                    pace: Pace::start(self.clock.now_ms()),
                 });
+                self.answers.running(self.clock.now_ms());
                 Ok(Step::Rest)
             }
             Err(refusal) => {
@@ -55,6 +61,7 @@ impl Session<'_> {
         let Some(running) = &mut self.running else {
             return Ok(());
         };
+        running.pace.note(self.clock.now_ms(), &event);
         match event {
             EngineEvent::Loaded(model) => self.report.loaded(&model),
             EngineEvent::Text(text) => running.text.push_str(&text),
@@ -80,6 +87,9 @@ impl Session<'_> {
     }
 
     fn answered(&mut self, job: &Job, outcome: &Outcome) -> anyhow::Result<()> {
+        if let Outcome::Error { bytes } = outcome {
+            self.report.trouble_with(&job.path, bytes);
+        }
         self.mailbox.answered(job.id, outcome)?;
         self.want_medium();
         Ok(())

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use mailbox::{SettingsFile, Sighting};
 use medium::{Event, View};
+use volume::FatTime;
 
 use super::{Session, Step, modified, open_volume};
 use crate::daemon::scan::Scan;
@@ -25,8 +26,15 @@ impl Session<'_> {
             found: scan.observations(),
         };
         let view = self.machine.handle(self.clock.now_ms(), event);
+        let view = match view {
+            // The host has ejected it and can change nothing any more.
+            _ if self.machine.is_ours() => scan.as_view(),
+            view => view.unwrap_or_default(),
+        };
         self.no_room = false;
-        self.believe(&scan, &view.unwrap_or_default()).await?;
+        self.time = FatTime::after(scan.times.iter().copied());
+        self.damaged.clone_from(&view.damaged);
+        self.believe(&scan, &view).await?;
         Ok(Step::Again)
     }
 

@@ -7,21 +7,32 @@
 
 mod answer;
 mod believe;
+mod shelf;
 mod take;
 
-use std::time::SystemTime;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use engine::{Event as EngineEvent, Worker};
 use mailbox::{Job, Mailbox};
-use medium::{Event, Machine, PlainFile, Timing};
-use volume::{ImageFile, Volume};
+use medium::{Event, Machine, ShelfEvent, Timing};
+use volume::{FatTime, ImageFile, Volume};
 
 use super::clock::Clock;
+use super::drive::{BusWatch, Drive, Found};
 use super::job::Reply;
+use super::led::{Led, Sign};
+use super::looks::Looks;
+use super::pace::Pace;
 use super::report::Report;
 use crate::config::Config;
 use crate::stick;
+use shelf::Answers;
+
+/// How often a host that sleeps is looked at while something waits for it.
+const WAKING: Duration = Duration::from_secs(2);
 
 /// How long the work goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,15 +58,23 @@ pub enum Step {
 pub struct Session<'a> {
     config: &'a Config,
     worker: &'a mut Worker,
+    drive: &'a mut Drive,
+    led: &'a mut Led,
     mode: Mode,
     report: Report,
     clock: Clock,
     /// Which volume this is.
     serial: u32,
     machine: Machine,
-    medium: PlainFile,
+    bus_watch: BusWatch,
+    looks: Looks,
+    answers: Answers,
     mailbox: Mailbox,
     running: Option<Running>,
+    /// Prompts that stay inconsistent on a volume that nobody uses, as of the last reading.
+    damaged: BTreeSet<String>,
+    /// The time that the next file on the volume gets.
+    time: FatTime,
     /// The next prompt is not what it was when it was accepted; a reading will tell.
     stale: bool,
     /// None of the answers that wait did fit; a change of the volume may make room.
@@ -69,37 +88,66 @@ struct Running {
     job: Job,
     reply: Reply,
     text: String,
+    /// Where its response is cut, in tokens.
+    max_tokens: u32,
+    pace: Pace,
+}
+
+/// What a session works with that outlives it.
+pub struct Tools<'a> {
+    /// The process with the model.
+    pub worker: &'a mut Worker,
+    /// The drive that the host sees.
+    pub drive: &'a mut Drive,
+    /// The LED.
+    pub led: &'a mut Led,
 }
 
 impl<'a> Session<'a> {
-    /// Finishes or discards what a crash left in the journal, and opens the ledger.
+    /// Finishes or discards what a crash left in the journal, repairs the volume if a host left it
+    /// in the middle of its work and cannot reach it now, opens the ledger, and connects the drive.
     ///
     /// # Errors
-    /// The image or the state folder cannot be used: what is wrong and what to do.
-    pub fn open(config: &'a Config, worker: &'a mut Worker, mode: Mode) -> anyhow::Result<Self> {
-        let mut medium = PlainFile::new(&config.image);
-        stick::recover(&config.image, &mut medium)?;
+    /// The image, the state folder or the drive cannot be used: what is wrong and what to do.
+    pub fn open(config: &'a Config, tools: Tools<'a>, mode: Mode) -> anyhow::Result<Self> {
+        let Tools { worker, drive, led } = tools;
+        let found = mend(config, drive)?;
         let serial = open_volume(config)?.serial();
         let mailbox = Mailbox::open(&config.state, serial)
             .with_context(|| format!("in the state folder {}", config.state.display()))?;
+        if found == Found::Alone {
+            drive.connect(&config.image)?;
+        }
+        let bus_watch = BusWatch::start(drive)?;
         let clock = Clock::start();
+        let (now_ms, bus) = (clock.now_ms(), drive.bus());
         let (timing, report) = match mode {
-            Mode::Serve => (Timing::PLAIN_FILE, Report::to_log(config.log_prompts)),
+            Mode::Serve => (drive.timing(), Report::to_log(config.log_prompts)),
             Mode::Once => (Timing::ONCE, Report::to_terminal()),
         };
+        let machine = match found {
+            Found::Absent => Machine::taken_over(timing, now_ms, bus),
+            Found::Alone | Found::Held => Machine::new(timing, now_ms, bus),
+        };
         Ok(Self {
-            machine: Machine::new(timing, clock.now_ms()),
+            answers: Answers::new(config, drive, timing, now_ms)?,
+            machine,
+            bus_watch,
+            looks: Looks::default(),
             running: None,
+            damaged: BTreeSet::new(),
+            time: FatTime::FIRST,
             stale: false,
             no_room: false,
             read_at: None,
             config,
             worker,
+            drive,
+            led,
             mode,
             report,
             clock,
             serial,
-            medium,
             mailbox,
         })
     }
@@ -109,11 +157,21 @@ impl<'a> Session<'a> {
     /// # Errors
     /// The image or the state folder failed; the session must be opened again.
     pub async fn advance(&mut self) -> anyhow::Result<Step> {
+        self.tick();
         let step = match self.machine.poll(self.clock.now_ms()) {
             Some(medium::Action::Read) => self.read().await?,
-            Some(medium::Action::Take) => self.take().await?,
-            None => self.start_next()?,
+            Some(medium::Action::Take(how)) => self.take(how).await?,
+            Some(medium::Action::Insert) => self.insert(),
+            Some(medium::Action::Rebind) => self.rebind().await,
+            Some(medium::Action::Show) => self.show(),
+            None => match self.answers.shelf.poll(self.clock.now_ms()) {
+                Some(action) => self.change_answers(action),
+                None => self.start_next()?,
+            },
         };
+        self.looks
+            .set(self.machine.watches_for_reads(), &self.config.image);
+        self.led.show(self.sign());
         Ok(step)
     }
 
@@ -127,13 +185,61 @@ impl<'a> Session<'a> {
         modified(self.config) != self.read_at
     }
 
-    /// Waits for the engine or for the next deadline. Dropping the future loses nothing. An engine
-    /// that is idle reports nothing, but is looked after.
+    /// Somebody who had the image open for writing closed it: another program, or the drive,
+    /// because the host ejected the medium.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn closed(&mut self) -> anyhow::Result<()> {
+        if self.is_modified() {
+            self.wrote();
+        }
+        if !self.machine.is_ours() && self.drive.is_empty()? {
+            tracing::info!("the host ejected the drive");
+            self.machine.handle(self.clock.now_ms(), Event::Ejected);
+        }
+        Ok(())
+    }
+
+    /// Waits for the engine, the host or the next deadline. Dropping the future loses nothing. An
+    /// engine that is idle reports nothing, but is looked after.
     pub async fn wait(&mut self) -> Option<EngineEvent> {
-        let deadline = self.clock.reach(self.machine.deadline_ms());
+        let waking = self.machine.awaits_waking().then_some(WAKING);
+        let deadlines = [
+            self.machine.deadline_ms(),
+            self.answers.deadline_ms(self.running.is_some()),
+        ];
+        let deadline = self.clock.reach(deadlines.into_iter().flatten().min());
         tokio::select! {
-            event = self.worker.event() => Some(event),
-            () = deadline => None,
+            event = self.worker.event() => return Some(event),
+            () = self.bus_watch.next() => self.look_at_bus(),
+            () = self.looks.next() => {
+                self.looks.forget();
+                self.machine.handle(self.clock.now_ms(), Event::Looked);
+            }
+            () = sleep(waking) => self.look_at_bus(),
+            () = deadline => {}
+        }
+        None
+    }
+
+    fn look_at_bus(&mut self) {
+        let (now_ms, bus) = (self.clock.now_ms(), self.drive.bus());
+        self.report.bus(bus);
+        self.machine.handle(now_ms, Event::Bus(bus));
+        self.answers.shelf.handle(now_ms, ShelfEvent::Bus(bus));
+    }
+
+    /// What the LED is to show.
+    fn sign(&self) -> Sign {
+        if self.running.is_some() {
+            Sign::Thinking
+        } else if self.machine.is_kept() {
+            Sign::AnswerWaiting
+        } else if self.report.is_in_trouble() {
+            Sign::Error
+        } else {
+            Sign::Ready
         }
     }
 
@@ -160,12 +266,46 @@ impl<'a> Session<'a> {
     }
 
     fn want_medium(&mut self) {
-        let wants = self.has_unpublished() && !self.no_room;
-        if wants && self.machine.in_use() {
+        let ready = self.mailbox.ready();
+        let newest = ready.iter().map(|ready| ready.id.0).max();
+        let newest = newest.filter(|_| !self.no_room);
+        if newest.is_some() && self.machine.in_use() {
             self.report.held();
         }
         self.machine
-            .handle(self.clock.now_ms(), Event::Wants(wants));
+            .handle(self.clock.now_ms(), Event::Wants(newest));
+    }
+}
+
+/// What has to be done to the image before a host gets it, where no host has it.
+fn mend(config: &Config, drive: &mut Drive) -> anyhow::Result<Found> {
+    if let Drive::Plain(medium) = drive {
+        stick::recover(&config.image, medium)?;
+        return Ok(Found::Alone);
+    }
+    let mut found = drive.found(&config.image)?;
+    if found == Found::Held && stick::journal(&config.image).exists() {
+        // It was written while it was in the drive: only somebody else can have put it there.
+        drive.disconnect()?;
+        found = Found::Alone;
+    }
+    if found != Found::Held {
+        let naming = || format!("cannot use the image {}", config.image.display());
+        let file = File::options().read(true).write(true).open(&config.image);
+        let mut device = ImageFile::from_file(file.with_context(naming)?)?;
+        stick::recover_on(&config.image, &mut device)?;
+        if let Err(error) = stick::repair(&config.image, &mut device) {
+            tracing::error!("{error:#}; the host gets it as it is");
+        }
+    }
+    Ok(found)
+}
+
+/// Sleeps, for ever where there is nothing to wait for.
+async fn sleep(duration: Option<Duration>) {
+    match duration {
+        Some(duration) => tokio::time::sleep(duration).await,
+        None => std::future::pending().await,
     }
 }
 

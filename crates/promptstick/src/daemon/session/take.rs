@@ -4,54 +4,102 @@ use std::fs::File;
 
 use mailbox::Digest;
 use mailbox::limits::RESPONSE_LIMIT_BYTES;
-use medium::{Event, Medium, Refusal, Take};
+use medium::{Event, How, Refusal, Take};
 use volume::{ImageFile, PublishError, ReadAt, Volume};
 
-use super::{Mode, Session, Step};
+use super::{Mode, Session, Step, open_volume};
+use crate::daemon::drive::Drive;
 use crate::daemon::publish::publish;
 use crate::daemon::scan::Scan;
 use crate::stick;
 
 /// What was done with a medium that the host let go.
 enum Used {
-    Published,
-    InUse,
+    /// Whether there is something on it that the host has not seen.
+    Done {
+        changed: bool,
+    },
+    Refused(Refusal),
     OtherVolume,
 }
 
 impl Session<'_> {
     /// One attempt to take the medium, and, when it is granted, one publication.
-    pub(super) async fn take(&mut self) -> anyhow::Result<Step> {
-        let image = match self.medium.try_take() {
+    pub(super) async fn take(&mut self, how: How) -> anyhow::Result<Step> {
+        if how == How::Asked && self.is_marked()? {
+            return Ok(self.refused(Refusal::InUse));
+        }
+        let image = match self.drive.try_take(how, &self.config.image) {
             Ok(Take::Granted(image)) => image,
-            Ok(Take::Busy) => {
-                self.report.held();
-                return Ok(self.refused(Refusal::Busy));
-            }
-            Err(error) => return self.put_off(error.into()),
+            Ok(Take::Busy) => return Ok(self.refused(Refusal::Busy)),
+            Err(error) => return self.put_off(error),
         };
-        let result = self.use_medium(&image).await;
-        self.medium.give_back(image)?;
+        let result = self.use_medium(how, &image).await;
+        if let Ok(Used::Refused(refusal)) = result {
+            self.drive.put_back(how, image, &self.config.image)?;
+            return Ok(self.refused(refusal));
+        }
+        let changed = matches!(result, Ok(Used::Done { changed: true }));
+        self.drive.release(how, image, &self.config.image)?;
+        self.machine
+            .handle(self.clock.now_ms(), Event::Returned { changed });
         match result {
-            Ok(Used::Published) => {
-                self.machine.handle(self.clock.now_ms(), Event::Returned);
+            Ok(Used::OtherVolume) => Ok(Step::OtherVolume),
+            Ok(_) => {
                 self.want_medium();
                 Ok(Step::Again)
             }
-            Ok(Used::InUse) => {
-                self.report.held();
-                Ok(self.refused(Refusal::InUse))
-            }
-            Ok(Used::OtherVolume) => Ok(Step::OtherVolume),
-            Err(error) if is_harmless(&error) => {
-                self.machine.handle(self.clock.now_ms(), Event::Returned);
-                self.put_off(error)
-            }
+            Err(error) if is_harmless(&error) => self.put_off(error),
             Err(error) => Err(error),
         }
     }
 
+    /// Puts the medium back into the drive.
+    pub(super) fn insert(&mut self) -> Step {
+        let event = match self.drive.insert(&self.config.image) {
+            Ok(()) => Event::Inserted,
+            Err(error) => {
+                self.report.put_off(&error);
+                Event::Failed
+            }
+        };
+        self.machine.handle(self.clock.now_ms(), event);
+        Step::Again
+    }
+
+    /// Makes a host that does not look at the drive any more look again. One that has an answer
+    /// open does look.
+    pub(super) async fn rebind(&mut self) -> Step {
+        if !self.answers_are_free() {
+            self.machine.handle(self.clock.now_ms(), Event::Rebound);
+            return Step::Again;
+        }
+        tracing::info!("nobody reads the drive; connecting it anew");
+        let event = match self.drive.rebind().await {
+            Ok(()) => Event::Rebound,
+            Err(error) => {
+                self.report.put_off(&error);
+                Event::Failed
+            }
+        };
+        self.machine.handle(self.clock.now_ms(), event);
+        self.look_at_bus();
+        Step::Again
+    }
+
+    /// Whether the volume is marked as in use, as of this moment. A plain file is read as a whole
+    /// once it is ours; taking a drive's medium from a host that uses it would not pass unnoticed.
+    fn is_marked(&self) -> anyhow::Result<bool> {
+        Ok(match self.drive {
+            Drive::Plain(_) => false,
+            Drive::Usb(_) => !open_volume(self.config)?.dirty_marks()?.is_clean(),
+        })
+    }
+
     fn refused(&mut self, refusal: Refusal) -> Step {
+        if refusal != Refusal::Failed {
+            self.report.held();
+        }
         self.machine
             .handle(self.clock.now_ms(), Event::Refused(refusal));
         Step::Again
@@ -68,21 +116,29 @@ impl Session<'_> {
     }
 
     /// The medium is granted; it is ours if the volume says so as well.
-    async fn use_medium(&mut self, image: &File) -> anyhow::Result<Used> {
+    async fn use_medium(&mut self, how: How, image: &File) -> anyhow::Result<Used> {
         let mut device = ImageFile::from_file(image.try_clone()?)?;
+        if how != How::Asked && !self.finish_for_host(&mut device) {
+            return Ok(Used::Refused(Refusal::Inconsistent));
+        }
         let volume = Volume::open(&device)?;
         if volume.serial() != self.serial {
             return Ok(Used::OtherVolume);
         }
         let scan = Scan::read(&volume)?;
         if scan.in_use {
-            return Ok(Used::InUse);
+            return Ok(Used::Refused(Refusal::InUse));
         }
-        self.machine.handle(self.clock.now_ms(), Event::Taken);
+        let view = scan.as_view();
+        let is_drive = matches!(self.drive, Drive::Usb(_));
+        if is_drive && how == How::Asked && !view.unsettled.is_subset(&self.damaged) {
+            return Ok(Used::Refused(Refusal::Inconsistent));
+        }
+        self.machine.handle(self.clock.now_ms(), Event::Taken(how));
         // Nobody else can write now: what is there is what there is.
         self.mailbox
             .resolve_intents(&|path| digest(&volume, path))?;
-        self.believe(&scan, &scan.as_view()).await?;
+        self.believe(&scan, &view).await?;
         let journal = stick::journal(&self.config.image);
         let done = publish(
             &mut device,
@@ -92,7 +148,20 @@ impl Session<'_> {
             &mut self.report,
         )?;
         self.no_room = done.left > 0 && done.written == 0;
-        Ok(Used::Published)
+        self.answers.published(&done.ids);
+        let changed = done.written > 0;
+        Ok(Used::Done { changed })
+    }
+
+    /// Repairs what a host that is gone left undone; whether the volume is whole now.
+    fn finish_for_host(&mut self, device: &mut ImageFile) -> bool {
+        match stick::repair(&self.config.image, device) {
+            Ok(_) => true,
+            Err(error) => {
+                self.report.put_off(&error);
+                false
+            }
+        }
     }
 }
 

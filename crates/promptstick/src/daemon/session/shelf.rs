@@ -1,0 +1,325 @@
+//! The drives that show answers: what is put onto them, when `medium::Shelf` says so.
+//!
+//! Invariant: an image is written only while no drive holds it. What goes wrong here costs a
+//! convenience and no answer: it is logged and tried again.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use mailbox::JobId;
+use medium::{Event, Shelf, ShelfAction, ShelfEvent, Timing};
+use volume::Volume;
+
+use super::{Session, Step, open_volume};
+use crate::config::Config;
+use crate::daemon::answers::{
+    self, Answer, AnswersImage, Append, Status, fresh_serial, last_number, path_beside,
+};
+use crate::daemon::drive::Drive;
+
+/// The drives for answers, and what is on their media.
+pub(super) struct Answers {
+    pub(super) shelf: Shelf,
+    media: Vec<Answered>,
+    /// Published since this session began.
+    published: BTreeSet<JobId>,
+    /// Numbers of the files that are told apart by a number.
+    status_number: u32,
+    partial_number: u32,
+    progress_ms: Option<u64>,
+    next_progress_ms: u64,
+}
+
+/// One medium.
+struct Answered {
+    path: PathBuf,
+    /// None until this session has made it.
+    image: Option<AnswersImage>,
+    /// The answers on it.
+    ids: BTreeSet<JobId>,
+}
+
+/// What an insertion would put onto a medium, the oldest first.
+struct News {
+    answers: Vec<(JobId, Answer)>,
+    /// The status file, and the response in work.
+    notes: Vec<Answer>,
+}
+
+impl Answers {
+    /// Empty drives, or those that an earlier daemon has filled, as they are.
+    pub(super) fn new(
+        config: &Config,
+        drive: &Drive,
+        timing: Timing,
+        now_ms: u64,
+    ) -> anyhow::Result<Self> {
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let count = drive.answer_drives();
+        let force_ms = config.force_answers.map(millis);
+        let mut shelf = Shelf::new(timing, now_ms, count, drive.bus(), force_ms);
+        let mut status_number = 0;
+        let mut media = Vec::new();
+        for at in 0..count {
+            let lun = u8::try_from(at + 1).context("more drives than LUNs")?;
+            let path = path_beside(&config.image, lun);
+            if !drive.is_answers_empty(at)? {
+                shelf.found(now_ms, at);
+                let names = AnswersImage::open(&path).and_then(|image| image.names());
+                let names = names.unwrap_or_default();
+                let last = last_number(names.iter().map(String::as_str));
+                status_number = last.max(status_number);
+            }
+            media.push(Answered {
+                path,
+                image: None,
+                ids: BTreeSet::new(),
+            });
+        }
+        Ok(Self {
+            shelf,
+            media,
+            published: BTreeSet::new(),
+            status_number,
+            partial_number: 0,
+            progress_ms: config.progress.map(millis).filter(|_| count > 0),
+            next_progress_ms: 0,
+        })
+    }
+
+    /// These are on the volume now.
+    pub(super) fn published(&mut self, ids: &[JobId]) {
+        self.published.extend(ids);
+    }
+
+    /// The engine begins with a prompt.
+    pub(super) fn running(&mut self, now_ms: u64) {
+        self.next_progress_ms = now_ms + self.progress_ms.unwrap_or_default();
+    }
+
+    /// When there is something to do.
+    pub(super) fn deadline_ms(&self, is_running: bool) -> Option<u64> {
+        let progress_ms = self.progress_ms.filter(|_| is_running);
+        let progress_ms = progress_ms.map(|_| self.next_progress_ms);
+        let deadlines = [self.shelf.deadline_ms(), progress_ms];
+        deadlines.into_iter().flatten().min()
+    }
+
+    fn tick(&mut self, now_ms: u64) {
+        if let Some(progress_ms) = self.progress_ms
+            && now_ms >= self.next_progress_ms
+        {
+            self.next_progress_ms = now_ms + progress_ms;
+            self.shelf.handle(now_ms, ShelfEvent::News);
+        }
+    }
+}
+
+impl Session<'_> {
+    /// A response in work is news from time to time, where the operator wants that.
+    pub(super) fn tick(&mut self) {
+        if self.running.is_some() {
+            self.answers.tick(self.clock.now_ms());
+        }
+    }
+
+    /// The host keeps the volume, and answers wait.
+    pub(super) fn show(&mut self) -> Step {
+        let now_ms = self.clock.now_ms();
+        self.report.held();
+        let filled: Vec<usize> = self.answers.shelf.filled().collect();
+        for at in filled {
+            // A viewer may have ejected it since.
+            if matches!(self.drive.is_answers_empty(at), Ok(true)) {
+                self.answers.shelf.handle(now_ms, ShelfEvent::Ejected(at));
+            }
+        }
+        self.answers.shelf.handle(now_ms, ShelfEvent::News);
+        self.machine.handle(now_ms, Event::Showing);
+        Step::Again
+    }
+
+    /// Carries out what the shelf wants.
+    pub(super) fn change_answers(&mut self, action: ShelfAction) -> Step {
+        let done = match action {
+            ShelfAction::Insert(at) => self.insert_answers(at).map(|()| ShelfEvent::Inserted(at)),
+            ShelfAction::Eject(at) => self.drive.eject_answers(at).map(|left| match left {
+                true => ShelfEvent::Left(at),
+                false => ShelfEvent::Kept(at),
+            }),
+            ShelfAction::Force(at) => self
+                .drive
+                .force_answers(at)
+                .inspect(|()| tracing::warn!("took the answers from a viewer, as configured"))
+                .map(|()| ShelfEvent::Left(at)),
+        };
+        let event = done.unwrap_or_else(|error| {
+            self.report.put_off(&error);
+            let (ShelfAction::Insert(at) | ShelfAction::Eject(at) | ShelfAction::Force(at)) =
+                action;
+            ShelfEvent::Failed(at)
+        });
+        self.answers.shelf.handle(self.clock.now_ms(), event);
+        Step::Again
+    }
+
+    /// Whether no host holds on to a medium with answers. Those that it does not hold are taken
+    /// out; they come back with the next news.
+    pub(super) fn answers_are_free(&mut self) -> bool {
+        let filled: Vec<usize> = self.answers.shelf.filled().collect();
+        filled.into_iter().all(|at| {
+            let left = matches!(self.drive.eject_answers(at), Ok(true));
+            if left {
+                let now_ms = self.clock.now_ms();
+                self.answers.shelf.handle(now_ms, ShelfEvent::Left(at));
+            }
+            left
+        })
+    }
+
+    fn insert_answers(&mut self, at: usize) -> anyhow::Result<()> {
+        let news = self.news(at)?;
+        let path = self.fill(at, &news)?;
+        self.drive.insert_answers(at, &path)?;
+        let files = news.answers.len();
+        tracing::info!(
+            drive = at + 1,
+            files,
+            "answers are to be read on the second drive"
+        );
+        Ok(())
+    }
+
+    /// Writes what is new onto the medium, or makes another one; gives its path.
+    fn fill(&mut self, at: usize, news: &News) -> anyhow::Result<PathBuf> {
+        let serials = self.serials();
+        let medium = self.answers.media.get_mut(at).context("no such drive")?;
+        if let Some(image) = &mut medium.image {
+            let fresh = news
+                .answers
+                .iter()
+                .filter(|(id, _)| !medium.ids.contains(id));
+            let files: Vec<Answer> = fresh
+                .map(|(_, answer)| answer.clone())
+                .chain(news.notes.iter().cloned())
+                .collect();
+            match image.append(&files) {
+                Ok(Append::Done(_)) => {
+                    medium.ids.extend(news.answers.iter().map(|(id, _)| *id));
+                    return Ok(medium.path.clone());
+                }
+                Ok(Append::Full) => tracing::debug!("the medium for answers is full"),
+                Err(error) => tracing::warn!("{error:#}; making another one"),
+            }
+        }
+        let newest_first = news.notes.iter().rev().cloned();
+        let answers = news.answers.iter().rev().map(|(_, answer)| answer.clone());
+        let serial = fresh_serial(&serials);
+        let files = newest_first.chain(answers);
+        let (image, count) = AnswersImage::create(&medium.path, serial, files)?;
+        let taken = count.saturating_sub(news.notes.len());
+        medium.ids = news
+            .answers
+            .iter()
+            .rev()
+            .take(taken)
+            .map(|(id, _)| *id)
+            .collect();
+        medium.image = Some(image);
+        Ok(medium.path.clone())
+    }
+
+    fn serials(&self) -> Vec<u32> {
+        let images = self
+            .answers
+            .media
+            .iter()
+            .filter_map(|medium| medium.image.as_ref());
+        images
+            .map(AnswersImage::serial)
+            .chain([self.serial])
+            .collect()
+    }
+
+    /// What there is to show.
+    fn news(&mut self, at: usize) -> anyhow::Result<News> {
+        let ready = self.mailbox.ready();
+        let ids: Vec<JobId> = ready.iter().map(|ready| ready.id).collect();
+        let mut named = self.mailbox.names_for(&ids, &|_| false);
+        let recent = self.mailbox.recent().into_iter();
+        let recent = recent.filter(|recent| self.answers.published.contains(&recent.id));
+        named.extend(recent.map(|recent| (recent.id, recent.path)));
+        named.sort_unstable_by_key(|(id, _)| *id);
+        let mut answers = Vec::new();
+        for (id, path) in named {
+            let Some(bytes) = self.mailbox.outcome_bytes(id)? else {
+                continue;
+            };
+            let time = self.time;
+            answers.push((id, Answer { path, bytes, time }));
+        }
+        tracing::debug!(drive = at + 1, answers = answers.len(), "collected");
+        let notes = self.notes();
+        Ok(News { answers, notes })
+    }
+
+    fn notes(&mut self) -> Vec<Answer> {
+        let mut notes = Vec::new();
+        if let Some(running) = &self.running
+            && self.answers.progress_ms.is_some()
+        {
+            self.answers.partial_number += 1;
+            notes.extend(answers::partial(
+                &running.job.path,
+                self.answers.partial_number,
+                &running.text,
+                running.reply.form(),
+                self.time,
+            ));
+        }
+        self.answers.status_number += 1;
+        notes.push(Answer {
+            path: answers::status_name(self.answers.status_number),
+            bytes: self.status().text().into_bytes(),
+            time: self.time,
+        });
+        notes
+    }
+
+    fn status(&self) -> Status {
+        let running = self.running.as_ref();
+        let queue = self.mailbox.queued().map(|job| job.path);
+        let in_work = running.map(|running| running.job.path.clone());
+        let queue: Vec<String> = queue
+            .filter(|path| Some(path) != in_work.as_ref())
+            .collect();
+        let max_tokens = self.mailbox.settings().max_tokens;
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            up: Duration::from_millis(self.clock.now_ms()),
+            running: running.map(|running| answers::Running {
+                name: running.job.path.clone(),
+                stage: running.pace.stage(),
+                max_tokens: running.max_tokens,
+            }),
+            queued: queue.len(),
+            queue,
+            max_tokens,
+            tokens_per_s: running
+                .and_then(|running| running.pace.tokens_per_s())
+                .or(self.report.tokens_per_s()),
+            waiting: self.mailbox.ready().len(),
+            errors: self.report.errors(),
+            model: self.report.model(),
+            free_bytes: self.free_bytes(),
+        }
+    }
+
+    /// Reads the whole table, so only for a status file.
+    fn free_bytes(&self) -> Option<u64> {
+        let volume = open_volume(self.config).ok()?;
+        Volume::free_bytes(&volume).ok()
+    }
+}
