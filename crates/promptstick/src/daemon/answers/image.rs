@@ -153,6 +153,13 @@ impl AnswersImage {
         appended.with_context(|| format!("cannot add to {}", self.path.display()))
     }
 
+    /// Whether there is room for all of these.
+    #[cfg(test)]
+    pub fn has_room_for(&self, answers: &[Answer]) -> anyhow::Result<bool> {
+        let mut room = self.growing()?.room()?;
+        Ok(answers.iter().all(|answer| answer.take_room(&mut room)))
+    }
+
     /// The names on it, in the order in which they came.
     ///
     /// # Errors
