@@ -3,9 +3,9 @@
 //! Invariant: a folder is entered when its first cluster is claimed for it, so each is entered once
 //! and the folders are a tree. Bounds as for [`crate::dir::walk`].
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
-use super::dots::{Content, DOT, DOT_DOT, is_dots};
+use super::dots::{Content, DOT, DOT_DOT, Look, is_dots};
 use super::long::LongSlots;
 use super::names::{self, ShortName};
 use super::report::Fault;
@@ -113,24 +113,50 @@ impl<D: ReadAt> Repairer<'_, D> {
         self.claim_folder(root, "")
     }
 
-    /// Claims a folder's chain. It ends before what is claimed already (itself too), before
-    /// what cannot be its continuation, and where FAT allows no more slots; the rest is a lost chain then.
+    /// Claims a folder's chain, and cuts off what cannot be its continuation: that is a lost chain
+    /// then, and what is no folder's is not damaged by being treated as one.
     fn claim_folder(&mut self, first: u32, path: &str) -> Step {
-        let most = u64::from(MAX_DIR_SLOTS) * u64::from(DIR_SLOT_BYTES);
-        let mut left = self.geometry.clusters_for(most);
+        let clusters = self.folder_clusters(first)?;
         let mut cluster = first;
-        loop {
-            self.used.set(cluster);
-            left -= 1;
+        self.used.set(first);
+        for _ in 1..clusters {
             let Some(next) = self.next(cluster)? else {
                 return Ok(());
             };
-            if left == 0 || self.used.has(next) || !self.continues_folder(next)? {
-                self.found(path, Fault::FolderCut);
-                return self.end_chain(cluster);
+            self.used.set(next);
+            cluster = next;
+        }
+        if self.next(cluster)?.is_some() {
+            self.found(path, Fault::FolderCut);
+            self.end_chain(cluster)?;
+        }
+        Ok(())
+    }
+
+    /// How many clusters of a chain are the folder's: up to the last that looks like slots and the
+    /// blank ones behind it, before what is claimed already (itself too), before another folder's
+    /// beginning, and at most as many as FAT allows.
+    fn folder_clusters(&self, first: u32) -> Step<u64> {
+        let most = u64::from(MAX_DIR_SLOTS) * u64::from(DIR_SLOT_BYTES);
+        let most = self.geometry.clusters_for(most);
+        let mut seen = BTreeSet::from([first]);
+        let (mut whole, mut cluster) = (1, first);
+        for number in 2..=most {
+            let Some(next) = self.next(cluster)? else {
+                break;
+            };
+            if self.used.has(next) || !seen.insert(next) {
+                break;
+            }
+            match self.look_of(next)? {
+                None => break,
+                Some(Look::Slots) => whole = number,
+                Some(Look::Blank) if whole == number - 1 => whole = number,
+                Some(Look::Blank | Look::Other) => {}
             }
             cluster = next;
         }
+        Ok(whole)
     }
 
     fn check_folder(
