@@ -168,6 +168,7 @@ fn repair_says_what_it_did() {
     let len_at = slot.slot_offset_bytes + 28;
     device.write_at(len_at, &2048_u32.to_le_bytes()).unwrap();
     device.write_at(0x25, &[1]).unwrap();
+    drop(device);
     let text = refused(&["put"], &image, &[file, "other.txt"]);
     assert!(text.contains("promptstick volume repair"), "{text}");
     let text = ok(&["repair"], &image, &[]);
