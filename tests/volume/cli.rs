@@ -154,6 +154,36 @@ fn check_names_what_is_wrong() {
 }
 
 #[test]
+fn repair_says_what_it_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("stick.img");
+    ok(&["format"], &image, &["--size", "8M"]);
+    assert_eq!(ok(&["repair"], &image, &[]), "nothing is wrong\n");
+    let file = folder.path().join("file");
+    fs::write(&file, support::content(1, 5000)).unwrap();
+    let file = file.to_str().unwrap();
+    ok(&["put"], &image, &[file, "file.txt"]);
+    let slot = support::open(&image).find("file.txt").unwrap().unwrap();
+    let mut device = ImageFile::open_read_write(&image).unwrap();
+    let len_at = slot.slot_offset_bytes + 28;
+    device.write_at(len_at, &2048_u32.to_le_bytes()).unwrap();
+    device.write_at(0x25, &[1]).unwrap();
+    drop(device);
+    let text = refused(&["put"], &image, &[file, "other.txt"]);
+    assert!(text.contains("promptstick volume repair"), "{text}");
+    let text = ok(&["repair"], &image, &[]);
+    assert!(text.contains("\"file.txt\": its chain went on"), "{text}");
+    assert!(text.contains("\"FSCK0000.REC\": 3 clusters"), "{text}");
+    support::fsck(&image);
+    assert_eq!(
+        support::mtype(&image, "file.txt"),
+        support::content(1, 5000)[..2048]
+    );
+    assert_eq!(ok(&["repair"], &image, &[]), "nothing is wrong\n");
+    ok(&["put"], &image, &[file, "other.txt"]);
+}
+
+#[test]
 fn put_completes_an_interrupted_change_first() {
     let folder = tempfile::tempdir().unwrap();
     let image = folder.path().join("stick.img");

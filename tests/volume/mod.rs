@@ -17,5 +17,6 @@ mod opening;
 mod power;
 mod publish;
 mod reading;
+mod repair;
 mod support;
 mod writing;

@@ -25,19 +25,30 @@ pub(super) enum Content {
     Other,
 }
 
+/// How a cluster of a folder, not the first, looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Most of what is there could be slots.
+    Slots,
+    /// Nothing is there.
+    Blank,
+    /// Something else.
+    Other,
+}
+
 /// Whether a slot is the entry `name`, which is one of [`DOT`] and [`DOT_DOT`].
 pub(super) fn is_dots(slot: &[u8; 32], name: &[u8; 11]) -> bool {
     slot[..11] == *name && slot[11] & (ATTR_DIRECTORY | ATTR_LABEL) == ATTR_DIRECTORY
 }
 
-/// Whether these bytes, which are not all zero, may be a slot, in use or given up.
+/// Whether these bytes may be a slot, in use or given up.
 fn could_be_slot(slot: &[u8; 32]) -> bool {
     if lfn::is_long(slot) {
         return slot[26..28] == [0; 2];
     }
     let mut name = [0; 11];
     name.copy_from_slice(&slot[..11]);
-    slot[0] != END && slot[11] & RESERVED_ATTRIBUTES == 0 && !names::is_bad(&name)
+    slot[11] & RESERVED_ATTRIBUTES == 0 && !names::is_bad(&name)
 }
 
 impl<D: ReadAt> Repairer<'_, D> {
@@ -126,9 +137,8 @@ impl<D: ReadAt> Repairer<'_, D> {
         encode_entry(name, &entry, wide)
     }
 
-    /// Whether a folder's chain may go on into this cluster: no other folder begins there, and most
-    /// of it could be slots. What is no folder's would be damaged by being treated as one.
-    pub(super) fn continues_folder(&self, cluster: u32) -> Step<bool> {
+    /// How a cluster looks that a folder's chain goes on into; `None` where another folder begins.
+    pub(super) fn look_of(&self, cluster: u32) -> Step<Option<Look>> {
         let offset = self.geometry.cluster_offset(cluster).unwrap_or(u64::MAX);
         let mut buffer = vec![0; index(u64::from(self.geometry.cluster_bytes))];
         self.edit.overlay.read_at(offset, &mut buffer)?;
@@ -137,9 +147,9 @@ impl<D: ReadAt> Repairer<'_, D> {
             let mut slot = [0; 32];
             slot.copy_from_slice(bytes);
             if number == 0 && is_dots(&slot, DOT) && self.start(&slot) == cluster {
-                return Ok(false);
+                return Ok(None);
             }
-            if slot == [0; 32] {
+            if slot[0] == END {
                 continue;
             }
             if could_be_slot(&slot) {
@@ -148,7 +158,11 @@ impl<D: ReadAt> Repairer<'_, D> {
                 unlikely += 1;
             }
         }
-        Ok(likely >= unlikely)
+        Ok(Some(match (likely, unlikely) {
+            (0, 0) => Look::Blank,
+            _ if likely >= unlikely => Look::Slots,
+            _ => Look::Other,
+        }))
     }
 
     /// The root's first cluster, where it has one.

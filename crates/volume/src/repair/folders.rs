@@ -3,9 +3,9 @@
 //! Invariant: a folder is entered when its first cluster is claimed for it, so each is entered once
 //! and the folders are a tree. Bounds as for [`crate::dir::walk`].
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
-use super::dots::{Content, DOT, DOT_DOT, is_dots};
+use super::dots::Look;
 use super::long::LongSlots;
 use super::names::{self, ShortName};
 use super::report::Fault;
@@ -19,7 +19,6 @@ use crate::dir::{
 };
 use crate::dir::{MAX_TREE_SLOTS, Slot, lfn};
 use crate::error::ReadError;
-use crate::fat::FatValue;
 use crate::time::FatTime;
 
 /// Attribute bits without a meaning.
@@ -28,17 +27,13 @@ pub(super) const RESERVED_ATTRIBUTES: u8 = 0xC0;
 /// The flags of byte 12: base or extension in lower case.
 const LOWER_CASE: u8 = 0x18;
 
-/// Flag of byte 12: the short name is made up and the long one counts (`fsck.fat`,
-/// `FAT_NO_83NAME`); nonsense without a long one.
-const NO_SHORT_NAME: u8 = 0x20;
-
 /// What is known of a folder while its slots go by.
-struct Progress {
+pub(super) struct Progress {
     number: u32,
-    long: LongSlots,
+    pub(super) long: LongSlots,
     /// Decodes the long name, for messages.
-    name: lfn::LongName,
-    taken: HashSet<ShortName>,
+    pub(super) name: lfn::LongName,
+    pub(super) taken: HashSet<ShortName>,
     /// Free slots from the end mark on; empty before it.
     after_end: Vec<u64>,
     behind_end: u32,
@@ -113,24 +108,50 @@ impl<D: ReadAt> Repairer<'_, D> {
         self.claim_folder(root, "")
     }
 
-    /// Claims a folder's chain. It ends before what is claimed already (itself too), before
-    /// what cannot be its continuation, and where FAT allows no more slots; the rest is a lost chain then.
-    fn claim_folder(&mut self, first: u32, path: &str) -> Step {
-        let most = u64::from(MAX_DIR_SLOTS) * u64::from(DIR_SLOT_BYTES);
-        let mut left = self.geometry.clusters_for(most);
+    /// Claims a folder's chain, and cuts off what cannot be its continuation: that is a lost chain
+    /// then, and what is no folder's is not damaged by being treated as one.
+    pub(super) fn claim_folder(&mut self, first: u32, path: &str) -> Step {
+        let clusters = self.folder_clusters(first)?;
         let mut cluster = first;
-        loop {
-            self.used.set(cluster);
-            left -= 1;
+        self.used.set(first);
+        for _ in 1..clusters {
             let Some(next) = self.next(cluster)? else {
                 return Ok(());
             };
-            if left == 0 || self.used.has(next) || !self.continues_folder(next)? {
-                self.found(path, Fault::FolderCut);
-                return self.end_chain(cluster);
+            self.used.set(next);
+            cluster = next;
+        }
+        if self.next(cluster)?.is_some() {
+            self.found(path, Fault::FolderCut);
+            self.end_chain(cluster)?;
+        }
+        Ok(())
+    }
+
+    /// How many clusters of a chain are the folder's: up to the last that looks like slots and the
+    /// blank ones behind it, before what is claimed already (itself too), before another folder's
+    /// beginning, and at most as many as FAT allows.
+    fn folder_clusters(&self, first: u32) -> Step<u64> {
+        let most = u64::from(MAX_DIR_SLOTS) * u64::from(DIR_SLOT_BYTES);
+        let most = self.geometry.clusters_for(most);
+        let mut seen = BTreeSet::from([first]);
+        let (mut whole, mut cluster) = (1, first);
+        for number in 2..=most {
+            let Some(next) = self.next(cluster)? else {
+                break;
+            };
+            if self.used.has(next) || !seen.insert(next) {
+                break;
+            }
+            match self.look_of(next)? {
+                None => break,
+                Some(Look::Slots) => whole = number,
+                Some(Look::Blank) if whole == number - 1 => whole = number,
+                Some(Look::Blank | Look::Other) => {}
             }
             cluster = next;
         }
+        Ok(whole)
     }
 
     fn check_folder(
@@ -235,138 +256,6 @@ impl<D: ReadAt> Repairer<'_, D> {
             self.found("", Fault::Attributes);
             self.rewrite(slot, &bytes)?;
         }
-        Ok(true)
-    }
-
-    /// A file's or folder's entry.
-    fn check_entry(
-        &mut self,
-        folder: &Folder,
-        slot: &Slot,
-        progress: &mut Progress,
-    ) -> Step<Option<Folder>> {
-        let mut short: ShortName = [0; 11];
-        short.copy_from_slice(&slot.bytes[..11]);
-        let path = folder.join(&self.name_of(slot, progress.name.take(&short)));
-        if self.is_garbage(slot, &short)? {
-            self.found(&path, Fault::Garbage);
-            self.drop_long(&mut progress.long)?;
-            self.delete_slot(slot.offset_bytes)?;
-            return Ok(None);
-        }
-        let mut mended = *slot;
-        if mended.bytes[11] & RESERVED_ATTRIBUTES != 0 || lfn::is_label(&mended.bytes) {
-            self.found(&path, Fault::Attributes);
-            mended.bytes[11] &= !(RESERVED_ATTRIBUTES | ATTR_LABEL);
-        }
-        let long = self.owned_long(&mut progress.long, &short, names::is_bad(&short))?;
-        if mended.bytes[12] & NO_SHORT_NAME != 0 && long.is_empty() {
-            self.found(&path, Fault::Attributes);
-            mended.bytes[12] &= !NO_SHORT_NAME;
-        }
-        let wanted = names::unique(&names::repaired(&short), &progress.taken);
-        let wanted = wanted.unwrap_or(short);
-        progress.taken.insert(wanted);
-        if wanted != short {
-            let to = names::shown(&wanted);
-            self.found(&path, Fault::Renamed { to });
-            mended.bytes[..11].copy_from_slice(&wanted);
-            self.retie_long(&long, &wanted)?;
-        }
-        let inside = if mended.bytes[11] & ATTR_DIRECTORY != 0 {
-            self.check_folder_entry(folder, &mut mended, &path, &long)?
-        } else {
-            None
-        };
-        if mended.bytes[0] != DELETED && mended.bytes[11] & ATTR_DIRECTORY == 0 {
-            self.check_start(&mut mended, &path)?;
-        }
-        self.rewrite(slot, &mended.bytes)?;
-        Ok(inside)
-    }
-
-    /// Whether an entry makes no sense: a name or attributes that nothing writes, and no clusters;
-    /// or `.` and `..` where they do not belong.
-    fn is_garbage(&self, slot: &Slot, short: &ShortName) -> Step<bool> {
-        if is_dots(&slot.bytes, DOT) || is_dots(&slot.bytes, DOT_DOT) {
-            return Ok(true);
-        }
-        let impossible = slot.bytes[11] & RESERVED_ATTRIBUTES != 0 || lfn::is_label(&slot.bytes);
-        let strange = impossible || names::is_bad(short);
-        let is_empty = slot.bytes[28..] == [0; 4] && self.start(&slot.bytes) == 0;
-        Ok(strange && !is_empty && !self.is_in_use(self.start(&slot.bytes))?)
-    }
-
-    /// A file without clusters has no length.
-    fn check_start(&mut self, slot: &mut Slot, path: &str) -> Step {
-        let start = self.start(&slot.bytes);
-        if self.is_in_use(start)? {
-            return Ok(());
-        }
-        if start != 0 || slot.bytes[28..] != [0; 4] {
-            self.found(path, Fault::NoStart);
-            self.put_start(&mut slot.bytes, 0);
-            slot.bytes[28..].fill(0);
-        }
-        Ok(())
-    }
-
-    /// A folder's entry. Without a usable cluster it starts at 0 and gets one when files are checked.
-    fn check_folder_entry(
-        &mut self,
-        folder: &Folder,
-        slot: &mut Slot,
-        path: &str,
-        long: &[u64],
-    ) -> Step<Option<Folder>> {
-        let start = self.start(&slot.bytes);
-        if !self.take_back(start, path)? {
-            self.found(path, Fault::NoStart);
-            self.put_start(&mut slot.bytes, 0);
-            slot.bytes[28..].fill(0);
-            return Ok(None);
-        }
-        let has_length = slot.bytes[28..] != [0; 4];
-        let is_folder = self.content_of(start)? != Content::Other;
-        if !is_folder && has_length {
-            self.found(path, Fault::IsAFile);
-            slot.bytes[11] &= !ATTR_DIRECTORY;
-            return Ok(None);
-        }
-        if has_length {
-            self.found(path, Fault::FolderLength);
-            slot.bytes[28..].fill(0);
-        }
-        if !is_folder {
-            self.found(path, Fault::NotAFolder);
-            self.put_start(&mut slot.bytes, 0);
-            return Ok(None);
-        }
-        if self.used.has(start) {
-            self.found(path, Fault::SecondEntry);
-            for offset in long {
-                self.delete_slot(*offset)?;
-            }
-            slot.bytes[0] = DELETED;
-            return Ok(None);
-        }
-        self.claim_folder(start, path)?;
-        let name = path.rsplit('/').next().unwrap_or_default();
-        Ok(Some(folder.child(start, name)))
-    }
-
-    /// Whether a folder can start here. One whose cluster is free in the table, but holds just that
-    /// folder, gets it back: the table was written late.
-    fn take_back(&mut self, start: u32, path: &str) -> Step<bool> {
-        if self.is_in_use(start)? {
-            return Ok(true);
-        }
-        let is_free = self.geometry.has_cluster(start) && self.value(start)? == FatValue::Free;
-        if !is_free || self.content_of(start)? != (Content::Folder { own: true }) {
-            return Ok(false);
-        }
-        self.found(path, Fault::FolderNotAllocated);
-        self.end_chain(start)?;
         Ok(true)
     }
 }

@@ -6,7 +6,8 @@
 //! The steps build on each other, each reading what those before it wrote into the overlay:
 //! * `table`: both copies of the table become one, and every link leads to a cluster in use. From
 //!   here on a free cluster is one that nothing refers to, so that later steps may allocate.
-//! * `folders`: a folder at a time, its chain and its slots (`slots`, `long`, `dots`, `names`). From
+//! * `folders`: a folder at a time, its chain and its slots (`slots`, `entries`, `long`, `dots`,
+//!   `names`). From
 //!   here on the folders are a tree, and no entry starts at a free cluster.
 //! * `files`: each file's chain against its length; clusters that two files have are copied.
 //! * `lost`: what is in use and was reached by no entry becomes files (`recovered`).
@@ -17,6 +18,7 @@
 
 mod bitmap;
 mod dots;
+mod entries;
 mod files;
 mod folders;
 mod long;

@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn what_is_forbidden_becomes_a_line() {
-        assert_eq!(repaired(b"A/B\x01    T.T"), *b"A_B_    T.T");
+        assert_eq!(repaired(b"A/B\x01    T.T"), *b"A_B_    T_T");
         assert_eq!(repaired(b" LEADINGTXT"), *b"_LEADINGTXT");
         assert_eq!(repaired(b"..         "), *b"__         ");
         for fine in [

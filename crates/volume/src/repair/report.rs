@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use thiserror::Error;
+
 use crate::change::ChangeSet;
 
 /// Most findings that a report keeps; more are counted.
@@ -111,31 +113,41 @@ impl fmt::Display for Finding {
 }
 
 /// A fault and its remedy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Fault {
     /// A host did not say that it was done.
+    #[error("a computer had not finished with the volume: mark cleared")]
     Dirty,
     /// The copies of the allocation table differed.
+    #[error("the allocation tables differed in {entries} entries: made equal")]
     TablesDiffer {
         /// In how many entries.
         entries: u32,
     },
     /// The first entry of the table, which identifies it, was damaged.
+    #[error("the allocation table's first entry was wrong: restored")]
     TableMark,
     /// Table entries led to free, bad or missing clusters.
+    #[error("{entries} allocation entries led nowhere: their chains end there")]
     BrokenLinks {
         /// How many.
         entries: u32,
     },
     /// The chain that only the second table has fits the length, the first table's does not.
+    #[error("its chain was whole in the second table: taken")]
     SecondTable,
     /// The clusters after those that the length needs were cut off, to be kept as another file.
+    #[error(
+        "its chain went on after the {needed} clusters of its length: the rest is kept \
+         as a file"
+    )]
     TooLong {
         /// Clusters that the length needs.
         needed: u32,
     },
     /// The chain had fewer clusters than the length needs.
+    #[error("{was_bytes} bytes long, but {is_bytes} are there: length corrected")]
     TooShort {
         /// Length that the entry gave.
         was_bytes: u32,
@@ -143,59 +155,82 @@ pub enum Fault {
         is_bytes: u32,
     },
     /// The chain came back to itself.
+    #[error("its chain ran in a circle: ended there")]
     Loop,
     /// Clusters of another file were in the chain too: now copies of them are.
+    #[error("{clusters} clusters belonged to another file too: copied")]
     Copied {
         /// How many.
         clusters: u32,
     },
     /// As [`Fault::Copied`], but the volume was full: the file ends before them.
+    #[error("clusters belonged to another file too and the volume is full: ended before them")]
     NotCopied,
     /// The first cluster was none, free or bad.
+    #[error("its first cluster is not in use: it is empty now")]
     NoStart,
     /// A folder's first cluster does not hold a folder: it starts empty, what was there is kept.
+    #[error("its clusters hold no folder: it is empty now, they are kept as a file")]
     NotAFolder,
     /// An entry was a folder by its attribute and a file by everything else.
+    #[error("marked as a folder, but a file: mark removed")]
     IsAFile,
     /// A folder that another entry has already; this entry was removed.
+    #[error("another entry has this folder: this one removed")]
     SecondEntry,
     /// A folder's chain ran on into something else.
+    #[error("the folder ran on into something else: ended before it")]
     FolderCut,
     /// A folder without clusters, on a full volume; its entry was removed.
+    #[error("a folder without clusters on a full volume: removed")]
     FolderRemoved,
     /// A folder's cluster was not allocated.
+    #[error("the folder's cluster was free: taken back")]
     FolderNotAllocated,
     /// `.` or `..` was wrong.
+    #[error("its entries \".\" and \"..\" were wrong: corrected")]
     Dots,
     /// A folder's entry gave a length.
+    #[error("a folder with a length: set to zero")]
     FolderLength,
     /// The short name was one that FAT forbids, or the same as another.
+    #[error("its short name cannot stay: now {to:?}")]
     Renamed {
         /// The short name now.
         to: String,
     },
     /// An entry without sense was removed: a forbidden name or attribute, and no clusters.
+    #[error("an entry without sense: removed")]
     Garbage,
     /// Attribute bits that mean nothing were set, or a label had clusters.
+    #[error("impossible attributes: corrected")]
     Attributes,
     /// Parts of a long name that belong to nothing were removed.
+    #[error("{slots} parts of long names belonged to nothing: removed")]
     OrphanNames {
         /// How many slots.
         slots: u32,
     },
     /// Sound entries followed the folder's end mark: it was moved behind them.
+    #[error("the folder's end mark lay before some of its entries: moved")]
     EndMark,
     /// Slots behind the folder's end that make no sense were cleared.
+    #[error("{slots} senseless entries behind the folder's end: cleared")]
     BehindEnd {
         /// How many.
         slots: u32,
     },
     /// Clusters that belonged to nothing are a file now.
+    #[error("{clusters} clusters that belonged to nothing are this file now")]
     Recovered {
         /// How many clusters.
         clusters: u32,
     },
     /// Clusters that belong to nothing stay allocated: there is no room for an entry.
+    #[error(
+        "{clusters} clusters from {first_cluster} on belong to nothing and stay as they \
+         are: no room for an entry"
+    )]
     Left {
         /// The first of them.
         first_cluster: u32,
@@ -203,97 +238,6 @@ pub enum Fault {
         clusters: u32,
     },
     /// The hints about free space were wrong.
+    #[error("the count of free space was wrong: corrected")]
     FreeSpace,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Dirty => f.write_str("a computer had not finished with the volume: mark cleared"),
-            Self::TablesDiffer { entries } => {
-                write!(
-                    f,
-                    "the allocation tables differed in {entries} entries: made equal"
-                )
-            }
-            Self::TableMark => f.write_str("the allocation table's first entry: restored"),
-            Self::BrokenLinks { entries } => {
-                write!(
-                    f,
-                    "{entries} allocation entries led nowhere: their chains end there"
-                )
-            }
-            Self::SecondTable => f.write_str("its chain was whole in the second table: taken"),
-            Self::TooLong { needed } => write!(
-                f,
-                "its chain went on after the {needed} clusters of its length: the rest is kept \
-                 as a file"
-            ),
-            Self::TooShort {
-                was_bytes,
-                is_bytes,
-            } => {
-                write!(
-                    f,
-                    "{was_bytes} bytes long, but {is_bytes} are there: length corrected"
-                )
-            }
-            Self::Loop => f.write_str("its chain ran in a circle: ended there"),
-            Self::Copied { clusters } => {
-                write!(
-                    f,
-                    "{clusters} clusters belonged to another file too: copied"
-                )
-            }
-            Self::NotCopied => f.write_str(
-                "clusters belonged to another file too and the volume is full: ended before them",
-            ),
-            Self::NoStart => f.write_str("its first cluster is not in use: it is empty now"),
-            Self::NotAFolder => {
-                f.write_str("its clusters hold no folder: it is empty now, they are kept as a file")
-            }
-            Self::IsAFile => f.write_str("marked as a folder, but a file: mark removed"),
-            Self::SecondEntry => f.write_str("another entry has this folder: this one removed"),
-            Self::FolderCut => {
-                f.write_str("the folder ran on into something else: ended before it")
-            }
-            Self::FolderRemoved => f.write_str("a folder without clusters: removed"),
-            Self::FolderNotAllocated => f.write_str("the folder's cluster was free: taken back"),
-            Self::Dots => f.write_str("its entries \".\" and \"..\" were wrong: corrected"),
-            Self::FolderLength => f.write_str("a folder with a length: set to zero"),
-            Self::Renamed { to } => write!(f, "its short name cannot stay: now {to:?}"),
-            Self::Garbage => f.write_str("an entry without sense: removed"),
-            Self::Attributes => f.write_str("impossible attributes: corrected"),
-            Self::OrphanNames { slots } => {
-                write!(
-                    f,
-                    "{slots} parts of long names belonged to nothing: removed"
-                )
-            }
-            Self::EndMark => {
-                f.write_str("the folder's end mark lay before some of its entries: moved")
-            }
-            Self::BehindEnd { slots } => {
-                write!(
-                    f,
-                    "{slots} senseless entries behind the folder's end: cleared"
-                )
-            }
-            Self::Recovered { clusters } => {
-                write!(
-                    f,
-                    "{clusters} clusters that belonged to nothing are this file now"
-                )
-            }
-            Self::Left {
-                first_cluster,
-                clusters,
-            } => write!(
-                f,
-                "{clusters} clusters from {first_cluster} on belong to nothing and stay as they \
-                 are: no room for an entry"
-            ),
-            Self::FreeSpace => f.write_str("the count of free space was wrong: corrected"),
-        }
-    }
 }
