@@ -1,0 +1,112 @@
+//! The stick's files in the guest: images that `fatfs` formats, and their export. Used by
+//! scenarios and by [`init`](crate::init).
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use fatfs::{FatType, FormatVolumeOptions, FsOptions};
+
+use crate::error::Doing;
+use crate::{Failure, Result, cpio, sysfs};
+
+/// Where the stick keeps its images and the daemon its state. What lies here is exported.
+pub const FOLDER: &str = "/run/stick";
+
+/// The disk that takes the export: a raw archive from its first byte.
+const EXPORT_DISK: &str = "/dev/vda";
+
+/// The image of LUN 0.
+pub fn image() -> PathBuf {
+    Path::new(FOLDER).join("stick.img")
+}
+
+/// Makes a FAT volume of `mebibytes` in a new file, and puts `files` into its top folder.
+///
+/// # Errors
+/// No room, or a name that FAT cannot hold.
+pub fn format(
+    path: &Path,
+    mebibytes: u64,
+    kind: FatType,
+    label: &str,
+    files: &[(&str, &[u8])],
+) -> Result<()> {
+    let what = format!("formatting {}", path.display());
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).doing(&what)?;
+    }
+    let mut image = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)
+        .doing(&what)?;
+    image.set_len(mebibytes << 20).doing(&what)?;
+    let options = FormatVolumeOptions::new()
+        .fat_type(kind)
+        .volume_label(padded_label(label)?);
+    fatfs::format_volume(&mut image, options).doing(&what)?;
+    fill(image, files).doing(what)
+}
+
+fn fill(image: File, files: &[(&str, &[u8])]) -> io::Result<()> {
+    let volume = fatfs::FileSystem::new(image, FsOptions::new())?;
+    for (name, content) in files {
+        let mut file = volume.root_dir().create_file(name)?;
+        file.write_all(content)?;
+        file.flush()?;
+    }
+    volume.unmount()
+}
+
+/// A label is 11 bytes on FAT.
+fn padded_label(label: &str) -> Result<[u8; 11]> {
+    let mut padded = [b' '; 11];
+    let place = padded.get_mut(..label.len());
+    let place = place.ok_or_else(|| Failure::Wrong(format!("{label} is too long a label")))?;
+    place.copy_from_slice(label.as_bytes());
+    Ok(padded)
+}
+
+/// Writes all files of [`FOLDER`] to the export disk.
+///
+/// # Errors
+/// The disk is missing or too small.
+pub fn export() -> Result<()> {
+    let what = format!("exporting to {EXPORT_DISK}");
+    let disk = File::options().write(true).open(EXPORT_DISK).doing(&what)?;
+    let mut writer = cpio::Writer::new(BufWriter::with_capacity(1 << 20, disk));
+    for path in sysfs::paths(FOLDER) {
+        if !path.is_file() {
+            continue;
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let mut file = File::open(&path).doing(&what)?;
+        let len = file.seek(SeekFrom::End(0)).doing(&what)?;
+        file.rewind().doing(&what)?;
+        writer.stream(&name, 0o644, len, &mut file).doing(&what)?;
+    }
+    let disk = writer.finish().doing(&what)?;
+    let disk = disk.into_inner().map_err(io::IntoInnerError::into_error);
+    disk.and_then(|disk| disk.sync_all()).doing(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_volume_holds_what_was_put_there() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("stick.img");
+        format(&path, 16, FatType::Fat16, "PROMPTSTICK", &[("a.txt", b"A")]).expect("room");
+        let image = File::options().read(true).write(true).open(&path);
+        let volume = fatfs::FileSystem::new(image.expect("it"), FsOptions::new()).expect("FAT");
+        assert_eq!(volume.fat_type(), FatType::Fat16);
+        assert_eq!(volume.volume_label(), "PROMPTSTICK");
+        assert!(volume.root_dir().open_file("a.txt").is_ok());
+        assert!(padded_label("MUCH TOO LONG").is_err());
+    }
+}
