@@ -3,6 +3,7 @@
 //! [`guest`](crate::guest).
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::cache::{self, Cache};
@@ -114,6 +115,7 @@ fn fetch(cache: &Cache, series: Series, folder: &Path, deb: Option<PathBuf>) -> 
         fs::remove_dir_all(&partial).at(&partial)?;
     }
     packages::unpack(&deb, &partial)?;
+    merge_usr(&partial)?;
     // The packages come without an index; that of a running system is made when they are installed.
     let release = only_name(&partial.join("lib/modules"))?;
     tool::run(tool::command("depmod").arg("-b").arg(&partial).arg(release))?;
@@ -122,6 +124,15 @@ fn fetch(cache: &Cache, series: Series, folder: &Path, deb: Option<PathBuf>) -> 
         fs::remove_dir_all(&tree).at(&tree)?;
     }
     fs::rename(&partial, &tree).at(&tree)
+}
+
+/// Since Debian 13 modules lie in `/usr/lib`; older depmods look in `/lib`.
+fn merge_usr(tree: &Path) -> Result<()> {
+    let lib = tree.join("lib");
+    if lib.exists() {
+        return Ok(());
+    }
+    symlink("usr/lib", &lib).at(&lib)
 }
 
 /// The name of the only entry of a folder.
