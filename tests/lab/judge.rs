@@ -19,9 +19,16 @@ pub fn stick(report: &Report) -> Image {
     for (path, expected) in report.flushed() {
         let content = image.get(&path);
         let Some(content) = content else {
-            panic!("{path}, which the host had flushed, is gone: {:?}\n{report}", image.list());
+            panic!(
+                "{path}, which the host had flushed, is gone: {:?}\n{report}",
+                image.list()
+            );
         };
-        assert_eq!(sha256(&content), expected, "{path} is not as the host flushed it\n{report}");
+        assert_eq!(
+            sha256(&content),
+            expected,
+            "{path} is not as the host flushed it\n{report}"
+        );
     }
     image
 }

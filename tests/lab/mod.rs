@@ -6,9 +6,9 @@ mod plain;
 
 use std::sync::OnceLock;
 
+use lab::Series;
 use lab::guest::{self, Boot, Report};
 use lab::programs::Programs;
-use lab::Series;
 
 use crate::daemon::demo_model;
 
@@ -19,12 +19,19 @@ fn pass(scenario: &str, series: Series) -> Report {
 
 /// As [`pass`], with more to say about the guest.
 fn pass_booting(boot: &Boot<'_>) -> Report {
-    let report = boot.run(programs()).unwrap_or_else(|error| panic!("{error}"));
+    let report = boot
+        .run(programs())
+        .unwrap_or_else(|error| panic!("{error}"));
     if let Err(why) = report.verdict() {
         panic!("{why}\n{report}");
     }
     judge::stick(&report);
-    println!("lab: {} on {}: {:.1} s", report.scenario, series_name(&report), seconds(&report));
+    println!(
+        "lab: {} on {}: {:.1} s",
+        report.scenario,
+        series_name(&report),
+        seconds(&report)
+    );
     report
 }
 

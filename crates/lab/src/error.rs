@@ -45,7 +45,8 @@ pub enum LabError {
     /// There is no Debian mirror to get kernels from.
     #[error(
         "apt on this machine knows no Debian mirror, so there is nowhere to get kernels from. \
-         Name one: {}=http://…/debian", crate::packages::MIRROR_VARIABLE
+         Name one: {}=http://…/debian",
+        crate::packages::MIRROR_VARIABLE
     )]
     NoMirror,
     /// What was fetched is not as expected.

@@ -89,7 +89,11 @@ fn items(kernel: &Kernel, programs: &Programs) -> Result<Vec<Item>> {
     for program in [&programs.labhost, &programs.promptstick] {
         shared.extend(libraries::needed_by(program)?);
     }
-    files.extend(shared.into_iter().map(|path| (path.display().to_string(), path)));
+    files.extend(
+        shared
+            .into_iter()
+            .map(|path| (path.display().to_string(), path)),
+    );
     let mut items: Vec<Item> = files
         .into_iter()
         .map(|(guest, path)| Item {
@@ -98,10 +102,9 @@ fn items(kernel: &Kernel, programs: &Programs) -> Result<Vec<Item>> {
         })
         .collect();
     let (list, modules) = modules::collect(kernel)?;
-    let of_modules = modules.into_iter().chain([(
-        labhost::modules::LIST.to_owned(),
-        list.into_bytes(),
-    )]);
+    let of_modules = modules
+        .into_iter()
+        .chain([(labhost::modules::LIST.to_owned(), list.into_bytes())]);
     items.extend(of_modules.map(|(guest, bytes)| Item {
         guest,
         content: Content::Bytes(bytes),
@@ -113,10 +116,14 @@ fn items(kernel: &Kernel, programs: &Programs) -> Result<Vec<Item>> {
 fn find(program: &str) -> Result<PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default();
     let folders = format!("{path}:/usr/sbin:/sbin");
-    let mut candidates = folders.split(':').map(|folder| Path::new(folder).join(program));
-    candidates.find(|path| path.is_file()).ok_or_else(|| LabError::Missing {
-        program: program.to_owned(),
-    })
+    let mut candidates = folders
+        .split(':')
+        .map(|folder| Path::new(folder).join(program));
+    candidates
+        .find(|path| path.is_file())
+        .ok_or_else(|| LabError::Missing {
+            program: program.to_owned(),
+        })
 }
 
 /// A name for the content: 16 hexadecimal digits of a hash over it.
@@ -207,12 +214,19 @@ mod tests {
 
     #[test]
     fn folders_come_before_what_is_in_them() {
-        let files = [("/a/b/c".to_owned(), b"C".to_vec()), ("/a/d".to_owned(), b"D".to_vec())];
+        let files = [
+            ("/a/b/c".to_owned(), b"C".to_vec()),
+            ("/a/d".to_owned(), b"D".to_vec()),
+        ];
         let bytes = scenario(&files).expect("memory");
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let place = |name: &str| text.find(&format!("{name}\0")).expect("an entry");
         assert!(place("a") < place("a/b") && place("a/b") < place("a/b/c"));
-        assert_eq!(text.matches("070701").count(), 5, "four entries and the trailer");
+        assert_eq!(
+            text.matches("070701").count(),
+            5,
+            "four entries and the trailer"
+        );
     }
 
     #[test]

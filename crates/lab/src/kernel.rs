@@ -102,7 +102,10 @@ fn fetch(cache: &Cache, series: Series, folder: &Path, deb: Option<PathBuf>) -> 
     let deb = match deb {
         Some(deb) => deb,
         None => {
-            eprintln!("lab: fetching the kernel {} from Debian {suite}", series.name());
+            eprintln!(
+                "lab: fetching the kernel {} from Debian {suite}",
+                series.name()
+            );
             let repository = Repository::new(cache, suite, ARCHITECTURE)?;
             repository.update()?;
             let package = repository.dependency(META_PACKAGE, PREFIX)?;

@@ -36,7 +36,9 @@ fn run(scenario: &str, arguments: &[String]) -> Result<bool, LabError> {
     let named = |series: &Series| arguments.iter().any(|word| word == series.name());
     let series = Series::ALL.into_iter().find(named).unwrap_or(Series::V6_1);
     let words = arguments.iter().filter_map(|word| word.split_once('='));
-    let parameters: Vec<_> = words.map(|(name, value)| (name, value.to_owned())).collect();
+    let parameters: Vec<_> = words
+        .map(|(name, value)| (name, value.to_owned()))
+        .collect();
     let promptstick = programs::output_folder()?.join("debug/promptstick");
     let programs = guest::programs(&promptstick, Path::new(MODEL))?;
     let mut boot = Boot::new(scenario, series);

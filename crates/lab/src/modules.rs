@@ -86,7 +86,12 @@ impl Index {
         let mut all: BTreeSet<String> = wanted.iter().map(|&name| name.to_owned()).collect();
         for name in wanted {
             let module = self.modules.get(*name);
-            all.extend(module.map_or(&[][..], |module| &module.needs).iter().cloned());
+            all.extend(
+                module
+                    .map_or(&[][..], |module| &module.needs)
+                    .iter()
+                    .cloned(),
+            );
         }
         all
     }
@@ -117,8 +122,14 @@ mod tests {
     #[test]
     fn a_module_comes_with_those_that_it_needs() {
         let index = Index::parse(DEP);
-        let all: Vec<String> = index.closure(&["usb_storage", "built_in"]).into_iter().collect();
+        let all: Vec<String> = index
+            .closure(&["usb_storage", "built_in"])
+            .into_iter()
+            .collect();
         assert_eq!(all, ["built_in", "scsi_mod", "usb_storage", "usbcore"]);
-        assert_eq!(index.modules["usb_storage"].path, "kernel/a/usb-storage.ko.xz");
+        assert_eq!(
+            index.modules["usb_storage"].path,
+            "kernel/a/usb-storage.ko.xz"
+        );
     }
 }

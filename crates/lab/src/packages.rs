@@ -141,14 +141,18 @@ fn mirror() -> Result<String> {
 }
 
 fn debian_mirror(addresses: &str) -> Option<String> {
-    let mut addresses = addresses.lines().map(|line| line.trim().trim_end_matches('/'));
+    let mut addresses = addresses
+        .lines()
+        .map(|line| line.trim().trim_end_matches('/'));
     let found = addresses.find(|address| address.rsplit('/').next() == Some(ARCHIVE));
     found.map(str::to_owned)
 }
 
 /// Reads what `apt-cache depends` prints: lines such as `  Depends: NAME`.
 fn first_dependency(text: &str, prefix: &str) -> Option<String> {
-    let names = text.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
+    let names = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Depends: "));
     let mut names = names.filter(|name| name.starts_with(prefix));
     names.next().map(str::to_owned)
 }

@@ -31,7 +31,9 @@ pub struct Programs {
 /// It lies elsewhere: it was not started by cargo.
 pub fn output_folder() -> Result<PathBuf> {
     let own = env::current_exe().at(Path::new("this program"))?;
-    let top = own.ancestors().find(|folder| folder.join(OUTPUT_MARK).is_file());
+    let top = own
+        .ancestors()
+        .find(|folder| folder.join(OUTPUT_MARK).is_file());
     top.map(Path::to_path_buf).ok_or_else(|| {
         LabError::Unexpected(format!("{} is not in cargo's output folder", own.display()))
     })

@@ -62,7 +62,10 @@ mod tests {
     fn a_missing_program_is_named_with_what_to_do() {
         let error = run(&mut command("no-such-program")).expect_err("it is not there");
         let text = error.to_string();
-        assert!(text.contains("no-such-program") && text.contains("setup"), "{text}");
+        assert!(
+            text.contains("no-such-program") && text.contains("setup"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -90,19 +90,11 @@ impl<W: Write> Writer<W> {
         Ok(self.out)
     }
 
-    fn entry(
-        &mut self,
-        name: &str,
-        mode: u32,
-        len: u64,
-        content: &mut dyn Read,
-    ) -> io::Result<()> {
+    fn entry(&mut self, name: &str, mode: u32, len: u64, content: &mut dyn Read) -> io::Result<()> {
         let too_large = |_| io::Error::new(io::ErrorKind::InvalidInput, "too large for newc");
         let len32 = u32::try_from(len).map_err(too_large)?;
         let name_len = u32::try_from(name.len() + 1).map_err(too_large)?;
-        let fields: [u32; FIELDS] = [
-            self.inode, mode, 0, 0, 1, 0, len32, 0, 0, 0, 0, name_len, 0,
-        ];
+        let fields: [u32; FIELDS] = [self.inode, mode, 0, 0, 1, 0, len32, 0, 0, 0, 0, name_len, 0];
         self.inode += 1;
         self.out.write_all(MAGIC)?;
         for field in fields {

@@ -63,7 +63,9 @@ impl Daemon {
             .output()
             .doing(format!("starting {PROGRAM}"))?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        ensure(output.status.success(), || format!("{arguments:?}: {}: {said}", output.status))?;
+        ensure(output.status.success(), || {
+            format!("{arguments:?}: {}: {said}", output.status)
+        })?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
@@ -87,7 +89,10 @@ impl Daemon {
 
     /// All that it has logged.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Kills it as a crash does, with no chance to tidy up.
@@ -113,7 +118,9 @@ impl Daemon {
         let ended = || self.child.try_wait().doing("looking after the daemon");
         let (status, took) = wait::until("the daemon to end", END_LIMIT, ended)?;
         report::step(format!("daemon stopped in {} ms", took.as_millis()));
-        ensure(status.success(), || format!("the daemon ended with {status}"))
+        ensure(status.success(), || {
+            format!("the daemon ended with {status}")
+        })
     }
 }
 
@@ -128,9 +135,14 @@ impl Drop for Daemon {
 /// Keeps the log in memory, and passes it on to the harness's port, or else to the console.
 fn keep(stderr: ChildStderr, log: &Mutex<String>) {
     let mut port = log_port();
-    for line in BufReader::new(stderr).split(b'\n').map_while(|line| line.ok()) {
+    for line in BufReader::new(stderr)
+        .split(b'\n')
+        .map_while(|line| line.ok())
+    {
         let line = format!("{}\n", String::from_utf8_lossy(&line));
-        log.lock().unwrap_or_else(PoisonError::into_inner).push_str(&line);
+        log.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_str(&line);
         let _ = match &mut port {
             Some(port) => port.write_all(line.as_bytes()),
             None => std::io::stderr().write_all(line.as_bytes()),

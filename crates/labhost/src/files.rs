@@ -116,6 +116,9 @@ mod tests {
         let error = ensure_same("a", b"abd", b"abc").expect_err("they differ");
         assert!(error.to_string().contains("byte 2"), "{error}");
         let error = ensure_same("a", b"ab", b"abc").expect_err("they differ");
-        assert!(error.to_string().contains("2 bytes instead of 3"), "{error}");
+        assert!(
+            error.to_string().contains("2 bytes instead of 3"),
+            "{error}"
+        );
     }
 }

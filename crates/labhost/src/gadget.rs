@@ -76,7 +76,10 @@ impl PlainGadget {
     /// # Errors
     /// The kernel cannot open the image.
     pub fn insert(&self, lun: u8, image: &Path) -> Result<()> {
-        self.set(&format!("{}/file", lun_folder(lun)), &image.to_string_lossy())?;
+        self.set(
+            &format!("{}/file", lun_folder(lun)),
+            &image.to_string_lossy(),
+        )?;
         report::step(format!("device: medium put into LUN {lun}"));
         Ok(())
     }

@@ -95,10 +95,18 @@ fn load_modules(host_has_disks: bool) -> Result<()> {
         modules.load(name)?;
     }
     let at = "/sys/kernel/config";
-    mount(Some("configfs"), at, Some("configfs"), MsFlags::empty(), None::<&str>)
-        .doing("mounting configfs")?;
+    mount(
+        Some("configfs"),
+        at,
+        Some("configfs"),
+        MsFlags::empty(),
+        None::<&str>,
+    )
+    .doing("mounting configfs")?;
     let udc = Path::new("/sys/class/udc").join(gadget::UDC);
-    ensure(udc.exists(), || format!("the kernel has no {}", gadget::UDC))
+    ensure(udc.exists(), || {
+        format!("the kernel has no {}", gadget::UDC)
+    })
 }
 
 fn kernel_release() -> Result<String> {

@@ -6,11 +6,14 @@
 //! never our own `volume`.
 
 pub mod cpio;
+pub mod daemon;
+pub mod desktop;
 pub mod error;
 pub mod files;
 pub mod gadget;
 pub mod init;
 pub mod lun;
+pub mod model;
 pub mod modules;
 pub mod mount;
 pub mod protocol;

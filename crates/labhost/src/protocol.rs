@@ -76,7 +76,9 @@ impl Line {
             }),
             ("exported", "") => Some(Self::Exported),
             ("verdict", "pass") => Some(Self::Pass),
-            ("verdict", _) => rest.strip_prefix("fail ").map(|text| Self::Fail(text.into())),
+            ("verdict", _) => rest
+                .strip_prefix("fail ")
+                .map(|text| Self::Fail(text.into())),
             _ => None,
         }
     }
@@ -117,7 +119,13 @@ mod tests {
 
     #[test]
     fn noise_is_not_ours() {
-        for noise in ["", "[    1.0] usb 1-1", "@lab", "@lab verdict", "@lab dance"] {
+        for noise in [
+            "",
+            "[    1.0] usb 1-1",
+            "@lab",
+            "@lab verdict",
+            "@lab dance",
+        ] {
             assert_eq!(Line::parse(noise), None, "{noise}");
         }
         let late = Line::parse("noise before @lab verdict pass\r");

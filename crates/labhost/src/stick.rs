@@ -2,7 +2,8 @@
 //! scenarios and by [`init`](crate::init).
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use fatfs::{FatType, FormatVolumeOptions, FsOptions};
@@ -68,6 +69,50 @@ fn padded_label(label: &str) -> Result<[u8; 11]> {
     let place = place.ok_or_else(|| Failure::Wrong(format!("{label} is too long a label")))?;
     place.copy_from_slice(label.as_bytes());
     Ok(padded)
+}
+
+/// Writes a file into the top folder of an image, as the device does while the medium is its own.
+///
+/// # Errors
+/// The image holds no volume, or it is full.
+pub fn add_file(image: &Path, name: &str, content: &[u8]) -> Result<()> {
+    let what = format!("writing {name} into {}", image.display());
+    let file = open(image).doing(&what)?;
+    fill(file, &[(name, content)]).doing(what)
+}
+
+/// Reads a file of the top folder of an image, whatever the host thinks of it; `None` where there
+/// is none.
+///
+/// # Errors
+/// The image holds no volume, or it is damaged.
+pub fn read_file(image: &Path, name: &str) -> Result<Option<Vec<u8>>> {
+    let what = format!("reading {name} from {}", image.display());
+    let file = open(image).doing(&what)?;
+    let volume = fatfs::FileSystem::new(file, FsOptions::new()).doing(&what)?;
+    let mut content = Vec::new();
+    let file = volume.root_dir().open_file(name);
+    match file.and_then(|mut file| file.read_to_end(&mut content)) {
+        Ok(_) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).doing(what),
+    }
+}
+
+/// Clears the dirty mark of a FAT16 volume's boot sector (`BS_Reserved1`), which a host that was
+/// cut off leaves behind.
+///
+/// # Errors
+/// The image cannot be written.
+pub fn clear_boot_mark(image: &Path) -> Result<()> {
+    const MARK: u64 = 0x25;
+    let what = format!("clearing the mark of {}", image.display());
+    let file = open(image).doing(&what)?;
+    file.write_all_at(&[0], MARK).doing(what)
+}
+
+fn open(image: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).open(image)
 }
 
 /// Writes all files of [`FOLDER`] to the export disk.

@@ -102,9 +102,10 @@ impl<'a> Boot<'a> {
     fn command_line(&self) -> String {
         let own = [(labhost::scenario::NAME_PARAMETER, self.scenario.to_owned())];
         let words = own.iter().chain(self.parameters);
-        words.fold("console=ttyS0 quiet panic=-1".to_owned(), |line, (name, value)| {
-            format!("{line} {name}={value}")
-        })
+        words.fold(
+            "console=ttyS0 quiet panic=-1".to_owned(),
+            |line, (name, value)| format!("{line} {name}={value}"),
+        )
     }
 
     fn listen(&self, machine: &Machine, start: Instant) -> Report {

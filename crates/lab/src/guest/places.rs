@@ -63,7 +63,6 @@ impl Folder {
         Ok(folder)
     }
 
-
     /// What the guest boots from.
     pub fn initrd(&self) -> PathBuf {
         self.0.join("initrd")

@@ -121,7 +121,10 @@ fn command(kernel: &Path, command_line: &str, folder: &Folder) -> Command {
         .args(["-device", "virtserialport,chardev=daemon,name=daemon"])
         // /dev/vda: the export.
         .arg("-drive")
-        .arg(with_path("if=none,id=export,format=raw,file=", &folder.export()))
+        .arg(with_path(
+            "if=none,id=export,format=raw,file=",
+            &folder.export(),
+        ))
         .args(["-device", "virtio-blk-pci,drive=export"]);
     // SAFETY: between fork and exec only the system call `prctl` is made.
     unsafe {

@@ -98,7 +98,11 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scenario, series) = (&self.scenario, self.series.name());
-        writeln!(out, "{scenario} on {series}, {:.1} s", self.wall.as_secs_f64())?;
+        writeln!(
+            out,
+            "{scenario} on {series}, {:.1} s",
+            self.wall.as_secs_f64()
+        )?;
         for line in &self.lines {
             writeln!(out, "  {line}")?;
         }
@@ -111,7 +115,12 @@ fn tail(out: &mut fmt::Formatter<'_>, name: &str, path: &Path) -> fmt::Result {
     let text = read(path);
     let lines: Vec<&str> = text.lines().collect();
     let shown = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
-    writeln!(out, "{name}, the last {} lines of {}:", shown.len(), path.display())?;
+    writeln!(
+        out,
+        "{name}, the last {} lines of {}:",
+        shown.len(),
+        path.display()
+    )?;
     shown.iter().try_for_each(|line| writeln!(out, "  {line}"))
 }
 
@@ -153,7 +162,12 @@ mod tests {
             path: path.into(),
         };
         let gone = Line::Gone { path: "a".into() };
-        let report = report(vec![flushed("a", "1"), flushed("b", "2"), gone, flushed("b", "3")]);
+        let report = report(vec![
+            flushed("a", "1"),
+            flushed("b", "2"),
+            gone,
+            flushed("b", "3"),
+        ]);
         let expected = BTreeMap::from([("b".to_owned(), "3".to_owned())]);
         assert_eq!(report.flushed(), expected);
     }

@@ -1,10 +1,11 @@
 //! Scenarios: what happens to the stick, step by step, by name. The harness boots one guest for
 //! each. A new scenario is a function, a row of [`ALL`] and a test in `tests/lab`.
 
+mod hosts;
 mod plain;
 
-use crate::error::Failure;
 use crate::Result;
+use crate::error::Failure;
 
 /// The parameter of the kernel's command line that names the scenario.
 pub const NAME_PARAMETER: &str = "lab.scenario";
@@ -33,11 +34,27 @@ impl Scenario {
             run,
         }
     }
+
+    /// On a host that speaks SCSI by itself.
+    const fn raw(name: &'static str, run: fn(&Lab) -> Result<()>) -> Self {
+        Self {
+            name,
+            host_has_disks: false,
+            run,
+        }
+    }
 }
 
 /// Every scenario.
 pub const ALL: &[Scenario] = &[
     Scenario::linux("plain_gadget", plain::gadget),
+    Scenario::linux("cable", plain::cable),
+    Scenario::linux("bus_states", plain::bus_states),
+    Scenario::linux("desktop_polling", plain::desktop_polling),
+    Scenario::linux("late_writes", plain::late_writes),
+    Scenario::raw("windows_model", hosts::windows),
+    Scenario::raw("windows_model_fat32", hosts::windows_fat32),
+    Scenario::raw("macos_model", hosts::macos),
 ];
 
 /// The scenario that is called `name`.

@@ -1,5 +1,6 @@
 //! The lab itself, proved with a gadget made by hand: no daemon takes part.
 
+use std::path::Path;
 use std::time::Duration;
 
 use fatfs::FatType;
@@ -9,13 +10,17 @@ use crate::error::ensure;
 use crate::gadget::{self, PlainGadget};
 use crate::lun::Lun;
 use crate::mount::{How, Mount};
-use crate::{Result, files, report, stick, wait};
+use crate::usb::UsbDevice;
+use crate::{Result, desktop, files, report, stick, wait};
 
 /// Longer than a medium takes to be noticed.
 const NOTICED_LIMIT: Duration = Duration::from_secs(30);
 
 /// Longer than probes hold a lock after an unmount.
 const GRANTED_LIMIT: Duration = Duration::from_secs(10);
+
+/// Longer than Linux keeps what it was not asked to write (twice 30 s and some seconds).
+const LATE_LIMIT: Duration = Duration::from_secs(120);
 
 /// A gadget with a formatted medium in LUN 0, bound, and its unit as the host sees it.
 fn plugged_in() -> Result<(PlainGadget, Lun)> {
@@ -54,4 +59,127 @@ pub fn gadget(lab: &Lab) -> Result<()> {
     files::ensure_same("hello.bin", &seen, &content)?;
     again.unmount()?;
     gadget.unbind()
+}
+
+/// The host ejects; a USB reset drops the lock under a mounted volume; the cable is pulled.
+pub fn cable(lab: &Lab) -> Result<()> {
+    let (gadget, lun) = plugged_in()?;
+    lun.eject()?;
+    ensure(gadget.file(0)?.is_empty(), || {
+        "a host's eject left the medium in place".into()
+    })?;
+    gadget.insert(0, &stick::image())?;
+    lun.touch()?;
+    lun.wait_medium(NOTICED_LIMIT)?;
+
+    let mount = Mount::new(&lun.block()?, How::Flush)?;
+    mount.put_synced("kept.bin", &files::random(lab.seed(), 10_000))?;
+    let device = UsbDevice::wait()?;
+    device.reset()?;
+    let granted = gadget.eject(0)?;
+    report::step(format!(
+        "after a reset, with the volume mounted: granted is {granted}"
+    ));
+    ensure(granted, || {
+        "the kernel no longer drops the lock at a reset: update the facts".into()
+    })?;
+    gadget.insert(0, &stick::image())?;
+    mount.abandon()?;
+
+    device.pull()?;
+    report::step(format!("bus after the pull: {}", gadget::bus_state()?));
+    ensure(gadget::bus_state()? != "configured", || {
+        "the device noticed no pull".into()
+    })?;
+    device.plug()?;
+    let lun = Lun::wait(0)?;
+    lun.touch()?;
+    lun.wait_medium(NOTICED_LIMIT)?;
+    report::step(format!("bus after the plug: {}", gadget::bus_state()?));
+    ensure(gadget::bus_state()? == "configured", || {
+        "the device was not configured again".into()
+    })
+    .and_then(|()| repaired())
+}
+
+/// A volume that was abandoned keeps its dirty mark, which is no fault of the device: take it
+/// away, as a repair would.
+fn repaired() -> Result<()> {
+    stick::clear_boot_mark(&stick::image())
+}
+
+/// What the device's controller says while the host suspends and resumes it.
+pub fn bus_states(_: &Lab) -> Result<()> {
+    let (gadget, _) = plugged_in()?;
+    let device = UsbDevice::wait()?;
+    device.suspend()?;
+    report::step(format!("bus while suspended: {}", gadget::bus_state()?));
+    ensure(gadget::bus_state()? == "suspended", || {
+        "the device was told no suspension".into()
+    })?;
+    device.resume()?;
+    wait::until_true("the bus to be configured", NOTICED_LIMIT, || {
+        gadget::bus_state().is_ok_and(|state| state == "configured")
+    })?;
+    device.power_off()?;
+    report::step(format!("bus after a power-off: {}", gadget::bus_state()?));
+    ensure(!gadget.file(0)?.is_empty(), || {
+        "a power-off took the medium away".into()
+    })
+}
+
+/// A host that polls notices a medium in LUN 1 by itself, while LUN 0 is mounted.
+pub fn desktop_polling(lab: &Lab) -> Result<()> {
+    desktop::start()?;
+    let (gadget, lun) = plugged_in()?;
+    let mount = Mount::new(&lun.block()?, How::Flush)?;
+    let content = files::random(lab.seed(), 300_000);
+    mount.put("flushed.bin", &content)?;
+    let seen = stick::read_file(&stick::image(), "flushed.bin")?.unwrap_or_default();
+    files::ensure_same("flushed.bin right after its close", &seen, &content)?;
+    report::flushed("flushed.bin", &content);
+
+    let answers = Path::new(stick::FOLDER).join("answers.img");
+    stick::format(
+        &answers,
+        16,
+        FatType::Fat16,
+        "ANSWERS",
+        &[("answer.txt", b"42")],
+    )?;
+    gadget.insert(1, &answers)?;
+    let second = Lun::wait(1)?;
+    let took = second.wait_medium(NOTICED_LIMIT)?;
+    report::measured("lun1_noticed", took);
+    let read_only = Mount::new(&second.block()?, How::ReadOnly)?;
+    files::ensure_same(
+        "answer.txt",
+        &read_only.get("answer.txt")?.unwrap_or_default(),
+        b"42",
+    )?;
+    ensure(!gadget.eject(1)?, || {
+        "LUN 1 was given up although it is mounted".into()
+    })?;
+    read_only.unmount()?;
+    mount.unmount()
+}
+
+/// A host that mounts without options writes late: the file is whole after `syncfs`, and what was
+/// there before differs from it.
+pub fn late_writes(lab: &Lab) -> Result<()> {
+    let (_gadget, lun) = plugged_in()?;
+    let mount = Mount::new(&lun.block()?, How::Default)?;
+    let content = files::random(lab.seed(), 300_000);
+    mount.put("late.bin", &content)?;
+    let early = stick::read_file(&stick::image(), "late.bin").ok().flatten();
+    ensure(early.as_ref() != Some(&content), || {
+        "the host wrote at once".into()
+    })?;
+    let (_, took) = wait::until("the late writes", LATE_LIMIT, || {
+        let seen = stick::read_file(&stick::image(), "late.bin").ok().flatten();
+        Ok(seen.filter(|seen| *seen == content))
+    })?;
+    report::measured("late_write", took);
+    report::flushed("late.bin", &content);
+    mount.unmount()
 }
