@@ -132,3 +132,14 @@ fn lun_folder(lun: u8) -> String {
 pub fn bus_state() -> Result<String> {
     sysfs::read(Path::new("/sys/class/udc").join(UDC).join("state"))
 }
+
+/// Whether the host has suspended the device, as the composite framework was told (attribute
+/// `suspended` of the gadget's device); `state` of the controller does not show it everywhere.
+///
+/// # Errors
+/// No gadget is bound.
+pub fn is_suspended() -> Result<bool> {
+    let gadget = sysfs::paths("/sys/bus/gadget/devices").into_iter().next();
+    let gadget = gadget.ok_or_else(|| Failure::Wrong("no gadget is bound".into()))?;
+    Ok(sysfs::read(gadget.join("suspended"))? == "1")
+}

@@ -88,7 +88,8 @@ pub fn add_file(image: &Path, name: &str, content: &[u8]) -> Result<()> {
 /// The image holds no volume, or it is damaged.
 pub fn read_file(image: &Path, name: &str) -> Result<Option<Vec<u8>>> {
     let what = format!("reading {name} from {}", image.display());
-    let file = open(image).doing(&what)?;
+    // The host may hold the volume: what only looks must be unable to write.
+    let file = File::open(image).doing(&what)?;
     let volume = fatfs::FileSystem::new(file, FsOptions::new()).doing(&what)?;
     let mut content = Vec::new();
     let file = volume.root_dir().open_file(name);

@@ -62,7 +62,11 @@ impl Unit {
             return Ok(Poll::Nothing);
         }
         self.polled = Some(Instant::now());
-        let sense = self.scsi.test_unit_ready()?;
+        let mut sense = self.scsi.test_unit_ready()?;
+        // Told once, and asked again at once, as hosts' drivers do.
+        if sense.is_some_and(|sense| sense.is_unit_attention()) {
+            sense = self.scsi.test_unit_ready()?;
+        }
         let found = match (self.present, sense) {
             (false, None) => Poll::Came,
             (true, Some(sense)) if sense.is_absent() => Poll::Went,

@@ -2,7 +2,7 @@
 //! models.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 
 use fatfs::{FileSystem, FsOptions};
 
@@ -148,6 +148,8 @@ impl<B: Blocks + Clone> Volume<B> {
         what: &str,
         work: impl FnOnce(&FileSystem<&mut Cache<B>>) -> io::Result<T>,
     ) -> Result<T> {
+        // `fatfs` begins where the position is.
+        self.cache.rewind().doing(what)?;
         let files = FileSystem::new(&mut self.cache, FsOptions::new()).doing(what)?;
         let value = work(&files).doing(what)?;
         files.unmount().doing(what)?;

@@ -26,7 +26,7 @@ pub fn run(area: Area) -> anyhow::Result<()> {
     let runs = area.test_runs();
     let mut steps = Steps::new(1 + checks.len() + runs.len());
     steps.begin("tools");
-    setup::ensure(&[Needed::Build, Needed::Volume, Needed::Test])?;
+    setup::ensure(area.needs())?;
     setup::rust_components()?;
     if let Some(note) = cargo::build_note()? {
         eprintln!("{note}");
