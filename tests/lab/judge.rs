@@ -3,14 +3,12 @@
 
 use lab::guest::Report;
 use labhost::files::sha256;
+use labhost::stick::PARTITION_BYTES;
 
 use crate::support::image::Image;
 
 /// The image of LUN 0 among the exported files.
 const STICK: &str = "stick.img";
-
-/// Where a partition begins when there is one: as `labhost::stick` makes it.
-const PARTITION_BYTES: u64 = 1 << 20;
 
 /// Judges the stick, and gives its image for more.
 pub fn stick(report: &Report) -> Image {

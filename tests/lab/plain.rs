@@ -47,6 +47,16 @@ fn desktop_polling_6_12() {
 }
 
 #[test]
+fn partitioned_6_12() {
+    pass("partitioned", Series::V6_12);
+}
+
+#[test]
+fn program_6_1() {
+    pass("program", Series::V6_1);
+}
+
+#[test]
 fn late_writes_6_1() {
     let report = pass("late_writes", Series::V6_1);
     assert!(report.measured_ms("late_write") > Some(10_000), "{report}");

@@ -49,6 +49,19 @@ impl Lun {
         self.child("block")
     }
 
+    /// Waits for the first partition of its medium (`/dev/sdX1`).
+    ///
+    /// # Errors
+    /// There is none: the medium has no partition table, or was not looked at.
+    pub fn partition(&self) -> Result<PathBuf> {
+        let mut name = self.block()?.into_os_string();
+        name.push("1");
+        let node = PathBuf::from(name);
+        let what = format!("{}", node.display());
+        wait::until_true(&what, SCAN_LIMIT, || node.exists())?;
+        Ok(node)
+    }
+
     /// Waits for its raw SCSI device (`/dev/sgN`) and opens it.
     ///
     /// # Errors

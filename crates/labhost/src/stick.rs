@@ -17,6 +17,11 @@ pub const FOLDER: &str = "/run/stick";
 /// The disk that takes the export: a raw archive from its first byte.
 const EXPORT_DISK: &str = "/dev/vda";
 
+/// Where the only partition of an image begins: as partitioning tools align it.
+pub const PARTITION_BYTES: u64 = 1 << 20;
+
+const SECTOR_BYTES: u64 = 512;
+
 /// The image of LUN 0.
 pub fn image() -> PathBuf {
     Path::new(FOLDER).join("stick.img")
@@ -50,6 +55,40 @@ pub fn format(
         .volume_label(padded_label(label)?);
     fatfs::format_volume(&mut image, options).doing(&what)?;
     fill(image, files).doing(what)
+}
+
+/// Puts a volume, as [`format`] made it, into the first partition of a new image.
+///
+/// # Errors
+/// No room, or the volume cannot be read.
+pub fn partition(volume: &Path, image: &Path) -> Result<()> {
+    let what = format!("partitioning {}", image.display());
+    let mut volume = File::open(volume).doing(&what)?;
+    let volume_bytes = volume.seek(SeekFrom::End(0)).doing(&what)?;
+    volume.rewind().doing(&what)?;
+    let mut disk = File::create(image).doing(&what)?;
+    let table = partition_table(volume_bytes)?;
+    disk.write_all(&table).doing(&what)?;
+    disk.seek(SeekFrom::Start(PARTITION_BYTES)).doing(&what)?;
+    io::copy(&mut volume, &mut disk).doing(what).map(drop)
+}
+
+/// A table with one partition (type 0x0e, FAT16 by LBA) that begins at [`PARTITION_BYTES`].
+fn partition_table(volume_bytes: u64) -> Result<[u8; SECTOR_BYTES as usize]> {
+    const FIRST_ENTRY: usize = 446;
+    const FAT16_LBA: u8 = 0x0e;
+    let sectors = |bytes: u64| {
+        u32::try_from(bytes / SECTOR_BYTES)
+            .map_err(|_| Failure::Wrong("the volume is too large for a partition".into()))
+    };
+    let mut table = [0; SECTOR_BYTES as usize];
+    table[FIRST_ENTRY + 4] = FAT16_LBA;
+    table[FIRST_ENTRY + 8..FIRST_ENTRY + 12]
+        .copy_from_slice(&sectors(PARTITION_BYTES)?.to_le_bytes());
+    table[FIRST_ENTRY + 12..FIRST_ENTRY + 16]
+        .copy_from_slice(&sectors(volume_bytes)?.to_le_bytes());
+    table[510..].copy_from_slice(&[0x55, 0xaa]);
+    Ok(table)
 }
 
 fn fill(image: File, files: &[(&str, &[u8])]) -> io::Result<()> {

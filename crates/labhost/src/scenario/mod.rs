@@ -52,6 +52,8 @@ pub const ALL: &[Scenario] = &[
     Scenario::linux("bus_states", plain::bus_states),
     Scenario::linux("desktop_polling", plain::desktop_polling),
     Scenario::linux("late_writes", plain::late_writes),
+    Scenario::linux("partitioned", plain::partitioned),
+    Scenario::linux("program", plain::program),
     Scenario::raw("windows_model", hosts::windows),
     Scenario::raw("windows_model_fat32", hosts::windows_fat32),
     Scenario::raw("macos_model", hosts::macos),

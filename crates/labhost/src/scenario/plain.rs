@@ -6,6 +6,7 @@ use std::time::Duration;
 use fatfs::FatType;
 
 use super::Lab;
+use crate::daemon::{self, Daemon};
 use crate::error::ensure;
 use crate::gadget::{self, PlainGadget};
 use crate::lun::Lun;
@@ -18,6 +19,9 @@ const NOTICED_LIMIT: Duration = Duration::from_secs(30);
 
 /// Longer than probes hold a lock after an unmount.
 const GRANTED_LIMIT: Duration = Duration::from_secs(10);
+
+/// Enough to give the device a share of what may be dirty.
+const HISTORY_BYTES: usize = 8_000_000;
 
 /// As long as a usual prompt.
 const SMALL_BYTES: usize = 2_000;
@@ -170,12 +174,13 @@ pub fn desktop_polling(lab: &Lab) -> Result<()> {
     mount.unmount()
 }
 
-/// A host that mounts without options writes late, a small file some 30 s and more after `close`.
-/// (A file of some 100 KB goes at the next wake-up of the kernel's flusher, after 5 s: a device
-/// without a history of writes has a small share of what may be dirty.)
+/// A host that mounts without options writes late, some 30 s and more after `close`. (To a device
+/// that was never written to it writes after 5 s, at the next wake-up of the kernel's flusher: such
+/// a device has no share yet of what may be dirty. So something is written before.)
 pub fn late_writes(lab: &Lab) -> Result<()> {
     let (_gadget, lun) = plugged_in()?;
     let mount = Mount::new(&lun.block()?, How::Default)?;
+    mount.put_synced("history.bin", &files::random(lab.seed(), HISTORY_BYTES))?;
     let content = files::random(lab.seed(), SMALL_BYTES);
     mount.put("late.bin", &content)?;
     let early = stick::read_file(&stick::image(), "late.bin").ok().flatten();
@@ -189,4 +194,41 @@ pub fn late_writes(lab: &Lab) -> Result<()> {
     report::measured("late_write", took);
     report::flushed("late.bin", &content);
     mount.unmount()
+}
+
+/// A stick with a partition table.
+pub fn partitioned(lab: &Lab) -> Result<()> {
+    let volume = Path::new("/tmp/volume.img");
+    stick::format(volume, 64, FatType::Fat16, "PROMPTSTICK", &[])?;
+    stick::partition(volume, &stick::image())?;
+    let gadget = PlainGadget::new()?;
+    gadget.insert(0, &stick::image())?;
+    gadget.bind()?;
+    let lun = Lun::wait(0)?;
+    lun.touch()?;
+    let mount = Mount::new(&lun.partition()?, How::Sync)?;
+    mount.put_synced("hello.bin", &files::random(lab.seed(), 100_000))?;
+    ensure(!gadget.eject(0)?, || {
+        "the eject was granted while mounted".into()
+    })?;
+    mount.unmount()?;
+    ensure(gadget.eject(0)?, || {
+        "the eject was refused after the unmount".into()
+    })
+}
+
+/// The program under test and its model work in the guest: the processor that QEMU emulates has
+/// what they were compiled for.
+pub fn program(_: &Lab) -> Result<()> {
+    stick::format(&stick::image(), 64, FatType::Fat16, "PROMPTSTICK", &[])?;
+    let prompt = b"How do I use this stick?";
+    stick::add_file(&stick::image(), "prompt.txt", prompt)?;
+    report::flushed("prompt.txt", prompt);
+    let image = stick::image();
+    let start = std::time::Instant::now();
+    Daemon::run(&["answer", &image.to_string_lossy(), "--model", daemon::MODEL])?;
+    report::measured("answer", start.elapsed());
+    let response = stick::read_file(&image, "prompt.response.txt")?.unwrap_or_default();
+    report::step(String::from_utf8_lossy(&response));
+    ensure(!response.is_empty(), || "there is no response".into())
 }

@@ -14,7 +14,7 @@ pub use area::Area;
 
 use crate::cargo;
 use crate::progress::Steps;
-use crate::setup::{self, Needed};
+use crate::setup;
 use runner::TestRun;
 
 /// Runs the checks and tests of `area`.
