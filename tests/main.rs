@@ -7,5 +7,6 @@
 
 mod daemon;
 mod engine;
+mod lab;
 mod support;
 mod volume;

@@ -21,6 +21,7 @@ What a developer of promptstick runs. It says what it installs, and why, before 
         volume, mailbox, medium, engine
                        the crate's own tests, and the module of that name in tests/
         daemon         the program's own tests, and tests/ daemon
+        lab            real kernels in QEMU: the stick and its host on one cable
         xtask          the tests of this tool
   cargo xtask setup
         Only install what building, trying and testing need.

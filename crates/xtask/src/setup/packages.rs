@@ -12,6 +12,8 @@ pub enum Purpose {
     Volume,
     /// Run the checks and tests.
     Test,
+    /// Boot guests with real kernels.
+    Lab,
 }
 
 /// A package manager whose names are in [`TOOLS`].
@@ -139,6 +141,53 @@ pub const TOOLS: &[Tool] = &[
         purpose: Purpose::Test,
         probe: Probe::AnyProgram(&["shellcheck"]),
         packages: ["shellcheck", "ShellCheck", "shellcheck", "shellcheck"],
+    },
+    Tool {
+        name: "QEMU",
+        why: "emulates the machines of the lab",
+        purpose: Purpose::Lab,
+        probe: Probe::AnyProgram(&["qemu-system-x86_64"]),
+        packages: [
+            "qemu-system-x86",
+            "qemu-system-x86-core",
+            "qemu-system-x86",
+            "qemu",
+        ],
+    },
+    Tool {
+        name: "busybox",
+        why: "the shell inside the guests of the lab",
+        purpose: Purpose::Lab,
+        probe: Probe::AnyProgram(&["busybox"]),
+        packages: ["busybox-static", "busybox", "busybox", "busybox"],
+    },
+    Tool {
+        name: "kmod",
+        why: "depmod: which kernel modules need which",
+        purpose: Purpose::Lab,
+        probe: Probe::AnyProgram(&["depmod"]),
+        packages: ["kmod", "kmod", "kmod", "kmod"],
+    },
+    Tool {
+        name: "xz",
+        why: "unpacks kernel modules",
+        purpose: Purpose::Lab,
+        probe: Probe::AnyProgram(&["xz"]),
+        packages: ["xz-utils", "xz", "xz", "xz"],
+    },
+    Tool {
+        name: "apt",
+        why: "gets Debian's kernels",
+        purpose: Purpose::Lab,
+        probe: Probe::AnyProgram(&["apt-get"]),
+        packages: ["apt", "apt", "apt", "apt"],
+    },
+    Tool {
+        name: "dpkg",
+        why: "unpacks Debian's kernels",
+        purpose: Purpose::Lab,
+        probe: Probe::AnyProgram(&["dpkg-deb"]),
+        packages: ["dpkg", "dpkg", "dpkg", "dpkg"],
     },
 ];
 

@@ -3,6 +3,7 @@
 
 use super::checks::Check;
 use super::runner::TestRun;
+use crate::setup::Needed;
 
 /// A part of the checks and tests that can be run by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,18 +22,21 @@ pub enum Area {
     Engine,
     /// `crates/promptstick` and `tests/` `daemon`.
     Daemon,
+    /// `crates/lab`, `crates/labhost` and `tests/` `lab`: real kernels in QEMU.
+    Lab,
     /// `crates/xtask`.
     Xtask,
 }
 
 /// The areas that can be named; [`Area::All`] is the absence of a name.
-const AREAS: [(&str, Area); 7] = [
+const AREAS: [(&str, Area); 8] = [
     ("lint", Area::Lint),
     ("volume", Area::Volume),
     ("mailbox", Area::Mailbox),
     ("medium", Area::Medium),
     ("engine", Area::Engine),
     ("daemon", Area::Daemon),
+    ("lab", Area::Lab),
     ("xtask", Area::Xtask),
 ];
 
@@ -48,6 +52,14 @@ impl Area {
     /// All names, for messages.
     pub fn names() -> String {
         AREAS.map(|(name, _)| name).join(", ")
+    }
+
+    /// The tools without which it cannot run.
+    pub fn needs(self) -> &'static [Needed] {
+        match self {
+            Self::All | Self::Lab => &[Needed::Build, Needed::Volume, Needed::Test, Needed::Lab],
+            _ => &[Needed::Build, Needed::Volume, Needed::Test],
+        }
     }
 
     /// What is checked without running the program.
@@ -68,6 +80,11 @@ impl Area {
             Self::Medium => vec![TestRun::package("medium")],
             Self::Engine => vec![TestRun::package("engine"), TestRun::across("engine::")],
             Self::Daemon => vec![TestRun::program(), TestRun::across("daemon::")],
+            Self::Lab => vec![
+                TestRun::package("lab"),
+                TestRun::package("labhost"),
+                TestRun::across("lab::"),
+            ],
             Self::Xtask => vec![TestRun::package("xtask")],
         }
     }

@@ -14,7 +14,7 @@ pub use area::Area;
 
 use crate::cargo;
 use crate::progress::Steps;
-use crate::setup::{self, Needed};
+use crate::setup;
 use runner::TestRun;
 
 /// Runs the checks and tests of `area`.
@@ -26,7 +26,7 @@ pub fn run(area: Area) -> anyhow::Result<()> {
     let runs = area.test_runs();
     let mut steps = Steps::new(1 + checks.len() + runs.len());
     steps.begin("tools");
-    setup::ensure(&[Needed::Build, Needed::Volume, Needed::Test])?;
+    setup::ensure(area.needs())?;
     setup::rust_components()?;
     if let Some(note) = cargo::build_note()? {
         eprintln!("{note}");

@@ -1,0 +1,153 @@
+//! One guest: boots it in QEMU with a scenario, listens until it tells how that ended, and reads
+//! what it exported. Used by `tests/lab` and `cargo xtask try --usb`.
+
+mod places;
+mod qemu;
+mod report;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use labhost::cpio;
+use labhost::protocol::Line;
+
+use crate::cache::Cache;
+use crate::error::At;
+use crate::kernel::{Kernel, Series};
+use crate::programs::{self, Programs};
+use crate::{Result, initramfs};
+use places::Folder;
+use qemu::{Event, Machine};
+
+pub use qemu::QEMU;
+pub use report::Report;
+
+/// How long a scenario may take by the clock on the wall. An idle machine needs 10 to 60 s for
+/// most; one that is shared needs several times as long.
+pub const USUAL_LIMIT: Duration = Duration::from_secs(600);
+
+/// What is to be run.
+#[derive(Debug)]
+pub struct Boot<'a> {
+    /// The scenario, as `labhost::scenario` knows it.
+    pub scenario: &'a str,
+    /// Words for the kernel's command line, as `("lab.seed", "7")`.
+    pub parameters: &'a [(&'a str, String)],
+    /// Files for this scenario alone: a path in the guest and the content.
+    pub files: &'a [(String, Vec<u8>)],
+    /// The guest's kernel.
+    pub series: Series,
+    /// When to give up.
+    pub limit: Duration,
+    /// Called with each line as it comes.
+    pub show: fn(&str),
+}
+
+impl<'a> Boot<'a> {
+    /// A scenario on a kernel, and nothing unusual.
+    pub fn new(scenario: &'a str, series: Series) -> Self {
+        Self {
+            scenario,
+            parameters: &[],
+            files: &[],
+            series,
+            limit: USUAL_LIMIT,
+            show: |line| println!("{line}"),
+        }
+    }
+
+    /// Runs it to its end. That the scenario failed is no error here: the report says so.
+    ///
+    /// # Errors
+    /// The guest could not be built or started.
+    pub fn run(&self, programs: &Programs) -> Result<Report> {
+        initramfs::ensure_tools()?;
+        let (kernel, base) = self.prepare(programs)?;
+        let folder = Folder::new(&self.name())?;
+        let extra = initramfs::scenario(self.files).at(&folder.initrd())?;
+        initramfs::join(&base, &extra, &folder.initrd())?;
+        let _turn = places::wait_for_turn();
+        let start = Instant::now();
+        let machine = Machine::start(&kernel.image, &self.command_line(), &folder)?;
+        let mut report = self.listen(&machine, start);
+        drop(machine);
+        report.wall = start.elapsed();
+        if report.lines.contains(&Line::Exported) {
+            report.files = read_export(&folder.export())?;
+        }
+        folder.tidy_up()?;
+        Ok(report)
+    }
+
+    fn prepare(&self, programs: &Programs) -> Result<(Kernel, std::path::PathBuf)> {
+        let cache = Cache::open()?;
+        let kernel = Kernel::get(&cache, self.series)?;
+        let base = initramfs::base(&cache, &kernel, programs)?;
+        Ok((kernel, base))
+    }
+
+    /// The folder of this run, in cargo's output folder; a run like it replaces it.
+    fn name(&self) -> String {
+        let parameters: String = self
+            .parameters
+            .iter()
+            .map(|(_, value)| format!("-{value}"))
+            .collect();
+        format!("{}-{}{parameters}", self.scenario, self.series.name())
+    }
+
+    fn command_line(&self) -> String {
+        let own = [(labhost::scenario::NAME_PARAMETER, self.scenario.to_owned())];
+        let words = own.iter().chain(self.parameters);
+        words.fold(
+            "console=ttyS0 quiet panic=-1".to_owned(),
+            |line, (name, value)| format!("{line} {name}={value}"),
+        )
+    }
+
+    fn listen(&self, machine: &Machine, start: Instant) -> Report {
+        let mut report = Report::new(self.scenario, self.series, machine.folder());
+        loop {
+            let left = self.limit.saturating_sub(start.elapsed());
+            match machine.next(left) {
+                Event::Text(text) => {
+                    (self.show)(&format!("{:7.1} s  {text}", start.elapsed().as_secs_f64()));
+                    report.lines.extend(Line::parse(&text));
+                }
+                Event::Ended => return report,
+                Event::Late => {
+                    report.late = true;
+                    return report;
+                }
+            }
+        }
+    }
+}
+
+fn read_export(path: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut files = BTreeMap::new();
+    let mut input = BufReader::new(File::open(path).at(path)?);
+    cpio::read(&mut input, &mut |name, content| {
+        let mut bytes = Vec::new();
+        io::copy(content, &mut bytes)?;
+        files.insert(name.to_owned(), bytes);
+        Ok(())
+    })
+    .at(path)?;
+    Ok(files)
+}
+
+/// The programs that belong to a test run: the agent is built, the others are given.
+///
+/// # Errors
+/// The agent does not compile.
+pub fn programs(promptstick: &Path, model: &Path) -> Result<Programs> {
+    Ok(Programs {
+        labhost: programs::build_labhost()?,
+        promptstick: fs::canonicalize(promptstick).at(promptstick)?,
+        model: fs::canonicalize(model).at(model)?,
+    })
+}

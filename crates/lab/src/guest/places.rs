@@ -1,0 +1,120 @@
+//! Where a run keeps its files, and how many guests run at a time. Used by
+//! [`guest`](crate::guest).
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use crate::Result;
+use crate::error::At;
+use crate::programs;
+
+/// Guests at a time in this process: each keeps a core busy.
+const MAX_GUESTS: usize = 2;
+
+/// Room for the stick's images: the disk is sparse.
+const EXPORT_BYTES: u64 = 2 << 30;
+
+static RUNNING: Mutex<usize> = Mutex::new(0);
+static ENDED: Condvar = Condvar::new();
+
+/// The right to run a guest; given back when it is dropped.
+pub struct Turn(());
+
+/// Waits until fewer than [`MAX_GUESTS`] run.
+pub fn wait_for_turn() -> Turn {
+    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut running = ENDED
+        .wait_while(running, |running| *running >= MAX_GUESTS)
+        .unwrap_or_else(PoisonError::into_inner);
+    *running += 1;
+    Turn(())
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        ENDED.notify_one();
+    }
+}
+
+/// The folder of one run, in cargo's output folder.
+#[derive(Debug, Clone)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// An empty folder for a run of this name.
+    ///
+    /// # Errors
+    /// There is no room.
+    pub fn new(name: &str) -> Result<Self> {
+        Self::at(programs::output_folder()?.join("lab").join(name))
+    }
+
+    fn at(path: PathBuf) -> Result<Self> {
+        if path.is_dir() {
+            fs::remove_dir_all(&path).at(&path)?;
+        }
+        fs::create_dir_all(&path).at(&path)?;
+        let folder = Self(path);
+        let export = folder.export();
+        let disk = File::create(&export).at(&export)?;
+        disk.set_len(EXPORT_BYTES).at(&export)?;
+        Ok(folder)
+    }
+
+    /// What the guest boots from.
+    pub fn initrd(&self) -> PathBuf {
+        self.0.join("initrd")
+    }
+
+    /// The disk that takes the stick's files at the end.
+    pub fn export(&self) -> PathBuf {
+        self.0.join("export.disk")
+    }
+
+    /// What the guest's kernel said.
+    pub fn console(&self) -> PathBuf {
+        self.0.join("console.log")
+    }
+
+    /// What the daemon said.
+    pub fn daemon(&self) -> PathBuf {
+        self.0.join("daemon.log")
+    }
+
+    /// Removes what is large and has been read; the logs stay.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn tidy_up(&self) -> Result<()> {
+        for path in [self.initrd(), self.export()] {
+            fs::remove_file(&path).at(&path)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_begins_with_an_empty_folder() {
+        let top = tempfile::tempdir().expect("a temporary folder");
+        let folder = Folder::at(top.path().join("x")).expect("room");
+        fs::write(folder.console(), "old").expect("room");
+        fs::write(folder.initrd(), "old").expect("room");
+        folder.tidy_up().expect("both are there");
+        assert!(folder.console().is_file() && !folder.export().exists());
+        let folder = Folder::at(top.path().join("x")).expect("room");
+        assert!(!folder.console().exists() && folder.export().is_file());
+    }
+
+    #[test]
+    fn a_turn_that_ended_is_free_again() {
+        for _ in 0..=MAX_GUESTS {
+            drop(wait_for_turn());
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! What a guest boots from: one archive with its init, the program under test, the model, busybox
+//! and the kernel's modules, kept in the cache as long as these are the same; and a second one with
+//! what a single scenario adds. Used by [`guest`](crate::guest).
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use labhost::cpio::Writer;
+use sha2::{Digest, Sha256};
+
+use crate::cache::Cache;
+use crate::error::At;
+use crate::kernel::Kernel;
+use crate::programs::Programs;
+use crate::{LabError, Result, libraries, modules, tool};
+
+/// Where the program under test lies in a guest.
+pub const PROMPTSTICK: &str = "/usr/bin/promptstick";
+
+/// Where the model lies in a guest.
+pub const MODEL: &str = "/usr/share/promptstick/model.gguf";
+
+/// The shell for looking around in a guest by hand.
+const BUSYBOX: &str = "busybox";
+
+/// How many archives stay in the cache: two kernels, this build and the one before.
+const KEPT_ARCHIVES: usize = 4;
+
+/// Changes when archives of older builds of the lab are no longer right.
+const FORM: &str = "1";
+
+/// What an archive holds: a path in the guest and where the content comes from.
+struct Item {
+    guest: String,
+    content: Content,
+}
+
+enum Content {
+    File(PathBuf),
+    Bytes(Vec<u8>),
+}
+
+/// The archive that all scenarios on this kernel share.
+///
+/// # Errors
+/// A file is missing, or the cache has no room.
+pub fn base(cache: &Cache, kernel: &Kernel, programs: &Programs) -> Result<PathBuf> {
+    let items = items(kernel, programs)?;
+    let folder = cache.folder("initramfs")?;
+    let path = folder.join(format!("{}-{}.cpio", kernel.release, key(&items)?));
+    if path.is_file() {
+        return Ok(path);
+    }
+    let partial = folder.join("partial");
+    let out = BufWriter::new(File::create(&partial).at(&partial)?);
+    write(out, &items).at(&partial)?;
+    fs::rename(&partial, &path).at(&path)?;
+    forget_old(&folder)?;
+    Ok(path)
+}
+
+/// An archive with a scenario's own files: a path in the guest and the content of each.
+///
+/// # Errors
+/// There is no room.
+pub fn scenario(files: &[(String, Vec<u8>)]) -> io::Result<Vec<u8>> {
+    let items: Vec<Item> = files
+        .iter()
+        .map(|(guest, bytes)| Item {
+            guest: guest.clone(),
+            content: Content::Bytes(bytes.clone()),
+        })
+        .collect();
+    write(Vec::new(), &items)
+}
+
+fn items(kernel: &Kernel, programs: &Programs) -> Result<Vec<Item>> {
+    let busybox = find(BUSYBOX)?;
+    let mut files = vec![
+        ("/init".to_owned(), programs.labhost.clone()),
+        (PROMPTSTICK.to_owned(), programs.promptstick.clone()),
+        (MODEL.to_owned(), programs.model.clone()),
+        ("/bin/busybox".to_owned(), busybox.clone()),
+        ("/bin/sh".to_owned(), busybox),
+    ];
+    let mut shared = BTreeSet::new();
+    for program in [&programs.labhost, &programs.promptstick] {
+        shared.extend(libraries::needed_by(program)?);
+    }
+    files.extend(
+        shared
+            .into_iter()
+            .map(|path| (path.display().to_string(), path)),
+    );
+    let mut items: Vec<Item> = files
+        .into_iter()
+        .map(|(guest, path)| Item {
+            guest,
+            content: Content::File(path),
+        })
+        .collect();
+    let (list, modules) = modules::collect(kernel)?;
+    let of_modules = modules
+        .into_iter()
+        .chain([(labhost::modules::LIST.to_owned(), list.into_bytes())]);
+    items.extend(of_modules.map(|(guest, bytes)| Item {
+        guest,
+        content: Content::Bytes(bytes),
+    }));
+    Ok(items)
+}
+
+/// A program on this machine's search path, or in the folders of the system's tools.
+fn find(program: &str) -> Result<PathBuf> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let folders = format!("{path}:/usr/sbin:/sbin");
+    let mut candidates = folders
+        .split(':')
+        .map(|folder| Path::new(folder).join(program));
+    candidates
+        .find(|path| path.is_file())
+        .ok_or_else(|| LabError::Missing {
+            program: program.to_owned(),
+        })
+}
+
+/// A name for the content: 16 hexadecimal digits of a hash over it.
+fn key(items: &[Item]) -> Result<String> {
+    const DIGITS: usize = 16;
+    let mut hash = Sha256::new();
+    hash.update(FORM);
+    for item in items {
+        hash.update(&item.guest);
+        match &item.content {
+            Content::File(path) => hash.update(crate::cache::sha256(path)?),
+            Content::Bytes(bytes) => hash.update(Sha256::digest(bytes)),
+        }
+    }
+    let hash = hash.finalize();
+    let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(digits.chars().take(DIGITS).collect())
+}
+
+fn write<W: Write>(out: W, items: &[Item]) -> io::Result<W> {
+    let mut writer = Writer::new(out);
+    let mut folders = BTreeSet::new();
+    for item in items {
+        let name = item.guest.trim_start_matches('/');
+        add_parents(&mut writer, name, &mut folders)?;
+        match &item.content {
+            Content::File(path) => {
+                let mut file = File::open(path)?;
+                let len = file.metadata()?.len();
+                writer.stream(name, 0o755, len, &mut file)?;
+            }
+            Content::Bytes(bytes) => writer.file(name, 0o644, bytes)?,
+        }
+    }
+    writer.finish()
+}
+
+fn add_parents<W: Write>(
+    writer: &mut Writer<W>,
+    name: &str,
+    folders: &mut BTreeSet<String>,
+) -> io::Result<()> {
+    for (at, _) in name.match_indices('/') {
+        let folder = &name[..at];
+        if folders.insert(folder.to_owned()) {
+            writer.folder(folder)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes all but the newest archives.
+fn forget_old(folder: &Path) -> Result<()> {
+    let entries = fs::read_dir(folder).at(folder)?.flatten();
+    let mut archives: Vec<_> = entries
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    archives.sort();
+    let surplus = archives.len().saturating_sub(KEPT_ARCHIVES);
+    for (_, path) in archives.iter().take(surplus) {
+        fs::remove_file(path).at(path)?;
+    }
+    Ok(())
+}
+
+/// Joins the archives into one file, as the kernel takes them.
+///
+/// # Errors
+/// There is no room.
+pub fn join(base: &Path, scenario: &[u8], to: &Path) -> Result<()> {
+    fs::copy(base, to).at(to)?;
+    let mut file = File::options().append(true).open(to).at(to)?;
+    file.write_all(scenario).at(to)
+}
+
+/// What a program in the guest needs to be looked at with: used by error texts.
+///
+/// # Errors
+/// QEMU is missing.
+pub fn ensure_tools() -> Result<()> {
+    tool::run(tool::command(crate::guest::QEMU).arg("--version"))?;
+    find(BUSYBOX).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_come_before_what_is_in_them() {
+        let files = [
+            ("/a/b/c".to_owned(), b"C".to_vec()),
+            ("/a/d".to_owned(), b"D".to_vec()),
+        ];
+        let bytes = scenario(&files).expect("memory");
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let place = |name: &str| text.find(&format!("{name}\0")).expect("an entry");
+        assert!(place("a") < place("a/b") && place("a/b") < place("a/b/c"));
+        assert_eq!(
+            text.matches("070701").count(),
+            5,
+            "four entries and the trailer"
+        );
+    }
+
+    #[test]
+    fn another_content_is_another_key() {
+        let item = |bytes: &[u8]| Item {
+            guest: "/x".into(),
+            content: Content::Bytes(bytes.to_vec()),
+        };
+        let same = key(&[item(b"1")]).expect("memory");
+        assert_eq!(same, key(&[item(b"1")]).expect("memory"));
+        assert_ne!(same, key(&[item(b"2")]).expect("memory"));
+    }
+}

@@ -1,0 +1,168 @@
+//! The kernels of guests: Debian's, unpacked in the cache with an index of their modules. A kernel
+//! that is there is not fetched again. Used by [`initramfs`](crate::initramfs) and
+//! [`guest`](crate::guest).
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use crate::cache::{self, Cache};
+use crate::error::At;
+use crate::packages::{self, Repository};
+use crate::{LabError, Result, tool};
+
+/// A line of kernels that hosts use, and the Debian release that has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Series {
+    /// Debian 12 and Raspberry Pi OS of 2023.
+    V6_1,
+    /// Debian 13 and Raspberry Pi OS of 2025.
+    V6_12,
+}
+
+impl Series {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::V6_1, Self::V6_12];
+
+    /// How it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V6_1 => "6.1",
+            Self::V6_12 => "6.12",
+        }
+    }
+
+    fn suite(self) -> &'static str {
+        match self {
+            Self::V6_1 => "bookworm",
+            Self::V6_12 => "trixie",
+        }
+    }
+}
+
+/// The architecture of guests.
+const ARCHITECTURE: &str = "amd64";
+
+/// The package that stands for a release's newest kernel.
+const META_PACKAGE: &str = "linux-image-amd64";
+
+/// What names of kernel packages begin with.
+const PREFIX: &str = "linux-image-";
+
+/// A kernel in the cache.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    /// The bootable image.
+    pub image: PathBuf,
+    /// `lib/modules/RELEASE` with `modules.dep`.
+    pub modules: PathBuf,
+    /// As `uname -r` prints it.
+    pub release: String,
+}
+
+impl Kernel {
+    /// The kernel of a series, fetched where it is not in the cache.
+    ///
+    /// # Errors
+    /// It cannot be fetched or unpacked, or what is in the cache was changed.
+    pub fn get(cache: &Cache, series: Series) -> Result<Self> {
+        let suite = series.suite();
+        let folder = cache.path(&format!("kernels/{suite}-{ARCHITECTURE}"));
+        let tree = folder.join("tree");
+        let deb = kept_deb(&folder)?;
+        if deb.is_none() || !tree.is_dir() {
+            fetch(cache, series, &folder, deb)?;
+        }
+        Self::in_tree(&tree)
+    }
+
+    fn in_tree(tree: &Path) -> Result<Self> {
+        let release = only_name(&tree.join("lib/modules"))?;
+        Ok(Self {
+            image: tree.join("boot").join(format!("vmlinuz-{release}")),
+            modules: tree.join("lib/modules").join(&release),
+            release,
+        })
+    }
+}
+
+/// The package that was fetched earlier, its hash checked.
+fn kept_deb(folder: &Path) -> Result<Option<PathBuf>> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths = entries.map(|entry| entry.path());
+    let deb = paths.find(|path| path.extension().is_some_and(|end| end == "deb"));
+    match deb {
+        Some(deb) if cache::is_intact(&deb)? => Ok(Some(deb)),
+        _ => Ok(None),
+    }
+}
+
+fn fetch(cache: &Cache, series: Series, folder: &Path, deb: Option<PathBuf>) -> Result<()> {
+    let suite = series.suite();
+    let deb = match deb {
+        Some(deb) => deb,
+        None => {
+            eprintln!(
+                "lab: fetching the kernel {} from Debian {suite}",
+                series.name()
+            );
+            let repository = Repository::new(cache, suite, ARCHITECTURE)?;
+            repository.update()?;
+            let package = repository.dependency(META_PACKAGE, PREFIX)?;
+            repository.download(&package, folder)?
+        }
+    };
+    eprintln!("lab: unpacking {}", deb.display());
+    let partial = folder.join("partial");
+    if partial.is_dir() {
+        fs::remove_dir_all(&partial).at(&partial)?;
+    }
+    packages::unpack(&deb, &partial)?;
+    merge_usr(&partial)?;
+    // The packages come without an index; that of a running system is made when they are installed.
+    let release = only_name(&partial.join("lib/modules"))?;
+    tool::run(tool::command("depmod").arg("-b").arg(&partial).arg(release))?;
+    let tree = folder.join("tree");
+    if tree.is_dir() {
+        fs::remove_dir_all(&tree).at(&tree)?;
+    }
+    fs::rename(&partial, &tree).at(&tree)
+}
+
+/// Since Debian 13 modules lie in `/usr/lib`; older depmods look in `/lib`.
+fn merge_usr(tree: &Path) -> Result<()> {
+    let lib = tree.join("lib");
+    if lib.exists() {
+        return Ok(());
+    }
+    symlink("usr/lib", &lib).at(&lib)
+}
+
+/// The name of the only entry of a folder.
+fn only_name(folder: &Path) -> Result<String> {
+    let mut entries = fs::read_dir(folder).at(folder)?.flatten();
+    match (entries.next(), entries.next()) {
+        (Some(entry), None) => Ok(entry.file_name().to_string_lossy().into_owned()),
+        _ => Err(LabError::Unexpected(format!(
+            "{} holds not one kernel's modules",
+            folder.display()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_tells_its_kernel() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let modules = folder.path().join("lib/modules/6.1.0-1-amd64");
+        fs::create_dir_all(&modules).expect("room");
+        let kernel = Kernel::in_tree(folder.path()).expect("one kernel");
+        assert_eq!(kernel.release, "6.1.0-1-amd64");
+        assert!(kernel.image.ends_with("boot/vmlinuz-6.1.0-1-amd64"));
+        fs::create_dir(folder.path().join("lib/modules/other")).expect("room");
+        assert!(Kernel::in_tree(folder.path()).is_err());
+    }
+}

@@ -1,0 +1,54 @@
+//! Runs one scenario and shows what happens: `cargo run -p lab -- SCENARIO [6.1|6.12] [NAME=VALUE]`.
+//! For looking into a scenario while it is being written; the tests judge the stick as well.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use lab::guest::{self, Boot};
+use lab::{LabError, Series, programs};
+
+/// Where the model lies in the repository.
+const MODEL: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../image/model/promptstick-demo-q8_0.gguf"
+);
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some(scenario) = arguments.first() else {
+        eprintln!("lab SCENARIO [6.1|6.12] [lab.NAME=VALUE]; the scenarios are:");
+        for scenario in labhost::scenario::ALL {
+            eprintln!("  {}", scenario.name);
+        }
+        return ExitCode::FAILURE;
+    };
+    match run(scenario, &arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(scenario: &str, arguments: &[String]) -> Result<bool, LabError> {
+    let named = |series: &Series| arguments.iter().any(|word| word == series.name());
+    let series = Series::ALL.into_iter().find(named).unwrap_or(Series::V6_1);
+    let words = arguments.iter().filter_map(|word| word.split_once('='));
+    let parameters: Vec<_> = words
+        .map(|(name, value)| (name, value.to_owned()))
+        .collect();
+    let promptstick = programs::output_folder()?.join("debug/promptstick");
+    let programs = guest::programs(&promptstick, Path::new(MODEL))?;
+    let mut boot = Boot::new(scenario, series);
+    boot.parameters = &parameters;
+    let report = boot.run(&programs)?;
+    let verdict = report.verdict();
+    if let Err(why) = &verdict {
+        println!("{report}\nFAILED: {why}");
+    } else {
+        println!("passed in {:.1} s", report.wall.as_secs_f64());
+    }
+    Ok(verdict.is_ok())
+}

@@ -1,0 +1,187 @@
+//! Debian packages of any release and architecture, by apt with a root of its own: the machine's
+//! packages stay as they are. apt checks signatures and hashes while it fetches; we keep the hash
+//! and check it before each use. Used by [`kernel`](crate::kernel).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::cache::{self, Cache};
+use crate::error::At;
+use crate::{LabError, Result, tool};
+
+/// Names a mirror where apt's own configuration has none (systems other than Debian).
+pub const MIRROR_VARIABLE: &str = "PROMPTSTICK_LAB_MIRROR";
+
+/// Debian's keys, from the package `debian-archive-keyring`.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// The last part of a mirror's address that has Debian's releases (and not, say, only their
+/// security updates).
+const ARCHIVE: &str = "debian";
+
+/// One release for one architecture.
+pub struct Repository {
+    folder: PathBuf,
+    suite: &'static str,
+    architecture: &'static str,
+}
+
+impl Repository {
+    /// `suite` as `bookworm`, `architecture` as `amd64`. Nothing is fetched yet.
+    ///
+    /// # Errors
+    /// The cache has no room.
+    pub fn new(cache: &Cache, suite: &'static str, architecture: &'static str) -> Result<Self> {
+        Ok(Self {
+            folder: cache.folder(&format!("apt/{suite}-{architecture}"))?,
+            suite,
+            architecture,
+        })
+    }
+
+    /// Fetches the lists of packages.
+    ///
+    /// # Errors
+    /// There is no mirror, or it cannot be reached.
+    pub fn update(&self) -> Result<()> {
+        for name in ["lists/partial", "archives/partial"] {
+            let folder = self.folder.join(name);
+            fs::create_dir_all(&folder).at(&folder)?;
+        }
+        let (suite, mirror) = (self.suite, mirror()?);
+        let sources = self.folder.join("sources.list");
+        let line = format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n");
+        fs::write(&sources, line).at(&sources)?;
+        let status = self.folder.join("status");
+        fs::write(&status, "").at(&status)?;
+        tool::run(self.apt("apt-get").args(["-qq", "update"]))?;
+        Ok(())
+    }
+
+    /// The first package on which `package` depends whose name begins with `prefix`: what a
+    /// meta-package stands for now.
+    ///
+    /// # Errors
+    /// There is none, or the lists were not fetched.
+    pub fn dependency(&self, package: &str, prefix: &str) -> Result<String> {
+        let mut command = self.apt("apt-cache");
+        let text = tool::text(command.args(["--important", "depends", package]))?;
+        first_dependency(&text, prefix).ok_or_else(|| {
+            let suite = self.suite;
+            LabError::Unexpected(format!("{package} of {suite} depends on no {prefix}…"))
+        })
+    }
+
+    /// Fetches a package and gives its file, which lies in `folder`.
+    ///
+    /// # Errors
+    /// It cannot be fetched.
+    pub fn download(&self, package: &str, folder: &Path) -> Result<PathBuf> {
+        fs::create_dir_all(folder).at(folder)?;
+        let mut command = self.apt("apt-get");
+        command.current_dir(folder);
+        tool::run(command.args(["-qq", "download", package]))?;
+        let file = deb_in(folder, package).ok_or_else(|| {
+            LabError::Unexpected(format!("apt-get downloaded no file for {package}"))
+        })?;
+        cache::keep_hash(&file)?;
+        Ok(file)
+    }
+
+    /// apt's configuration stays the machine's (proxies, for one) but for what is ours.
+    fn apt(&self, program: &str) -> Command {
+        let folder = self.folder.display();
+        let mut command = tool::command(program);
+        for option in [
+            format!("Dir::Etc::SourceList={folder}/sources.list"),
+            "Dir::Etc::SourceParts=/dev/null".to_owned(),
+            "Dir::Etc::PreferencesParts=/dev/null".to_owned(),
+            format!("Dir::State={folder}"),
+            format!("Dir::State::Status={folder}/status"),
+            format!("Dir::Cache={folder}"),
+            format!("APT::Architecture={}", self.architecture),
+            format!("APT::Architectures={}", self.architecture),
+            "APT::Sandbox::User=".to_owned(),
+            "Acquire::Languages=none".to_owned(),
+        ] {
+            command.arg("-o").arg(option);
+        }
+        command
+    }
+}
+
+/// The file of a package in a folder that holds no other version of it.
+pub fn deb_in(folder: &Path, package: &str) -> Option<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths = entries.map(|entry| entry.path());
+    paths.find(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(&format!("{package}_")) && name.ends_with(".deb")
+    })
+}
+
+/// Unpacks a package's files below `folder`.
+///
+/// # Errors
+/// The file is no package, or there is no room.
+pub fn unpack(deb: &Path, folder: &Path) -> Result<()> {
+    tool::run(tool::command("dpkg-deb").arg("-x").arg(deb).arg(folder))?;
+    Ok(())
+}
+
+/// The mirror that this machine uses for Debian.
+fn mirror() -> Result<String> {
+    if let Ok(mirror) = std::env::var(MIRROR_VARIABLE) {
+        return Ok(mirror);
+    }
+    let mut command = tool::command("apt-get");
+    let text = tool::text(command.args(["indextargets", "--format", "$(REPO_URI)"]))?;
+    debian_mirror(&text).ok_or(LabError::NoMirror)
+}
+
+fn debian_mirror(addresses: &str) -> Option<String> {
+    let mut addresses = addresses
+        .lines()
+        .map(|line| line.trim().trim_end_matches('/'));
+    let found = addresses.find(|address| address.rsplit('/').next() == Some(ARCHIVE));
+    found.map(str::to_owned)
+}
+
+/// Reads what `apt-cache depends` prints: lines such as `  Depends: NAME`.
+fn first_dependency(text: &str, prefix: &str) -> Option<String> {
+    let names = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Depends: "));
+    let mut names = names.filter(|name| name.starts_with(prefix));
+    names.next().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_archive_itself_is_the_mirror() {
+        let text = "http://a/debian-security/\nhttp://b/debian/\nhttp://c/debian/\n";
+        assert_eq!(debian_mirror(text).as_deref(), Some("http://b/debian"));
+        assert_eq!(debian_mirror("http://a/ubuntu/\n"), None);
+    }
+
+    #[test]
+    fn a_meta_package_stands_for_its_dependency() {
+        let text = "meta\n  Depends: kmod\n  Depends: linux-image-6.1.0-1-amd64\n";
+        let found = first_dependency(text, "linux-image-");
+        assert_eq!(found.as_deref(), Some("linux-image-6.1.0-1-amd64"));
+        assert_eq!(first_dependency(text, "nothing"), None);
+    }
+
+    #[test]
+    fn a_package_is_found_by_its_whole_name() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::write(folder.path().join("linux-image-6_1_amd64.deb"), "").expect("room");
+        fs::write(folder.path().join("linux-image-6_1_amd64.deb.sha256"), "").expect("room");
+        assert!(deb_in(folder.path(), "linux-image-6").is_some());
+        assert!(deb_in(folder.path(), "linux-image").is_none());
+    }
+}

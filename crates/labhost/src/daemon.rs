@@ -1,0 +1,161 @@
+//! The daemon under test, as a service manager would run it: started, its log kept, killed,
+//! started again. Used by scenarios.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::error::{Doing, ensure};
+use crate::{Failure, Result, report, sysfs, wait};
+
+/// Where the harness puts the program and its model.
+const PROGRAM: &str = "/usr/bin/promptstick";
+
+/// The model that goes into every guest.
+pub const MODEL: &str = "/usr/share/promptstick/model.gguf";
+
+/// Where virtio's ports are; the only one that is not a console is the log's.
+const PORTS: &str = "/dev";
+const PORT_PREFIX: &str = "vport";
+
+/// What an ordinary end may take (a signal, a token that is being computed, a bus to leave).
+const END_LIMIT: Duration = Duration::from_secs(60);
+
+/// A running daemon; killed when it is dropped.
+pub struct Daemon {
+    child: Child,
+    log: Arc<Mutex<String>>,
+}
+
+impl Daemon {
+    /// Starts `promptstick` with these arguments.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start(arguments: &[&str]) -> Result<Self> {
+        let mut child = Command::new(PROGRAM)
+            .args(arguments)
+            .env("RUST_LOG", "debug")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .doing(format!("starting {PROGRAM}"))?;
+        let log = Arc::new(Mutex::new(String::new()));
+        if let Some(stderr) = child.stderr.take() {
+            let log = Arc::clone(&log);
+            thread::spawn(move || keep(stderr, &log));
+        }
+        report::step(format!("daemon started: {}", arguments.join(" ")));
+        Ok(Self { child, log })
+    }
+
+    /// Runs `promptstick` to its end, which must be a success; what it printed.
+    ///
+    /// # Errors
+    /// It failed; the message holds what it said.
+    pub fn run(arguments: &[&str]) -> Result<String> {
+        let output = Command::new(PROGRAM)
+            .args(arguments)
+            .output()
+            .doing(format!("starting {PROGRAM}"))?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure(output.status.success(), || {
+            format!("{arguments:?}: {}: {said}", output.status)
+        })?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Waits until the log contains `text`, and says how long that took.
+    ///
+    /// # Errors
+    /// It does not in time, or the daemon has ended.
+    pub fn wait_logged(&mut self, text: &str, limit: Duration) -> Result<Duration> {
+        let what = format!("the daemon to log {text:?}");
+        let ((), took) = wait::until(&what, limit, || {
+            if self.log().contains(text) {
+                return Ok(Some(()));
+            }
+            match self.child.try_wait().doing("looking after the daemon")? {
+                Some(status) => Err(Failure::Wrong(format!("the daemon ended: {status}"))),
+                None => Ok(None),
+            }
+        })?;
+        Ok(took)
+    }
+
+    /// All that it has logged.
+    pub fn log(&self) -> String {
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Kills it as a crash does, with no chance to tidy up.
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill().doing("killing the daemon")?;
+        self.child.wait().doing("waiting for the daemon")?;
+        report::step("daemon killed");
+        Ok(())
+    }
+
+    /// Asks it to end, and waits until it has.
+    ///
+    /// # Errors
+    /// It does not, or not with success.
+    pub fn stop(mut self) -> Result<()> {
+        let number = i32::try_from(self.child.id()).unwrap_or_default();
+        let pid = nix::unistd::Pid::from_raw(number);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)
+            .doing("asking the daemon to end")?;
+        let ended = || self.child.try_wait().doing("looking after the daemon");
+        let (status, took) = wait::until("the daemon to end", END_LIMIT, ended)?;
+        report::step(format!("daemon stopped in {} ms", took.as_millis()));
+        ensure(status.success(), || {
+            format!("the daemon ended with {status}")
+        })
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Keeps the log in memory, and passes it on to the harness's port, or else to the console.
+fn keep(stderr: ChildStderr, log: &Mutex<String>) {
+    let mut port = log_port();
+    for line in BufReader::new(stderr)
+        .split(b'\n')
+        .map_while(|line| line.ok())
+    {
+        let line = format!("{}\n", String::from_utf8_lossy(&line));
+        log.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_str(&line);
+        let _ = match &mut port {
+            Some(port) => port.write_all(line.as_bytes()),
+            None => std::io::stderr().write_all(line.as_bytes()),
+        };
+    }
+}
+
+fn log_port() -> Option<File> {
+    let name = sysfs::names(PORTS)
+        .into_iter()
+        .find(|name| name.starts_with(PORT_PREFIX))?;
+    fs::OpenOptions::new()
+        .append(true)
+        .open(format!("{PORTS}/{name}"))
+        .ok()
+}

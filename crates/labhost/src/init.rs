@@ -1,0 +1,120 @@
+//! The first process of a guest: mounts what a Linux needs, loads modules, runs the scenario that
+//! the kernel's command line names, tells how it ended, exports the stick, and switches off.
+
+use std::any::Any;
+use std::fs;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+
+use nix::mount::{MsFlags, mount};
+use nix::sys::reboot::{RebootMode, reboot};
+
+use crate::error::{Doing, ensure};
+use crate::modules::Modules;
+use crate::protocol::Line;
+use crate::scenario::{self, Lab};
+use crate::{Failure, Result, gadget, report, stick};
+
+/// The serial line of the protocol; the first one is the kernel's console.
+const PROTOCOL_LINE: &str = "/dev/ttyS1";
+
+/// File systems, where they belong, and what is mounted there.
+const MOUNTS: [(&str, &str); 5] = [
+    ("proc", "/proc"),
+    ("sysfs", "/sys"),
+    ("devtmpfs", "/dev"),
+    ("tmpfs", "/run"),
+    ("tmpfs", "/tmp"),
+];
+
+/// What every guest has: the export disk, the gadget's side, the host's USB side with FAT.
+const MODULES: [&str; 14] = [
+    "virtio_pci",
+    "virtio_blk",
+    "virtio_console",
+    "configfs",
+    "libcomposite",
+    "usb_f_mass_storage",
+    "dummy_hcd",
+    "usb_storage",
+    "sg",
+    "vfat",
+    "nls_cp437",
+    "nls_ascii",
+    "nls_iso8859_1",
+    "nls_utf8",
+];
+
+/// The disk driver: a host that is not Linux does without.
+const DISK_MODULE: &str = "sd_mod";
+
+/// Runs as the guest's first process; never returns.
+pub fn main() -> ! {
+    let result = mounts().and_then(|()| run());
+    if let Err(error) = result {
+        report::tell(&Line::Fail(error.to_string()));
+    }
+    // Whatever was not written is a matter of tmpfs.
+    let _ = reboot(RebootMode::RB_POWER_OFF);
+    panic!("the guest cannot be switched off");
+}
+
+fn mounts() -> Result<()> {
+    for (kind, at) in MOUNTS {
+        fs::create_dir_all(at).doing(format!("making {at}"))?;
+        mount(Some(kind), at, Some(kind), MsFlags::empty(), None::<&str>)
+            .doing(format!("mounting {at}"))?;
+    }
+    report::open(Path::new(PROTOCOL_LINE)).doing(format!("opening {PROTOCOL_LINE}"))
+}
+
+fn run() -> Result<()> {
+    let parameters = fs::read_to_string("/proc/cmdline").doing("reading the command line")?;
+    let lab = Lab::from_command_line(&parameters);
+    let scenario = scenario::find(lab.name())?;
+    load_modules(scenario.host_has_disks)?;
+    fs::create_dir_all(stick::FOLDER).doing("making the stick's folder")?;
+    report::step(format!("kernel {}", kernel_release()?));
+    let verdict = panic::catch_unwind(AssertUnwindSafe(|| (scenario.run)(&lab)));
+    stick::export()?;
+    report::tell(&Line::Exported);
+    match verdict {
+        Ok(Ok(())) => report::tell(&Line::Pass),
+        Ok(Err(error)) => return Err(error),
+        Err(panic) => return Err(Failure::Wrong(panic_text(panic.as_ref()))),
+    }
+    Ok(())
+}
+
+fn load_modules(host_has_disks: bool) -> Result<()> {
+    let mut modules = Modules::from_list()?;
+    if host_has_disks {
+        modules.load(DISK_MODULE)?;
+    }
+    for name in MODULES {
+        modules.load(name)?;
+    }
+    let at = "/sys/kernel/config";
+    mount(
+        Some("configfs"),
+        at,
+        Some("configfs"),
+        MsFlags::empty(),
+        None::<&str>,
+    )
+    .doing("mounting configfs")?;
+    let udc = Path::new("/sys/class/udc").join(gadget::UDC);
+    ensure(udc.exists(), || {
+        format!("the kernel has no {}", gadget::UDC)
+    })
+}
+
+fn kernel_release() -> Result<String> {
+    crate::sysfs::read("/proc/sys/kernel/osrelease")
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("the scenario panicked: {}", text.unwrap_or("no message"))
+}

@@ -1,0 +1,133 @@
+//! Scenarios: what happens to the stick, step by step, by name. The harness boots one guest for
+//! each. A new scenario is a function, a row of [`ALL`] and a test in `tests/lab`.
+
+mod hosts;
+mod plain;
+
+use crate::Result;
+use crate::error::Failure;
+
+/// The parameter of the kernel's command line that names the scenario.
+pub const NAME_PARAMETER: &str = "lab.scenario";
+
+/// What begins all our parameters.
+const PREFIX: &str = "lab.";
+
+/// One scenario.
+#[derive(Debug)]
+pub struct Scenario {
+    /// Its name on the command line and in `tests/lab`.
+    pub name: &'static str,
+    /// Whether the host's kernel has its disk driver; without it nothing touches the units but the
+    /// scenario itself.
+    pub host_has_disks: bool,
+    /// What happens.
+    pub run: fn(&Lab) -> Result<()>,
+}
+
+impl Scenario {
+    /// On a Linux host with its own disk driver.
+    const fn linux(name: &'static str, run: fn(&Lab) -> Result<()>) -> Self {
+        Self {
+            name,
+            host_has_disks: true,
+            run,
+        }
+    }
+
+    /// On a host that speaks SCSI by itself.
+    const fn raw(name: &'static str, run: fn(&Lab) -> Result<()>) -> Self {
+        Self {
+            name,
+            host_has_disks: false,
+            run,
+        }
+    }
+}
+
+/// Every scenario.
+pub const ALL: &[Scenario] = &[
+    Scenario::linux("plain_gadget", plain::gadget),
+    Scenario::linux("cable", plain::cable),
+    Scenario::linux("bus_states", plain::bus_states),
+    Scenario::linux("desktop_polling", plain::desktop_polling),
+    Scenario::linux("late_writes", plain::late_writes),
+    Scenario::linux("partitioned", plain::partitioned),
+    Scenario::linux("program", plain::program),
+    Scenario::raw("windows_model", hosts::windows),
+    Scenario::raw("windows_model_fat32", hosts::windows_fat32),
+    Scenario::raw("macos_model", hosts::macos),
+];
+
+/// The scenario that is called `name`.
+///
+/// # Errors
+/// There is none.
+pub fn find(name: &str) -> Result<&'static Scenario> {
+    let found = ALL.iter().find(|scenario| scenario.name == name);
+    found.ok_or_else(|| Failure::Wrong(format!("there is no scenario {name:?}")))
+}
+
+/// What a scenario is given: parameters by name.
+#[derive(Debug, Default)]
+pub struct Lab {
+    parameters: Vec<(String, String)>,
+}
+
+impl Lab {
+    /// A lab for a scenario without parameters.
+    pub fn named(name: &str) -> Self {
+        Self::from_command_line(&format!("{NAME_PARAMETER}={name}"))
+    }
+
+    /// Takes our words out of the kernel's command line.
+    pub fn from_command_line(line: &str) -> Self {
+        let ours = line.split_whitespace().filter_map(|word| {
+            let (name, value) = word.split_once('=')?;
+            let name = name.starts_with(PREFIX).then_some(name)?;
+            Some((name.to_owned(), value.to_owned()))
+        });
+        Self {
+            parameters: ours.collect(),
+        }
+    }
+
+    /// The scenario's name; empty where none was given.
+    pub fn name(&self) -> &str {
+        self.parameter(NAME_PARAMETER).unwrap_or_default()
+    }
+
+    /// The value of a parameter.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let found = self.parameters.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// `lab.seed`, for scenarios that choose at random; 1 where none was given.
+    pub fn seed(&self) -> u64 {
+        let seed = self.parameter("lab.seed");
+        seed.and_then(|seed| seed.parse().ok()).unwrap_or(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn parameters_come_from_the_command_line() {
+        let lab = Lab::from_command_line("console=ttyS0 lab.scenario=x lab.seed=7 quiet\n");
+        assert_eq!((lab.name(), lab.seed()), ("x", 7));
+        assert_eq!(lab.parameter("console"), None);
+        assert_eq!(Lab::default().seed(), 1);
+    }
+
+    #[test]
+    fn names_are_unique_and_unknown_ones_are_an_error() {
+        let names: BTreeSet<_> = ALL.iter().map(|scenario| scenario.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        assert!(find("moon").is_err());
+    }
+}

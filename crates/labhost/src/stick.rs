@@ -1,0 +1,197 @@
+//! The stick's files in the guest: images that `fatfs` formats, and their export. Used by
+//! scenarios and by [`init`](crate::init).
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use fatfs::{FatType, FormatVolumeOptions, FsOptions};
+
+use crate::error::Doing;
+use crate::{Failure, Result, cpio, sysfs};
+
+/// Where the stick keeps its images and the daemon its state. What lies here is exported.
+pub const FOLDER: &str = "/run/stick";
+
+/// The disk that takes the export: a raw archive from its first byte.
+const EXPORT_DISK: &str = "/dev/vda";
+
+/// Where the only partition of an image begins: as partitioning tools align it.
+pub const PARTITION_BYTES: u64 = 1 << 20;
+
+const SECTOR_BYTES: u64 = 512;
+
+/// The image of LUN 0.
+pub fn image() -> PathBuf {
+    Path::new(FOLDER).join("stick.img")
+}
+
+/// Makes a FAT volume of `mebibytes` in a new file, and puts `files` into its top folder.
+///
+/// # Errors
+/// No room, or a name that FAT cannot hold.
+pub fn format(
+    path: &Path,
+    mebibytes: u64,
+    kind: FatType,
+    label: &str,
+    files: &[(&str, &[u8])],
+) -> Result<()> {
+    let what = format!("formatting {}", path.display());
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).doing(&what)?;
+    }
+    let mut image = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)
+        .doing(&what)?;
+    image.set_len(mebibytes << 20).doing(&what)?;
+    let options = FormatVolumeOptions::new()
+        .fat_type(kind)
+        .volume_label(padded_label(label)?);
+    fatfs::format_volume(&mut image, options).doing(&what)?;
+    fill(image, files).doing(what)
+}
+
+/// Puts a volume, as [`format`] made it, into the first partition of a new image.
+///
+/// # Errors
+/// No room, or the volume cannot be read.
+pub fn partition(volume: &Path, image: &Path) -> Result<()> {
+    let what = format!("partitioning {}", image.display());
+    let mut volume = File::open(volume).doing(&what)?;
+    let volume_bytes = volume.seek(SeekFrom::End(0)).doing(&what)?;
+    volume.rewind().doing(&what)?;
+    let mut disk = File::create(image).doing(&what)?;
+    let table = partition_table(volume_bytes)?;
+    disk.write_all(&table).doing(&what)?;
+    disk.seek(SeekFrom::Start(PARTITION_BYTES)).doing(&what)?;
+    io::copy(&mut volume, &mut disk).doing(what).map(drop)
+}
+
+/// A table with one partition (type 0x0e, FAT16 by LBA) that begins at [`PARTITION_BYTES`].
+fn partition_table(volume_bytes: u64) -> Result<[u8; SECTOR_BYTES as usize]> {
+    const FIRST_ENTRY: usize = 446;
+    const FAT16_LBA: u8 = 0x0e;
+    let sectors = |bytes: u64| {
+        u32::try_from(bytes / SECTOR_BYTES)
+            .map_err(|_| Failure::Wrong("the volume is too large for a partition".into()))
+    };
+    let mut table = [0; SECTOR_BYTES as usize];
+    table[FIRST_ENTRY + 4] = FAT16_LBA;
+    table[FIRST_ENTRY + 8..FIRST_ENTRY + 12]
+        .copy_from_slice(&sectors(PARTITION_BYTES)?.to_le_bytes());
+    table[FIRST_ENTRY + 12..FIRST_ENTRY + 16]
+        .copy_from_slice(&sectors(volume_bytes)?.to_le_bytes());
+    table[510..].copy_from_slice(&[0x55, 0xaa]);
+    Ok(table)
+}
+
+fn fill(image: File, files: &[(&str, &[u8])]) -> io::Result<()> {
+    let volume = fatfs::FileSystem::new(image, FsOptions::new())?;
+    for (name, content) in files {
+        let mut file = volume.root_dir().create_file(name)?;
+        file.write_all(content)?;
+        file.flush()?;
+    }
+    volume.unmount()
+}
+
+/// A label is 11 bytes on FAT.
+fn padded_label(label: &str) -> Result<[u8; 11]> {
+    let mut padded = [b' '; 11];
+    let place = padded.get_mut(..label.len());
+    let place = place.ok_or_else(|| Failure::Wrong(format!("{label} is too long a label")))?;
+    place.copy_from_slice(label.as_bytes());
+    Ok(padded)
+}
+
+/// Writes a file into the top folder of an image, as the device does while the medium is its own.
+///
+/// # Errors
+/// The image holds no volume, or it is full.
+pub fn add_file(image: &Path, name: &str, content: &[u8]) -> Result<()> {
+    let what = format!("writing {name} into {}", image.display());
+    let file = open(image).doing(&what)?;
+    fill(file, &[(name, content)]).doing(what)
+}
+
+/// Reads a file of the top folder of an image, whatever the host thinks of it; `None` where there
+/// is none.
+///
+/// # Errors
+/// The image holds no volume, or it is damaged.
+pub fn read_file(image: &Path, name: &str) -> Result<Option<Vec<u8>>> {
+    let what = format!("reading {name} from {}", image.display());
+    // The host may hold the volume: what only looks must be unable to write.
+    let file = File::open(image).doing(&what)?;
+    let volume = fatfs::FileSystem::new(file, FsOptions::new()).doing(&what)?;
+    let mut content = Vec::new();
+    let file = volume.root_dir().open_file(name);
+    match file.and_then(|mut file| file.read_to_end(&mut content)) {
+        Ok(_) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).doing(what),
+    }
+}
+
+/// Clears the dirty mark of a FAT16 volume's boot sector (`BS_Reserved1`), which a host that was
+/// cut off leaves behind.
+///
+/// # Errors
+/// The image cannot be written.
+pub fn clear_boot_mark(image: &Path) -> Result<()> {
+    const MARK: u64 = 0x25;
+    let what = format!("clearing the mark of {}", image.display());
+    let file = open(image).doing(&what)?;
+    file.write_all_at(&[0], MARK).doing(what)
+}
+
+fn open(image: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).open(image)
+}
+
+/// Writes all files of [`FOLDER`] to the export disk.
+///
+/// # Errors
+/// The disk is missing or too small.
+pub fn export() -> Result<()> {
+    let what = format!("exporting to {EXPORT_DISK}");
+    let disk = File::options().write(true).open(EXPORT_DISK).doing(&what)?;
+    let mut writer = cpio::Writer::new(BufWriter::with_capacity(1 << 20, disk));
+    for path in sysfs::paths(FOLDER) {
+        if !path.is_file() {
+            continue;
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let mut file = File::open(&path).doing(&what)?;
+        let len = file.seek(SeekFrom::End(0)).doing(&what)?;
+        file.rewind().doing(&what)?;
+        writer.stream(&name, 0o644, len, &mut file).doing(&what)?;
+    }
+    let disk = writer.finish().doing(&what)?;
+    let disk = disk.into_inner().map_err(io::IntoInnerError::into_error);
+    disk.and_then(|disk| disk.sync_all()).doing(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_volume_holds_what_was_put_there() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("stick.img");
+        format(&path, 16, FatType::Fat16, "PROMPTSTICK", &[("a.txt", b"A")]).expect("room");
+        let image = File::options().read(true).write(true).open(&path);
+        let volume = fatfs::FileSystem::new(image.expect("it"), FsOptions::new()).expect("FAT");
+        assert_eq!(volume.fat_type(), FatType::Fat16);
+        assert_eq!(volume.volume_label(), "PROMPTSTICK");
+        assert!(volume.root_dir().open_file("a.txt").is_ok());
+        assert!(padded_label("MUCH TOO LONG").is_err());
+    }
+}

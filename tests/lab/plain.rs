@@ -1,0 +1,75 @@
+//! The lab itself, proved with a gadget made by hand: boot, units, the host's steps.
+
+use std::collections::BTreeSet;
+
+use lab::Series;
+
+use super::pass;
+
+#[test]
+fn plain_gadget_6_1() {
+    pass("plain_gadget", Series::V6_1);
+}
+
+#[test]
+fn plain_gadget_6_12() {
+    pass("plain_gadget", Series::V6_12);
+}
+
+#[test]
+fn cable_6_1() {
+    pass("cable", Series::V6_1);
+}
+
+#[test]
+fn cable_6_12() {
+    pass("cable", Series::V6_12);
+}
+
+#[test]
+fn bus_states_6_1() {
+    pass("bus_states", Series::V6_1);
+}
+
+#[test]
+fn bus_states_6_12() {
+    pass("bus_states", Series::V6_12);
+}
+
+#[test]
+fn desktop_polling_6_1() {
+    pass("desktop_polling", Series::V6_1);
+}
+
+#[test]
+fn desktop_polling_6_12() {
+    pass("desktop_polling", Series::V6_12);
+}
+
+#[test]
+fn partitioned_6_12() {
+    pass("partitioned", Series::V6_12);
+}
+
+#[test]
+fn program_6_1() {
+    pass("program", Series::V6_1);
+}
+
+#[test]
+fn late_writes_6_1() {
+    let report = pass("late_writes", Series::V6_1);
+    assert!(report.measured_ms("late_write") > Some(10_000), "{report}");
+}
+
+/// A scenario that no test runs proves nothing.
+#[test]
+fn every_scenario_has_a_test() {
+    let sources = [include_str!("plain.rs"), include_str!("hosts.rs")].concat();
+    let missing: BTreeSet<_> = labhost::scenario::ALL
+        .iter()
+        .map(|scenario| scenario.name)
+        .filter(|name| !sources.contains(&format!("(\"{name}\"")))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
