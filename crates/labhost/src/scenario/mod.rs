@@ -1,6 +1,7 @@
 //! Scenarios: what happens to the stick, step by step, by name. The harness boots one guest for
 //! each. A new scenario is a function, a row of [`ALL`] and a test in `tests/lab`.
 
+mod daemon;
 mod hosts;
 mod plain;
 
@@ -54,6 +55,7 @@ pub const ALL: &[Scenario] = &[
     Scenario::linux("late_writes", plain::late_writes),
     Scenario::linux("partitioned", plain::partitioned),
     Scenario::linux("program", plain::program),
+    Scenario::linux("daemon_unmounted", daemon::unmounted),
     Scenario::raw("windows_model", hosts::windows),
     Scenario::raw("windows_model_fat32", hosts::windows_fat32),
     Scenario::raw("macos_model", hosts::macos),

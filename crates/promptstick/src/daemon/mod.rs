@@ -113,7 +113,7 @@ async fn answer_all(session: &mut Session<'_>, signals: &mut Signals) -> anyhow:
         ensure!(
             !session.in_use(),
             "the volume is marked as in use: unmount it, or, if nobody uses it, repair it with \
-             `fsck.fat -a`"
+             `promptstick volume repair`"
         );
         if step == Step::Rest && session.is_done() {
             break;
