@@ -2,7 +2,8 @@
 //!
 //! Invariants: at most one request is active; every request that was begun ends in exactly one of
 //! `Finished`, `Failed` and a cancel; after a cancel nothing of that request comes out; a model is
-//! changed only by a new process.
+//! changed only by a new process; a request is sent to a second child at most, and only if the first
+//! died before it said anything of it.
 
 use crate::error::{ChildEnd, EngineError, Failure};
 use crate::options::ModelOptions;
@@ -38,6 +39,10 @@ struct Active {
     model: ModelOptions,
     frame: Vec<u8>,
     phase: Phase,
+    /// The child has said something of it.
+    is_known: bool,
+    /// It was sent before, to a child that died without a word of it.
+    is_second_try: bool,
     load_ms: f64,
 }
 
@@ -77,6 +82,8 @@ impl Supervisor {
             model: model.clone(),
             frame,
             phase: Phase::Waiting,
+            is_known: false,
+            is_second_try: false,
             load_ms: 0.0,
         });
         Ok(())
@@ -147,13 +154,13 @@ impl Supervisor {
                 self.active.take().map(|_| Event::Failed(failure))
             }
             FromWorker::Started { id, prompt_tokens } => self
-                .is_running(id)
+                .hears_of(id)
                 .then_some(Event::Started { prompt_tokens }),
             FromWorker::Prefilled { id, tokens } => {
-                self.is_running(id).then_some(Event::Prefilled { tokens })
+                self.hears_of(id).then_some(Event::Prefilled { tokens })
             }
             FromWorker::Text { id, text } => {
-                (self.is_running(id) && !text.is_empty()).then_some(Event::Text(text))
+                (self.hears_of(id) && !text.is_empty()).then_some(Event::Text(text))
             }
             FromWorker::Finished { id, mut summary } => {
                 let active = self.end(id)?;
@@ -194,7 +201,8 @@ impl Supervisor {
     /// The child has ended and was reaped.
     pub fn gone(&mut self, how: ChildEnd, is_out_of_memory: bool) -> Option<Event> {
         let was_told_to = std::mem::take(&mut self.must_kill);
-        let ends_active = self.is_computing() || (self.is_loading() && !was_told_to);
+        let is_spared = !was_told_to && !is_out_of_memory && self.try_again();
+        let ends_active = self.is_computing() || (self.is_loading() && !was_told_to && !is_spared);
         self.resident = None;
         self.cancelling = None;
         if !ends_active {
@@ -257,6 +265,21 @@ impl Supervisor {
             .map(|resident| &resident.info)
     }
 
+    /// The child may have died of something else just when the request was sent: whether that is
+    /// possible, and then the request waits again.
+    fn try_again(&mut self) -> bool {
+        let Some(active) = &mut self.active else {
+            return false;
+        };
+        let is_possible =
+            active.phase == Phase::Running && !active.is_known && !active.is_second_try;
+        if is_possible {
+            active.phase = Phase::Waiting;
+            active.is_second_try = true;
+        }
+        is_possible
+    }
+
     fn is_computing(&self) -> bool {
         self.active
             .as_ref()
@@ -277,6 +300,15 @@ impl Supervisor {
         self.active
             .as_ref()
             .is_some_and(|a| a.id == id && a.phase == Phase::Running)
+    }
+
+    /// As [`Self::is_running`], for a frame that says something of the request.
+    fn hears_of(&mut self, id: u64) -> bool {
+        let is_running = self.is_running(id);
+        if let Some(active) = self.active.as_mut().filter(|_| is_running) {
+            active.is_known = true;
+        }
+        is_running
     }
 
     /// Ends the active request, or the cancelled one (which gives `None`).

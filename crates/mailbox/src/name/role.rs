@@ -32,7 +32,8 @@ pub enum Role {
     NamePrompt,
     /// `SETTINGS.TOML`.
     Settings,
-    /// A file that the stick writes: `README.TXT`, a response, an error file.
+    /// A file that the stick writes: `README.TXT`, a response, an error file, or what a person has
+    /// copied from the second drive.
     Ours,
     /// Anything else; it is left alone.
     NotOurs(NotOurs),
@@ -121,6 +122,30 @@ const SYSTEM_NAMES: [&str; 16] = [
     "hiberfil.sys",
 ];
 
+/// Beginning and end of a status file on the second drive; digits between them.
+const STATUS: (&str, &str) = ("STATUS-", ".TXT");
+/// Digits that its number has at least.
+const STATUS_DIGITS: usize = 4;
+/// What stands between name and number of a response that was not complete yet.
+const PARTIAL: &str = ".partial-";
+
+/// A file of the second drive's own, spelt exactly as it is there: a person's `status-2024.txt` is
+/// a prompt.
+fn is_note(name: &str) -> bool {
+    let (begin, end) = STATUS;
+    let digits = name
+        .strip_prefix(begin)
+        .and_then(|rest| rest.strip_suffix(end));
+    let is_status = digits.is_some_and(|text| text.len() >= STATUS_DIGITS && is_number(text));
+    let stem = name.strip_suffix(".txt");
+    let number = stem.and_then(|stem| Some(stem.rsplit_once(PARTIAL)?.1));
+    is_status || number.is_some_and(is_number)
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// What the entry at `path` is. Names are compared without case.
 pub fn role(path: &str, facts: EntryFacts) -> Role {
     let (folder, name) = split_path(path);
@@ -134,7 +159,8 @@ pub fn role(path: &str, facts: EntryFacts) -> Role {
     if folder.is_empty() && folded == SETTINGS {
         return Role::Settings;
     }
-    if (folder.is_empty() && folded == README) || parse_ours(path).is_some() {
+    let is_ours = (folder.is_empty() && folded == README) || parse_ours(path).is_some();
+    if is_ours || is_note(name) {
         return Role::Ours;
     }
     match never(&folded, facts) {
@@ -217,6 +243,25 @@ mod tests {
         is_dir: true,
         ..EMPTY
     };
+
+    #[test]
+    fn what_is_copied_from_the_second_drive_is_no_prompt_and_what_looks_like_it_is() {
+        for path in [
+            "STATUS-0001.TXT",
+            "prompts/STATUS-12345.TXT",
+            "poem.partial-3.txt",
+        ] {
+            assert_eq!(role(path, FULL), Role::Ours, "{path}");
+        }
+        for path in [
+            "status-0001.txt",
+            "STATUS-1.TXT",
+            "STATUS-.TXT",
+            "a.partial-x.txt",
+        ] {
+            assert_eq!(role(path, FULL), Role::Prompt, "{path}");
+        }
+    }
 
     #[test]
     fn text_files_in_the_listed_folders_are_prompts() {

@@ -60,7 +60,46 @@ fn running() -> Supervisor {
     ));
     assert!(matches!(supervisor.step(), Step::Send(_)));
     supervisor.sent();
+    let started = FromWorker::Started {
+        id: 1,
+        prompt_tokens: 3,
+    };
+    assert!(supervisor.on_frame(started).is_some());
     supervisor
+}
+
+/// As [`running`], but the child has said nothing of the request yet.
+fn sent() -> Supervisor {
+    let mut supervisor = Supervisor::default();
+    supervisor.begin(&model("a"), Request::new("p")).unwrap();
+    supervisor.spawned(model("a"), info());
+    supervisor.on_frame(loaded());
+    supervisor.sent();
+    supervisor
+}
+
+#[test]
+fn a_child_that_dies_without_a_word_of_the_request_costs_a_second_try_and_no_more() {
+    let mut supervisor = sent();
+    assert_eq!(supervisor.gone(ChildEnd::Signal(9), false), None);
+    assert_eq!(supervisor.step(), Step::Spawn(model("a")));
+    supervisor.spawned(model("a"), info());
+    supervisor.on_frame(loaded());
+    assert!(matches!(supervisor.step(), Step::Send(_)));
+    supervisor.sent();
+    let how = ChildEnd::Signal(9);
+    let failed = supervisor.gone(how.clone(), false);
+    assert_eq!(failed, Some(Event::Failed(Failure::Crashed { how })));
+}
+
+#[test]
+fn there_is_no_second_try_without_memory_or_for_a_child_that_is_stuck() {
+    let failed = sent().gone(ChildEnd::Signal(9), true);
+    assert_eq!(failed, Some(Event::Failed(Failure::OutOfMemory)));
+    let mut supervisor = sent();
+    supervisor.give_up_on_child();
+    let failed = supervisor.gone(ChildEnd::Signal(9), false);
+    assert!(matches!(failed, Some(Event::Failed(_))));
 }
 
 #[test]
