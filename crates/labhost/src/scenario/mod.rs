@@ -54,6 +54,7 @@ pub const ALL: &[Scenario] = &[
     Scenario::linux("late_writes", plain::late_writes),
     Scenario::linux("partitioned", plain::partitioned),
     Scenario::linux("program", plain::program),
+    Scenario::linux("daemon_killed", plain::daemon_killed),
     Scenario::raw("windows_model", hosts::windows),
     Scenario::raw("windows_model_fat32", hosts::windows_fat32),
     Scenario::raw("macos_model", hosts::macos),
