@@ -251,7 +251,7 @@ pub fn daemon_killed(_: &Lab) -> Result<()> {
         daemon::MODEL,
     ];
     let mut first = Daemon::start(&serve)?;
-    first.wait_logged("promptstick", DAEMON_LIMIT)?;
+    first.wait_logged("ready for prompts", DAEMON_LIMIT)?;
     first.kill()?;
     stick::add_file(&stick::image(), "prompt.txt", b"What does the LED mean?")?;
     let mut second = Daemon::start(&serve)?;
