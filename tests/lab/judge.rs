@@ -44,7 +44,7 @@ fn image(report: &Report) -> Image {
     image
 }
 
-/// A volume begins with a jump (FAT specification, BS_jmpBoot), a partition table does not.
+/// A volume begins with a jump (FAT specification, `BS_jmpBoot`), a partition table does not.
 fn is_partitioned(bytes: &[u8]) -> bool {
     !matches!(bytes.first(), Some(0xeb | 0xe9))
 }

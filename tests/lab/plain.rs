@@ -57,6 +57,12 @@ fn program_6_1() {
 }
 
 #[test]
+fn daemon_killed_6_12() {
+    let report = pass("daemon_killed", Series::V6_12);
+    assert!(report.daemon_log().contains("published"), "{report}");
+}
+
+#[test]
 fn late_writes_6_1() {
     let report = pass("late_writes", Series::V6_1);
     assert!(report.measured_ms("late_write") > Some(10_000), "{report}");

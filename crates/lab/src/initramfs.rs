@@ -199,10 +199,10 @@ pub fn join(base: &Path, scenario: &[u8], to: &Path) -> Result<()> {
     file.write_all(scenario).at(to)
 }
 
-/// What a program in the guest needs to be looked at with: used by error texts.
+/// Sees to it that QEMU and busybox are there before anything is fetched or built.
 ///
 /// # Errors
-/// QEMU is missing.
+/// One is missing; the message says what installs it.
 pub fn ensure_tools() -> Result<()> {
     tool::run(tool::command(crate::guest::QEMU).arg("--version"))?;
     find(BUSYBOX).map(drop)

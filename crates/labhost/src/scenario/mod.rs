@@ -56,6 +56,7 @@ pub const ALL: &[Scenario] = &[
     Scenario::linux("partitioned", plain::partitioned),
     Scenario::linux("program", plain::program),
     Scenario::linux("daemon_unmounted", daemon::unmounted),
+    Scenario::linux("daemon_killed", plain::daemon_killed),
     Scenario::raw("windows_model", hosts::windows),
     Scenario::raw("windows_model_fat32", hosts::windows_fat32),
     Scenario::raw("macos_model", hosts::macos),

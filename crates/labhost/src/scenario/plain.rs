@@ -20,6 +20,9 @@ const NOTICED_LIMIT: Duration = Duration::from_secs(30);
 /// Longer than probes hold a lock after an unmount.
 const GRANTED_LIMIT: Duration = Duration::from_secs(10);
 
+/// Longer than an answer of the demo model takes in an emulated machine.
+const DAEMON_LIMIT: Duration = Duration::from_secs(120);
+
 /// Enough to give the device a share of what may be dirty.
 const HISTORY_BYTES: usize = 8_000_000;
 
@@ -231,4 +234,28 @@ pub fn program(_: &Lab) -> Result<()> {
     let response = stick::read_file(&image, "prompt.response.txt")?.unwrap_or_default();
     report::step(String::from_utf8_lossy(&response));
     ensure(!response.is_empty(), || "there is no response".into())
+}
+
+/// The daemon is started, killed, started again and stopped, without a gadget.
+pub fn daemon_killed(_: &Lab) -> Result<()> {
+    stick::format(&stick::image(), 64, FatType::Fat16, "PROMPTSTICK", &[])?;
+    let image = stick::image();
+    let image = image.to_string_lossy();
+    let serve = [
+        "serve",
+        "--gadget",
+        "none",
+        "--image",
+        &image,
+        "--model",
+        daemon::MODEL,
+    ];
+    let mut first = Daemon::start(&serve)?;
+    first.wait_logged("ready for prompts", DAEMON_LIMIT)?;
+    first.kill()?;
+    stick::add_file(&stick::image(), "prompt.txt", b"What does the LED mean?")?;
+    let mut second = Daemon::start(&serve)?;
+    let took = second.wait_logged("published", DAEMON_LIMIT)?;
+    report::measured("published_after_restart", took);
+    second.stop()
 }
