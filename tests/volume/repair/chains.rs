@@ -176,7 +176,7 @@ fn shared_clusters_on_a_full_volume_end_the_later_file() {
         let free = Volume::open(&bench.image).unwrap().free_bytes().unwrap();
         let fill = support::content(1, usize::try_from(free).unwrap() - 2 * 512);
         support::edit_bytes(&mut bench.image, |edit| {
-            edit.create("FILL", &fill, TIME).unwrap()
+            edit.create("FILL", &fill, TIME).unwrap();
         });
         let (a, content) = (bench.first("A.TXT"), bench.read("A.TXT"));
         bench.start_at("B.TXT", a);

@@ -45,7 +45,7 @@ fn damage(image: &mut [u8], geometry: &Geometry, random: &mut Random) {
             4..6 => image[at] = u8::try_from(2 + random.below(60)).unwrap(),
             _ => {
                 image[at] =
-                    [0, 1, 0x0F, 0x10, 0x2E, 0x40, 0x80, 0xE5, 0xF7, 0xF8, 0xFF][random.below(11)]
+                    [0, 1, 0x0F, 0x10, 0x2E, 0x40, 0x80, 0xE5, 0xF7, 0xF8, 0xFF][random.below(11)];
             }
         }
     }

@@ -3,8 +3,7 @@
 use super::*;
 
 #[test]
-fn folders_that_are_damaged() {
-    // `.` and `..`, leading elsewhere or not there.
+fn dots_that_lead_elsewhere_or_are_not_there() {
     for (number, at, bytes) in [
         (0, 26, [9, 0]),
         (1, 26, [9, 0]),
@@ -23,7 +22,11 @@ fn folders_that_are_damaged() {
             assert_eq!(complete_files(&bench.image), before);
         });
     }
-    // A folder whose cluster holds something else: an empty folder, and its clusters as a file.
+}
+
+#[test]
+fn a_folder_whose_cluster_holds_something_else() {
+    // It becomes an empty folder, and its clusters a file.
     each(|mut bench| {
         let first = bench.first("prompts/a folder with a long name");
         let offset = bench.geometry.cluster_offset(first).unwrap();
@@ -46,14 +49,20 @@ fn folders_that_are_damaged() {
                 .any(|(_, now)| now.starts_with(&support::content(5, 512)))
         );
     });
-    // Its content did not arrive.
+}
+
+#[test]
+fn a_folder_whose_content_did_not_arrive() {
     each(|mut bench| {
         support::edit_bytes(&mut bench.image, |edit| edit.make_dir("new", TIME).unwrap());
         let offset = bench.geometry.cluster_offset(bench.first("new")).unwrap();
         bench.image.write_at(offset, &[0; 512]).unwrap();
         assert_eq!(bench.mend(), [Fault::Dots, Fault::Dots]);
     });
-    // The table did not arrive.
+}
+
+#[test]
+fn a_folder_that_the_table_does_not_know() {
     each(|mut bench| {
         support::edit_bytes(&mut bench.image, |edit| {
             edit.make_dir("new", TIME).unwrap();
@@ -65,7 +74,10 @@ fn folders_that_are_damaged() {
         assert_eq!(faults[0], Fault::FolderNotAllocated);
         bench.entry("new/empty.txt");
     });
-    // No cluster, and a length.
+}
+
+#[test]
+fn a_folder_with_a_length_or_without_a_cluster() {
     each(|mut bench| {
         let first = bench.first("prompts");
         bench.patch("prompts", 28, &[1]);
@@ -75,10 +87,14 @@ fn folders_that_are_damaged() {
         assert_eq!(faults[0], Fault::NoStart);
         assert_ne!(bench.first("prompts"), first);
     });
-    // Two entries for one folder, as a move leaves them.
+}
+
+#[test]
+fn two_entries_for_one_folder() {
+    // As a move leaves them.
     each(|mut bench| {
         support::edit_bytes(&mut bench.image, |edit| {
-            edit.make_dir("zweite", TIME).unwrap()
+            edit.make_dir("zweite", TIME).unwrap();
         });
         let (first, spare) = (bench.first("prompts"), bench.first("zweite"));
         bench.start_at("zweite", first);
@@ -87,7 +103,10 @@ fn folders_that_are_damaged() {
         assert!(faults.contains(&Fault::SecondEntry), "{faults:?}");
         bench.read("prompts/question number 1 of thirty.txt");
     });
-    // A folder inside itself, and one that runs on into a file.
+}
+
+#[test]
+fn a_folder_inside_itself_or_running_into_a_file() {
     each(|mut bench| {
         let first = bench.first("prompts");
         bench.start_at("prompts/a folder with a long name", first);
@@ -105,8 +124,8 @@ fn folders_that_are_damaged() {
 }
 
 #[test]
-fn entries_that_are_damaged() {
-    // A forbidden character in a short name: renamed, and the long name stays.
+fn a_forbidden_character_in_a_short_name() {
+    // It is renamed, and the long name stays.
     each(|mut bench| {
         let path = "question number 3 of thirty.txt";
         let content = bench.read(path);
@@ -118,7 +137,10 @@ fn entries_that_are_damaged() {
         );
         assert_eq!(bench.read(path), content);
     });
-    // The same name twice.
+}
+
+#[test]
+fn the_same_name_twice() {
     each(|mut bench| {
         let content = bench.read("B.TXT");
         bench.patch("B.TXT", 0, b"A");
@@ -130,7 +152,10 @@ fn entries_that_are_damaged() {
         );
         assert_eq!(bench.read("A~1.TXT"), content);
     });
-    // A long name whose short name has gone, and one whose parts are out of order.
+}
+
+#[test]
+fn long_names_that_are_orphans() {
     each(|mut bench| {
         let path = "question number 3 of thirty.txt";
         let content = bench.read(path);
@@ -157,7 +182,10 @@ fn entries_that_are_damaged() {
             entry.first_cluster
         );
     });
-    // A file that looks like a label, or like a folder.
+}
+
+#[test]
+fn a_file_that_looks_like_something_else() {
     each(|mut bench| {
         let content = bench.read("A.TXT");
         bench.patch("A.TXT", 11, &[0x28]);
@@ -167,10 +195,13 @@ fn entries_that_are_damaged() {
         assert_eq!(bench.mend(), [Fault::IsAFile]);
         assert_eq!(bench.read("A.TXT"), content);
     });
-    // Garbage.
+}
+
+#[test]
+fn garbage_among_the_entries() {
     each(|mut bench| {
         support::edit_bytes(&mut bench.image, |edit| {
-            edit.create("X.TXT", b"", TIME).unwrap()
+            edit.create("X.TXT", b"", TIME).unwrap();
         });
         let slot = bench.entry("X.TXT").slot_offset_bytes;
         bench.image.write_at(slot, &[7, 8, 9]).unwrap();
@@ -178,14 +209,20 @@ fn entries_that_are_damaged() {
         bench.image.write_at(slot + 20, &[0xFF, 0xFF]).unwrap();
         assert_eq!(bench.mend(), [Fault::Garbage]);
     });
-    // Something behind the end mark.
+}
+
+#[test]
+fn something_behind_the_end_mark() {
     each(|mut bench| {
         support::edit_bytes(&mut bench.image, |edit| edit.make_dir("new", TIME).unwrap());
         let offset = bench.geometry.cluster_offset(bench.first("new")).unwrap();
         bench.image.write_at(offset + 5 * 32, &[b'x'; 64]).unwrap();
         assert_eq!(bench.mend(), [Fault::BehindEnd { slots: 2 }]);
     });
-    // An end mark before entries.
+}
+
+#[test]
+fn an_end_mark_before_entries() {
     each(|mut bench| {
         let content = bench.read("B.TXT");
         bench.patch("A.TXT", 0, &[0; 32]);

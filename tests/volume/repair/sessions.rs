@@ -1,6 +1,7 @@
 //! What a host leaves that vanishes in the middle of its work: any prefix and many subsets of the
 //! sectors that it would have written.
 
+use std::cell::RefCell;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::rc::Rc;
 
@@ -11,11 +12,14 @@ use super::*;
 /// Prefixes, and subsets, of a session that are tried.
 const SUBSETS: u64 = 60;
 
+/// Offsets and bytes, in order.
+type Writes = Vec<(u64, Vec<u8>)>;
+
 /// A device that remembers what is written to it.
 struct Recorder {
     image: Vec<u8>,
     at: u64,
-    writes: Rc<std::cell::RefCell<Vec<(u64, Vec<u8>)>>>,
+    writes: Rc<RefCell<Writes>>,
 }
 
 impl Read for Recorder {
@@ -51,8 +55,6 @@ impl Seek for Recorder {
         Ok(self.at)
     }
 }
-
-type Writes = Vec<(u64, Vec<u8>)>;
 
 /// Somebody works with the volume: copies, overwrites, appends, makes folders, renames, removes.
 fn fatfs_session(image: &[u8]) -> Writes {
@@ -143,7 +145,7 @@ fn mtools_session(image: &[u8]) -> Writes {
             &path,
             &support::content(60, 4000),
             "prompts/with mtools.txt",
-        )
+        );
     });
     step(&|| support::mmd(&path, "folder of mtools"));
     step(&|| support::mcopy_in(&path, &support::content(61, 1500), "folder of mtools/x.txt"));
@@ -152,7 +154,7 @@ fn mtools_session(image: &[u8]) -> Writes {
         mtools(
             "mmove",
             &["::prompts/a folder with a long name", "::folder of mtools"],
-        )
+        );
     });
     step(&|| mtools("mren", &["::B.TXT", "::C.TXT"]));
     step(&|| support::mcopy_in(&path, &support::content(62, 9000), "reuses.txt"));
