@@ -129,16 +129,23 @@ impl Session<'_> {
     pub(super) fn show(&mut self) -> Step {
         let now_ms = self.clock.now_ms();
         self.report.held();
+        self.notice_ejected_answers();
+        self.answers.shelf.handle(now_ms, ShelfEvent::News);
+        self.machine.handle(now_ms, Event::Showing);
+        Step::Again
+    }
+
+    /// Nothing tells that a viewer has ejected answers; it matters once there are others to show.
+    /// Called when an answer is ready, too, so that the drive's absence does not begin only when
+    /// the medium is wanted back.
+    pub(super) fn notice_ejected_answers(&mut self) {
+        let now_ms = self.clock.now_ms();
         let filled: Vec<usize> = self.answers.shelf.filled().collect();
         for at in filled {
-            // A viewer may have ejected it since.
             if matches!(self.drive.is_answers_empty(at), Ok(true)) {
                 self.answers.shelf.handle(now_ms, ShelfEvent::Ejected(at));
             }
         }
-        self.answers.shelf.handle(now_ms, ShelfEvent::News);
-        self.machine.handle(now_ms, Event::Showing);
-        Step::Again
     }
 
     /// Carries out what the shelf wants.
