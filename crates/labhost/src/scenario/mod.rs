@@ -1,9 +1,12 @@
 //! Scenarios: what happens to the stick, step by step, by name. The harness boots one guest for
 //! each. A new scenario is a function, a row of [`ALL`] and a test in `tests/lab`.
 
+mod crash;
 mod daemon;
+mod foreign;
 mod hosts;
 mod plain;
+mod served;
 
 use crate::Result;
 use crate::error::Failure;
@@ -56,6 +59,11 @@ pub const ALL: &[Scenario] = &[
     Scenario::linux("partitioned", plain::partitioned),
     Scenario::linux("program", plain::program),
     Scenario::linux("daemon_unmounted", daemon::unmounted),
+    Scenario::linux("daemon_killed_under_host", crash::killed_under_host),
+    Scenario::linux("daemon_killed_often", crash::killed_often),
+    Scenario::raw("daemon_windows", foreign::windows),
+    Scenario::raw("daemon_windows_fat32", foreign::windows_fat32),
+    Scenario::raw("daemon_macos", foreign::macos),
     Scenario::raw("windows_model", hosts::windows),
     Scenario::raw("windows_model_fat32", hosts::windows_fat32),
     Scenario::raw("macos_model", hosts::macos),

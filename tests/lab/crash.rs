@@ -1,0 +1,28 @@
+//! Daemons that are killed, cables that are pulled, volumes that change under everybody's hands.
+
+use lab::Series;
+use lab::guest::Boot;
+
+use super::{pass, pass_booting};
+
+#[test]
+fn daemon_killed_under_host_6_1() {
+    pass("daemon_killed_under_host", Series::V6_1);
+}
+
+#[test]
+fn daemon_killed_under_host_6_12() {
+    pass("daemon_killed_under_host", Series::V6_12);
+}
+
+/// Another seed is `cargo run -p lab -- daemon_killed_often 6.12 lab.seed=N lab.rounds=N`.
+#[test]
+fn daemon_killed_often_6_12() {
+    let mut boot = Boot::new("daemon_killed_often", Series::V6_12);
+    let parameters = [
+        ("lab.seed", "1".to_owned()),
+        ("lab.rounds", "12".to_owned()),
+    ];
+    boot.parameters = &parameters;
+    pass_booting(&boot);
+}
