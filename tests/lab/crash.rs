@@ -26,3 +26,13 @@ fn daemon_killed_often_6_12() {
     boot.parameters = &parameters;
     pass_booting(&boot);
 }
+
+#[test]
+fn stale_gadget_6_12() {
+    pass("stale_gadget", Series::V6_12);
+}
+
+#[test]
+fn lacking_kernel_6_12() {
+    pass("lacking_kernel", Series::V6_12);
+}

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use super::Lab;
 use super::served::{
-    self, ANSWER_LIMIT, ANSWERED, PUBLISHED, QUESTIONS, SHOWN, THINKING, ensure_answered_once,
-    response_name,
+    self, ADOPTED, ANSWER_LIMIT, ANSWERED, PUBLISHED, QUESTIONS, SHOWN, THINKING,
+    ensure_answered_once, response_name,
 };
 use crate::daemon::Daemon;
 use crate::error::{Doing, ensure};
@@ -20,9 +20,6 @@ use crate::files::{self, Random};
 use crate::lun::Lun;
 use crate::mount::{How, Mount};
 use crate::{Failure, Result, desktop, report, stick, sysfs, wait};
-
-/// What the log says when a gadget is taken over.
-const ADOPTED: &str = "took over the drive of an earlier daemon";
 
 /// Longer than the host takes to notice a medium.
 const NOTICED_LIMIT: Duration = Duration::from_secs(60);
@@ -55,7 +52,7 @@ pub fn killed_under_host(lab: &Lab) -> Result<()> {
         "the host saw a change of LUN 0's medium".into()
     })?;
     mount.unmount()?;
-    remounted_with(&lun, &response_name("prompt"))?;
+    served::remounted_with(&response_name("prompt"))?;
     // That the host counts changes at all.
     ensure(disk_sequence(&lun)? != seen, || {
         "the host does not count changes of the medium".into()
@@ -67,24 +64,6 @@ pub fn killed_under_host(lab: &Lab) -> Result<()> {
     })?;
     daemon.stop()
 }
-
-/// Waits until a new mount of the volume shows `name`, which is not empty.
-fn remounted_with(lun: &Lun, name: &str) -> Result<()> {
-    let (response, took) = wait::until(name, ANSWER_LIMIT, || {
-        thread::sleep(LOOK_AGAIN);
-        let Ok(mount) = Mount::new(&lun.block()?, How::ReadOnly) else {
-            return Ok(None);
-        };
-        let response = mount.get(name)?;
-        mount.unmount()?;
-        Ok(response)
-    })?;
-    report::measured("remount", took);
-    ensure(!response.is_empty(), || format!("{name} is empty"))
-}
-
-/// Between mounts of a user who looks whether there is a response yet.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How often the host has seen another medium in a unit (`diskseq`, Linux 5.15).
 fn disk_sequence(lun: &Lun) -> Result<String> {
@@ -178,7 +157,7 @@ pub fn killed_often(lab: &Lab) -> Result<()> {
     let mut random = Random::new(lab.seed());
     let mut daemon = served::serve()?;
     for round in 0..rounds {
-        let mount = mounted()?;
+        let mount = served::mounted(How::Flush)?;
         let stem = write_prompt(&mount, round, &mut random)?;
         let mount = if random.below(3) == 0 {
             Some(mount)
@@ -214,21 +193,6 @@ fn stem(round: u64) -> String {
 
 fn gone(mount: Mount) -> Result<Option<Mount>> {
     mount.unmount().map(|()| None)
-}
-
-/// The volume, as soon as the drive is there and has its medium.
-fn mounted() -> Result<Mount> {
-    let (mount, took) = wait::until("LUN 0 to be mounted", ANSWER_LIMIT, || {
-        let Some(lun) = Lun::present(0) else {
-            return Ok(None);
-        };
-        if !matches!(lun.touch(), Ok(true)) {
-            return Ok(None);
-        }
-        Ok(Mount::new(&lun.block()?, How::Flush).ok())
-    })?;
-    report::measured("mounted_again", took);
-    Ok(mount)
 }
 
 /// A prompt and a file of the host's own, both flushed.

@@ -5,6 +5,7 @@ mod crash;
 mod daemon;
 mod foreign;
 mod hosts;
+mod leftover;
 mod plain;
 mod served;
 
@@ -25,6 +26,8 @@ pub struct Scenario {
     /// Whether the host's kernel has its disk driver; without it nothing touches the units but the
     /// scenario itself.
     pub host_has_disks: bool,
+    /// Whether the modules of gadget and host are loaded before it begins.
+    pub kernel_is_ready: bool,
     /// What happens.
     pub run: fn(&Lab) -> Result<()>,
 }
@@ -35,6 +38,7 @@ impl Scenario {
         Self {
             name,
             host_has_disks: true,
+            kernel_is_ready: true,
             run,
         }
     }
@@ -44,6 +48,17 @@ impl Scenario {
         Self {
             name,
             host_has_disks: false,
+            kernel_is_ready: true,
+            run,
+        }
+    }
+
+    /// On a kernel that lacks all that a gadget and a host need.
+    const fn unprepared(name: &'static str, run: fn(&Lab) -> Result<()>) -> Self {
+        Self {
+            name,
+            host_has_disks: false,
+            kernel_is_ready: false,
             run,
         }
     }
@@ -61,6 +76,8 @@ pub const ALL: &[Scenario] = &[
     Scenario::linux("daemon_unmounted", daemon::unmounted),
     Scenario::linux("daemon_killed_under_host", crash::killed_under_host),
     Scenario::linux("daemon_killed_often", crash::killed_often),
+    Scenario::linux("stale_gadget", leftover::stale),
+    Scenario::unprepared("lacking_kernel", leftover::lacking),
     Scenario::raw("daemon_windows", foreign::windows),
     Scenario::raw("daemon_windows_fat32", foreign::windows_fat32),
     Scenario::raw("daemon_macos", foreign::macos),

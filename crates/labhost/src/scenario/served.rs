@@ -2,13 +2,16 @@
 //! what may be asked of it: its log, what its units hold, which responses lie on the stick.
 
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use fatfs::{FileSystem, FsOptions};
 
 use crate::daemon::{self, Daemon};
 use crate::error::{Doing, ensure};
-use crate::{Failure, Result, files, stick, sysfs, wait};
+use crate::lun::Lun;
+use crate::mount::{How, Mount};
+use crate::{Failure, Result, files, report, stick, sysfs, wait};
 
 /// Far longer than a response takes under emulation on a machine that is shared.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(240);
@@ -23,8 +26,17 @@ pub const SHOWN: &str = "answers are to be read on the second drive";
 /// The engine begins with a prompt.
 pub const THINKING: &str = " thinking job=";
 
+/// What the log says when a gadget is taken over.
+pub const ADOPTED: &str = "took over the drive of an earlier daemon";
+
+/// Where all gadgets are.
+pub const GADGETS: &str = "/sys/kernel/config/usb_gadget";
+
 /// Where the gadget of the daemon is.
-pub const GADGET: &str = "/sys/kernel/config/usb_gadget/promptstick";
+const GADGET: &str = "/sys/kernel/config/usb_gadget/promptstick";
+
+/// Between mounts of a user who looks whether there is a response yet.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Questions that the model in the guest knows.
 pub const QUESTIONS: [&[u8]; 3] = [
@@ -139,7 +151,39 @@ pub fn wait_logged(daemon: &Daemon, text: &str, count: usize) -> Result<Duration
 }
 
 /// An image of the stick's folder.
-#[allow(dead_code)]
 pub fn image(name: &str) -> PathBuf {
     Path::new(stick::FOLDER).join(name)
+}
+
+/// The volume, as soon as the drive is there and has its medium.
+///
+/// # Errors
+/// It never has.
+pub fn mounted(how: How) -> Result<Mount> {
+    let (mount, took) = wait::until("LUN 0 to be mounted", ANSWER_LIMIT, || {
+        let Some(lun) = Lun::present(0) else {
+            return Ok(None);
+        };
+        // A drive that is about to go fails in many ways; the next look tells.
+        let mount = lun.block().and_then(|block| Mount::new(&block, how));
+        Ok(mount.ok())
+    })?;
+    report::measured("mounted", took);
+    Ok(mount)
+}
+
+/// Waits until a new mount of the volume shows `name`, which must not be empty.
+///
+/// # Errors
+/// It never does.
+pub fn remounted_with(name: &str) -> Result<()> {
+    let (response, took) = wait::until(name, ANSWER_LIMIT, || {
+        thread::sleep(LOOK_AGAIN);
+        let mount = mounted(How::ReadOnly)?;
+        let response = mount.get(name)?;
+        mount.unmount()?;
+        Ok(response)
+    })?;
+    report::measured("response_on_remount", took);
+    ensure(!response.is_empty(), || format!("{name} is empty"))
 }
