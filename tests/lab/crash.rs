@@ -36,3 +36,33 @@ fn stale_gadget_6_12() {
 fn lacking_kernel_6_12() {
     pass("lacking_kernel", Series::V6_12);
 }
+
+#[test]
+fn daemon_killed_under_viewer_6_12() {
+    pass("daemon_killed_under_viewer", Series::V6_12);
+}
+
+#[test]
+fn host_vanished_6_12() {
+    pass("host_vanished", Series::V6_12);
+}
+
+#[test]
+fn cable_pulled_usbip_6_1() {
+    pass("cable_pulled_usbip", Series::V6_1);
+}
+
+#[test]
+fn cable_pulled_usbip_6_12() {
+    pass("cable_pulled_usbip", Series::V6_12);
+}
+
+#[test]
+fn cable_wiggled_usbip_6_12() {
+    pass("cable_wiggled_usbip", Series::V6_12);
+}
+
+#[test]
+fn host_formats_6_12() {
+    pass("host_formats", Series::V6_12);
+}

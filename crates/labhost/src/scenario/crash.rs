@@ -65,6 +65,52 @@ pub fn killed_under_host(lab: &Lab) -> Result<()> {
     daemon.stop()
 }
 
+/// The daemon dies while a viewer on the host has an answer open on LUN 1. The next one leaves that
+/// alone, and shows the next answer on the spare.
+pub fn killed_under_viewer(_: &Lab) -> Result<()> {
+    desktop::start()?;
+    let daemon = served::serve()?;
+    let mount = served::mounted(How::Flush)?;
+    mount.put_synced("prompt.txt", QUESTIONS[0])?;
+    served::wait_logged(&daemon, SHOWN, 1)?;
+    let lun = Lun::wait(1)?;
+    lun.wait_medium(NOTICED_LIMIT)?;
+    let viewed = Mount::new(&lun.block()?, How::ReadOnly)?;
+    let first = viewed.get(&response_name("prompt"))?.unwrap_or_default();
+    ensure(!first.is_empty(), || "LUN 1 has no response".into())?;
+    let (seen, seen_zero) = (disk_sequence(&lun)?, disk_sequence(&Lun::wait(0)?)?);
+    daemon.kill()?;
+
+    let daemon = served::serve()?;
+    served::wait_logged(&daemon, ADOPTED, 1)?;
+    mount.put_synced("second.txt", QUESTIONS[1])?;
+    served::wait_logged(&daemon, ANSWERED, 1)?;
+    let spare = Lun::wait(2)?;
+    let took = spare.wait_medium(ANSWER_LIMIT)?;
+    report::measured("ready_to_spare", took);
+    let on_spare = Mount::new(&spare.block()?, How::ReadOnly)?;
+    let names = on_spare.list();
+    let wanted = [response_name("prompt"), response_name("second")];
+    ensure(wanted.iter().all(|name| names.contains(name)), || {
+        format!("the spare holds {names:?}")
+    })?;
+    let again = viewed.get(&response_name("prompt"))?.unwrap_or_default();
+    files::ensure_same("the response that is open", &again, &first)?;
+    let now = (disk_sequence(&lun)?, disk_sequence(&Lun::wait(0)?)?);
+    ensure(now == (seen, seen_zero), || {
+        "a medium in use was changed".into()
+    })?;
+    for mount in [on_spare, viewed, mount] {
+        mount.unmount()?;
+    }
+    for stem in ["prompt", "second"] {
+        served::remounted_with(&response_name(stem))?;
+        ensure_answered_once(stem)?;
+    }
+    daemon.stop()?;
+    served::ensure_none_lives()
+}
+
 /// How often the host has seen another medium in a unit (`diskseq`, Linux 5.15).
 fn disk_sequence(lun: &Lun) -> Result<String> {
     let block = lun.block()?;
@@ -168,6 +214,7 @@ pub fn killed_often(lab: &Lab) -> Result<()> {
         report::step(format!("{stem}: killed at {moment:?}"));
         moment.wait(&daemon)?;
         daemon.kill()?;
+        served::ensure_none_lives()?;
         if let Some(mount) = mount {
             mount.unmount()?;
         }

@@ -8,6 +8,7 @@ mod hosts;
 mod leftover;
 mod plain;
 mod served;
+mod vanish;
 
 use crate::Result;
 use crate::error::Failure;
@@ -78,6 +79,11 @@ pub const ALL: &[Scenario] = &[
     Scenario::linux("daemon_killed_often", crash::killed_often),
     Scenario::linux("stale_gadget", leftover::stale),
     Scenario::unprepared("lacking_kernel", leftover::lacking),
+    Scenario::linux("host_vanished", vanish::host_vanished),
+    Scenario::linux("cable_pulled_usbip", vanish::cable_pulled),
+    Scenario::linux("cable_wiggled_usbip", vanish::cable_wiggled),
+    Scenario::linux("daemon_killed_under_viewer", crash::killed_under_viewer),
+    Scenario::linux("host_formats", vanish::formatted),
     Scenario::raw("daemon_windows", foreign::windows),
     Scenario::raw("daemon_windows_fat32", foreign::windows_fat32),
     Scenario::raw("daemon_macos", foreign::macos),

@@ -187,3 +187,28 @@ pub fn remounted_with(name: &str) -> Result<()> {
     report::measured("response_on_remount", took);
     ensure(!response.is_empty(), || format!("{name} is empty"))
 }
+
+/// Process ids of programs under test that have not ended.
+pub fn living() -> Vec<String> {
+    /// Field 3 of /proc/PID/stat (man proc_pid_stat).
+    const ENDED: char = 'Z';
+    let lives = |pid: &String| {
+        let stat = sysfs::read(Path::new("/proc").join(pid).join("stat")).unwrap_or_default();
+        let Some((head, tail)) = stat.rsplit_once(')') else {
+            return false;
+        };
+        head.ends_with("(promptstick") && !tail.trim_start().starts_with(ENDED)
+    };
+    sysfs::names("/proc").into_iter().filter(lives).collect()
+}
+
+/// Fails unless the daemon, which has ended, took the process with the model along.
+///
+/// # Errors
+/// It did not: the next one finds no memory.
+pub fn ensure_none_lives() -> Result<()> {
+    wait::until_true("the daemon's processes to end", ANSWER_LIMIT, || {
+        living().is_empty()
+    })
+    .map(drop)
+}
