@@ -1,6 +1,8 @@
 //! Real kernels: each test boots a guest in QEMU in which a host and the stick share a cable.
 //! docs/LAB.md says how to run one and how to read a failure.
 
+mod crash;
+mod foreign;
 mod hosts;
 mod judge;
 mod plain;

@@ -25,6 +25,9 @@ pub const MODEL: &str = "/usr/share/promptstick/model.gguf";
 /// The shell for looking around in a guest by hand.
 const BUSYBOX: &str = "busybox";
 
+/// What a host formats with, of the package that `fsck.fat` comes from.
+const MKFS: &str = "mkfs.fat";
+
 /// How many archives stay in the cache: two kernels, this build and the one before.
 const KEPT_ARCHIVES: usize = 4;
 
@@ -84,6 +87,7 @@ fn items(kernel: &Kernel, programs: &Programs) -> Result<Vec<Item>> {
         (MODEL.to_owned(), programs.model.clone()),
         ("/bin/busybox".to_owned(), busybox.clone()),
         ("/bin/sh".to_owned(), busybox),
+        ("/sbin/mkfs.fat".to_owned(), find(MKFS)?),
     ];
     let mut shared = BTreeSet::new();
     for program in [&programs.labhost, &programs.promptstick] {

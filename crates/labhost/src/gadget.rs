@@ -31,7 +31,15 @@ impl PlainGadget {
     /// # Errors
     /// The kernel refuses: a module is missing.
     pub fn new() -> Result<Self> {
-        let folder = Path::new(GADGETS).join("plain");
+        Self::named("plain")
+    }
+
+    /// As [`PlainGadget::new`], under a name in configfs that may be another program's.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn named(name: &str) -> Result<Self> {
+        let folder = Path::new(GADGETS).join(name);
         let gadget = Self { folder };
         gadget.make("")?;
         // The Linux Foundation's ids for a gadget that is no product.

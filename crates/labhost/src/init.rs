@@ -12,7 +12,7 @@ use nix::sys::reboot::{RebootMode, reboot};
 use crate::error::{Doing, ensure};
 use crate::modules::Modules;
 use crate::protocol::Line;
-use crate::scenario::{self, Lab};
+use crate::scenario::{self, Lab, Scenario};
 use crate::{Failure, Result, gadget, report, stick};
 
 /// The serial line of the protocol; the first one is the kernel's console.
@@ -27,15 +27,19 @@ const MOUNTS: [(&str, &str); 5] = [
     ("tmpfs", "/tmp"),
 ];
 
-/// What every guest has: the export disk, the gadget's side, the host's USB side with FAT.
-const MODULES: [&str; 14] = [
-    "virtio_pci",
-    "virtio_blk",
-    "virtio_console",
+/// What every guest has: the export disk, the daemon's log.
+const MODULES: [&str; 3] = ["virtio_pci", "virtio_blk", "virtio_console"];
+
+/// The gadget's side.
+const GADGET_MODULES: [&str; 4] = [
     "configfs",
     "libcomposite",
     "usb_f_mass_storage",
     "dummy_hcd",
+];
+
+/// The host's USB side with FAT.
+pub const HOST_MODULES: [&str; 7] = [
     "usb_storage",
     "sg",
     "vfat",
@@ -46,7 +50,7 @@ const MODULES: [&str; 14] = [
 ];
 
 /// The disk driver: a host that is not Linux does without.
-const DISK_MODULE: &str = "sd_mod";
+pub const DISK_MODULE: &str = "sd_mod";
 
 /// Runs as the guest's first process; never returns.
 pub fn main() -> ! {
@@ -72,7 +76,7 @@ fn run() -> Result<()> {
     let parameters = fs::read_to_string("/proc/cmdline").doing("reading the command line")?;
     let lab = Lab::from_command_line(&parameters);
     let scenario = scenario::find(lab.name())?;
-    load_modules(scenario.host_has_disks)?;
+    load_modules(scenario)?;
     fs::create_dir_all(stick::FOLDER).doing("making the stick's folder")?;
     report::step(format!("kernel {}", kernel_release()?));
     let verdict = panic::catch_unwind(AssertUnwindSafe(|| (scenario.run)(&lab)));
@@ -86,14 +90,32 @@ fn run() -> Result<()> {
     Ok(())
 }
 
-fn load_modules(host_has_disks: bool) -> Result<()> {
+fn load_modules(scenario: &Scenario) -> Result<()> {
     let mut modules = Modules::from_list()?;
-    if host_has_disks {
-        modules.load(DISK_MODULE)?;
-    }
     for name in MODULES {
         modules.load(name)?;
     }
+    if !scenario.kernel_is_ready {
+        return Ok(());
+    }
+    if scenario.host_has_disks {
+        modules.load(DISK_MODULE)?;
+    }
+    for name in GADGET_MODULES.iter().chain(&HOST_MODULES) {
+        modules.load(name)?;
+    }
+    mount_configfs()?;
+    let udc = Path::new("/sys/class/udc").join(gadget::UDC);
+    ensure(udc.exists(), || {
+        format!("the kernel has no {}", gadget::UDC)
+    })
+}
+
+/// Mounts configfs where it belongs.
+///
+/// # Errors
+/// Its module is not loaded.
+pub fn mount_configfs() -> Result<()> {
     let at = "/sys/kernel/config";
     mount(
         Some("configfs"),
@@ -102,11 +124,7 @@ fn load_modules(host_has_disks: bool) -> Result<()> {
         MsFlags::empty(),
         None::<&str>,
     )
-    .doing("mounting configfs")?;
-    let udc = Path::new("/sys/class/udc").join(gadget::UDC);
-    ensure(udc.exists(), || {
-        format!("the kernel has no {}", gadget::UDC)
-    })
+    .doing("mounting configfs")
 }
 
 fn kernel_release() -> Result<String> {

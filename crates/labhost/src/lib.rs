@@ -23,6 +23,7 @@ pub mod scsi;
 pub mod stick;
 pub mod sysfs;
 pub mod usb;
+pub mod usbip;
 pub mod wait;
 
 pub use error::{Failure, Result};

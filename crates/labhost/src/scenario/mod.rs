@@ -1,9 +1,14 @@
 //! Scenarios: what happens to the stick, step by step, by name. The harness boots one guest for
 //! each. A new scenario is a function, a row of [`ALL`] and a test in `tests/lab`.
 
+mod crash;
 mod daemon;
+mod foreign;
 mod hosts;
+mod leftover;
 mod plain;
+mod served;
+mod vanish;
 
 use crate::Result;
 use crate::error::Failure;
@@ -22,6 +27,8 @@ pub struct Scenario {
     /// Whether the host's kernel has its disk driver; without it nothing touches the units but the
     /// scenario itself.
     pub host_has_disks: bool,
+    /// Whether the modules of gadget and host are loaded before it begins.
+    pub kernel_is_ready: bool,
     /// What happens.
     pub run: fn(&Lab) -> Result<()>,
 }
@@ -32,6 +39,7 @@ impl Scenario {
         Self {
             name,
             host_has_disks: true,
+            kernel_is_ready: true,
             run,
         }
     }
@@ -41,6 +49,17 @@ impl Scenario {
         Self {
             name,
             host_has_disks: false,
+            kernel_is_ready: true,
+            run,
+        }
+    }
+
+    /// On a kernel that lacks all that a gadget and a host need.
+    const fn unprepared(name: &'static str, run: fn(&Lab) -> Result<()>) -> Self {
+        Self {
+            name,
+            host_has_disks: false,
+            kernel_is_ready: false,
             run,
         }
     }
@@ -57,6 +76,18 @@ pub const ALL: &[Scenario] = &[
     Scenario::linux("program", plain::program),
     Scenario::linux("daemon_unmounted", daemon::unmounted),
     Scenario::linux("daemon_killed", plain::daemon_killed),
+    Scenario::linux("daemon_killed_under_host", crash::killed_under_host),
+    Scenario::linux("daemon_killed_often", crash::killed_often),
+    Scenario::linux("stale_gadget", leftover::stale),
+    Scenario::unprepared("lacking_kernel", leftover::lacking),
+    Scenario::linux("host_vanished", vanish::host_vanished),
+    Scenario::linux("cable_pulled_usbip", vanish::cable_pulled),
+    Scenario::linux("cable_wiggled_usbip", vanish::cable_wiggled),
+    Scenario::linux("daemon_killed_under_viewer", crash::killed_under_viewer),
+    Scenario::linux("host_formats", vanish::formatted),
+    Scenario::raw("daemon_windows", foreign::windows),
+    Scenario::raw("daemon_windows_fat32", foreign::windows_fat32),
+    Scenario::raw("daemon_macos", foreign::macos),
     Scenario::raw("windows_model", hosts::windows),
     Scenario::raw("windows_model_fat32", hosts::windows_fat32),
     Scenario::raw("macos_model", hosts::macos),

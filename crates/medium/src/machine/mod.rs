@@ -169,6 +169,11 @@ impl Machine {
         }
     }
 
+    /// An earlier daemon has shown the answers up to this one elsewhere.
+    pub fn found_shown(&mut self, newest: Option<u64>) {
+        self.shown = self.shown.max(newest);
+    }
+
     /// The host sleeps, and something is to be done when it wakes; not every controller tells.
     #[must_use]
     pub fn awaits_waking(&self) -> bool {

@@ -348,6 +348,17 @@ mod showing {
     }
 
     #[test]
+    fn what_an_earlier_daemon_has_shown_is_not_shown_again() {
+        let mut machine = Machine::new(T, 0, Bus::Configured);
+        machine.found_shown(Some(7));
+        machine.handle(500, read(true));
+        machine.handle(500, Event::Wants(Some(7)));
+        assert_eq!(machine.deadline_ms(), None);
+        machine.handle(9_000, Event::Wants(Some(8)));
+        assert_eq!(machine.poll(9_000), Some(Action::Show));
+    }
+
+    #[test]
     fn a_host_that_writes_all_the_time_gets_it_elsewhere_too() {
         let mut machine = drive();
         machine.handle(600, Event::Wants(Some(1)));

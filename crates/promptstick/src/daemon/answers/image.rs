@@ -61,7 +61,7 @@ pub struct Answer {
 
 impl Answer {
     fn name(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or(&self.path)
+        name_of(&self.path)
     }
 
     fn new_file(&self) -> NewFile<'_> {
@@ -160,13 +160,20 @@ impl AnswersImage {
         Ok(answers.iter().all(|answer| answer.take_room(&mut room)))
     }
 
-    /// The names on it, in the order in which they came.
+    /// The files on it, name and length in bytes, in the order in which they came.
     ///
     /// # Errors
     /// The image cannot be read.
+    pub fn files(&self) -> anyhow::Result<Vec<(String, u64)>> {
+        let files = self.growing()?.files()?.into_iter();
+        let file = |entry: volume::Entry| (entry.name, entry.len_bytes.into());
+        Ok(files.map(file).collect())
+    }
+
+    /// As [`AnswersImage::files`], the names alone.
+    #[cfg(test)]
     pub fn names(&self) -> anyhow::Result<Vec<String>> {
-        let files = self.growing()?.files()?;
-        Ok(files.into_iter().map(|entry| entry.name).collect())
+        Ok(self.files()?.into_iter().map(|(name, _)| name).collect())
     }
 
     /// Its serial number, by which hosts tell it from the one before.
@@ -179,6 +186,11 @@ impl AnswersImage {
             .with_context(|| format!("cannot read {}", self.path.display()))?;
         Ok(GrowingVolume::open(device)?)
     }
+}
+
+/// The name on the drive of what has this path on the stick.
+pub fn name_of(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// The image of LUN `lun`, beside the stick's own.

@@ -14,6 +14,6 @@ mod image;
 mod progress;
 mod status;
 
-pub use image::{Answer, AnswersImage, Append, fresh_serial, path_beside};
+pub use image::{Answer, AnswersImage, Append, fresh_serial, name_of, path_beside};
 pub use progress::partial;
 pub use status::{Model, Running, Stage, Status, Trouble, last_number, status_name};

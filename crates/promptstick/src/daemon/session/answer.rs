@@ -91,6 +91,7 @@ impl Session<'_> {
             self.report.trouble_with(&job.path, bytes);
         }
         self.mailbox.answered(job.id, outcome)?;
+        self.notice_ejected_answers();
         self.want_medium();
         Ok(())
     }

@@ -125,12 +125,14 @@ impl<'a> Session<'a> {
             Mode::Serve => (drive.timing(), Report::to_log(config.log_prompts)),
             Mode::Once => (Timing::ONCE, Report::to_terminal()),
         };
-        let machine = match found {
+        let mut machine = match found {
             Found::Absent => Machine::taken_over(timing, now_ms, bus),
             Found::Alone | Found::Held => Machine::new(timing, now_ms, bus),
         };
+        let answers = Answers::new(config, drive, timing, now_ms)?;
+        machine.found_shown(answers.shown_before(&mailbox));
         Ok(Self {
-            answers: Answers::new(config, drive, timing, now_ms)?,
+            answers,
             machine,
             bus_watch,
             looks: Looks::default(),

@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use mailbox::JobId;
+use mailbox::{JobId, Mailbox};
 use medium::{Event, Shelf, ShelfAction, ShelfEvent, Timing};
 use volume::Volume;
 
 use super::{Session, Step, open_volume};
 use crate::config::Config;
 use crate::daemon::answers::{
-    self, Answer, AnswersImage, Append, Status, fresh_serial, last_number, path_beside,
+    self, Answer, AnswersImage, Append, Status, fresh_serial, last_number, name_of, path_beside,
 };
 use crate::daemon::drive::Drive;
 
@@ -25,6 +25,8 @@ pub(super) struct Answers {
     media: Vec<Answered>,
     /// Published since this session began.
     published: BTreeSet<JobId>,
+    /// The files that were in the drives when this session began, name and length.
+    found: Vec<(String, u64)>,
     /// Numbers of the files that are told apart by a number.
     status_number: u32,
     partial_number: u32,
@@ -60,17 +62,15 @@ impl Answers {
         let count = drive.answer_drives();
         let force_ms = config.force_answers.map(millis);
         let mut shelf = Shelf::new(timing, now_ms, count, drive.bus(), force_ms);
-        let mut status_number = 0;
+        let mut found = Vec::new();
         let mut media = Vec::new();
         for at in 0..count {
             let lun = u8::try_from(at + 1).context("more drives than LUNs")?;
             let path = path_beside(&config.image, lun);
             if !drive.is_answers_empty(at)? {
                 shelf.found(now_ms, at);
-                let names = AnswersImage::open(&path).and_then(|image| image.names());
-                let names = names.unwrap_or_default();
-                let last = last_number(names.iter().map(String::as_str));
-                status_number = last.max(status_number);
+                let files = AnswersImage::open(&path).and_then(|image| image.files());
+                found.extend(files.unwrap_or_default());
             }
             media.push(Answered {
                 path,
@@ -82,11 +82,31 @@ impl Answers {
             shelf,
             media,
             published: BTreeSet::new(),
-            status_number,
+            status_number: last_number(found.iter().map(|(name, _)| name.as_str())),
+            found,
             partial_number: 0,
             progress_ms: config.progress.map(millis).filter(|_| count > 0),
             next_progress_ms: 0,
         })
+    }
+
+    /// The newest answer of those that an earlier daemon has shown already: showing it again
+    /// would take the spare away from the next one.
+    pub(super) fn shown_before(&self, mailbox: &Mailbox) -> Option<u64> {
+        let ready = mailbox.ready();
+        let ids: Vec<JobId> = ready.iter().map(|ready| ready.id).collect();
+        let named = mailbox.names_for(&ids, &|_| false);
+        let is_found = |id: JobId, len_bytes: u64| {
+            let name = named.iter().find(|(named, _)| *named == id);
+            let is_this = |(_, path): &(JobId, String)| {
+                let file = (name_of(path).to_owned(), len_bytes);
+                self.found.contains(&file)
+            };
+            name.is_some_and(is_this)
+        };
+        let shown = ready.iter();
+        let shown = shown.take_while(|ready| is_found(ready.id, ready.len_bytes));
+        shown.last().map(|ready| ready.id.0)
     }
 
     /// These are on the volume now.
@@ -129,16 +149,23 @@ impl Session<'_> {
     pub(super) fn show(&mut self) -> Step {
         let now_ms = self.clock.now_ms();
         self.report.held();
+        self.notice_ejected_answers();
+        self.answers.shelf.handle(now_ms, ShelfEvent::News);
+        self.machine.handle(now_ms, Event::Showing);
+        Step::Again
+    }
+
+    /// Nothing tells that a viewer has ejected answers; it matters once there are others to show.
+    /// Called when an answer is ready, too, so that the drive's absence does not begin only when
+    /// the medium is wanted back.
+    pub(super) fn notice_ejected_answers(&mut self) {
+        let now_ms = self.clock.now_ms();
         let filled: Vec<usize> = self.answers.shelf.filled().collect();
         for at in filled {
-            // A viewer may have ejected it since.
             if matches!(self.drive.is_answers_empty(at), Ok(true)) {
                 self.answers.shelf.handle(now_ms, ShelfEvent::Ejected(at));
             }
         }
-        self.answers.shelf.handle(now_ms, ShelfEvent::News);
-        self.machine.handle(now_ms, Event::Showing);
-        Step::Again
     }
 
     /// Carries out what the shelf wants.
