@@ -1,0 +1,85 @@
+//! More than one prompt, and prompts that change.
+
+use std::fs;
+use std::time::Duration;
+
+use super::plugged::{
+    ANSWER_LIMIT, OTHER_QUESTION, Plugged, QUESTION, SlowBoard, STORY, ask, ensure_expected,
+    response_on,
+};
+use crate::error::{Doing, ensure};
+use crate::mount::How;
+use crate::scenario::Lab;
+use crate::{Result, files, report};
+
+/// Linux writes a rename up to 35 s late, and what it then shows must have been still for a while.
+const RENAME_LIMIT: Duration = Duration::from_secs(240);
+
+/// Two more prompts arrive while one is being answered.
+pub fn queue(_: &Lab) -> Result<()> {
+    let mut stick = Plugged::on_desktop("")?;
+    let board = SlowBoard::start();
+    stick.ask_and_unmount("first.txt", STORY)?;
+    stick.daemon.wait_logged(" thinking job=", ANSWER_LIMIT)?;
+    let mount = stick.mount(How::Flush)?;
+    ask(&mount, "second.txt", QUESTION)?;
+    ask(&mount, "third.txt", OTHER_QUESTION)?;
+    mount.unmount()?;
+    ensure(stick.daemon.times_logged(" answered job=") == 0, || {
+        "the first answer was too fast for this scenario".into()
+    })?;
+    drop(board);
+    stick.wait_published(3)?;
+    let mount = stick.mount_showing("third.response.txt")?;
+    for (name, content) in [
+        ("first.txt", STORY),
+        ("second.txt", QUESTION),
+        ("third.txt", OTHER_QUESTION),
+    ] {
+        let response = response_on(&mount, name)?;
+        ensure_expected(name, content, &response)?;
+    }
+    mount.unmount()?;
+    stick.daemon.stop()
+}
+
+/// A prompt is changed while its answer is being made: it is answered once, as it finally was.
+pub fn changed(_: &Lab) -> Result<()> {
+    let mut stick = Plugged::on_desktop("")?;
+    let mount = stick.mount(How::Flush)?;
+    let board = SlowBoard::start();
+    mount.put("prompt.txt", STORY)?;
+    stick.daemon.wait_logged(" thinking job=", ANSWER_LIMIT)?;
+    ask(&mount, "prompt.txt", QUESTION)?;
+    stick.daemon.wait_logged("the prompt changed", ANSWER_LIMIT)?;
+    drop(board);
+    stick.wait_answered(1)?;
+    mount.unmount()?;
+    let response = stick.response_after_swap("prompt.txt")?;
+    let answered = stick.daemon.times_logged(" answered job=");
+    ensure(answered == 1, || format!("{answered} answers to one prompt"))?;
+    stick.daemon.stop()?;
+    ensure_expected("prompt.txt", QUESTION, &response)
+}
+
+/// An editor saves over a prompt with a temporary file and a rename, which Linux writes late: the
+/// old prompt may be answered until then, but the one that stays has exactly one answer.
+pub fn rename_save(_: &Lab) -> Result<()> {
+    let mut stick = Plugged::on_desktop("")?;
+    let mount = stick.mount(How::Flush)?;
+    let temporary = mount.path(".prompt.txt.tmp");
+    files::write_synced(&temporary, QUESTION)?;
+    fs::rename(&temporary, mount.path("prompt.txt")).doing("renaming")?;
+    report::step("saved by renaming");
+    report::asked("prompt.txt");
+    stick
+        .daemon
+        .wait_logged(" answered job=", RENAME_LIMIT)?;
+    mount.unmount()?;
+    report::flushed("prompt.txt", QUESTION);
+    let response = stick.response_after_swap("prompt.txt")?;
+    let answered = stick.daemon.times_logged(" answered job=");
+    ensure(answered == 1, || format!("{answered} answers to one prompt"))?;
+    stick.daemon.stop()?;
+    ensure_expected("prompt.txt", QUESTION, &response)
+}
