@@ -164,3 +164,8 @@ fn daemon_full_6_12() {
     let report = pass("daemon_full", Series::V6_12);
     assert_measured(&report, "lun1_readable", SHOWN_LIMIT_MS);
 }
+
+#[test]
+fn daemon_led_6_12() {
+    pass("daemon_led", Series::V6_12);
+}

@@ -13,7 +13,7 @@ use crate::{Result, tool};
 const GUEST_FOLDER: &str = "/lab/ko";
 
 /// Modules that a guest may load: what `labhost::init` asks for, and what scenarios add.
-const WANTED: [&str; 16] = [
+const WANTED: [&str; 18] = [
     "virtio_pci",
     "virtio_blk",
     "virtio_console",
@@ -30,6 +30,8 @@ const WANTED: [&str; 16] = [
     "nls_iso8859_1",
     "nls_utf8",
     "loop",
+    "ledtrig_timer",
+    "ledtrig_pattern",
 ];
 
 /// A module's file in the guest, and its content.

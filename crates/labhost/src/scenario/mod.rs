@@ -72,6 +72,7 @@ pub const ALL: &[Scenario] = &[
     Scenario::linux("daemon_viewer_forced", daemon::viewer::forced),
     Scenario::linux("daemon_progress", daemon::viewer::progress),
     Scenario::linux("daemon_status", daemon::viewer::status),
+    Scenario::linux("daemon_led", daemon::led::signs),
     Scenario::linux("daemon_partitioned", daemon::media::partitioned),
     Scenario::linux("daemon_full", daemon::media::full),
     Scenario::raw("windows_model", hosts::windows),

@@ -1,5 +1,7 @@
 //! Volumes that are not the usual one: in a partition, or full.
 
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::Path;
 
 use fatfs::FatType;
@@ -7,7 +9,7 @@ use fatfs::FatType;
 use super::plugged::{
     Plugged, QUESTION, SWAP_LIMIT, answers, ask, response_name, response_on,
 };
-use crate::error::ensure;
+use crate::error::{Doing, ensure};
 use crate::lun::Lun;
 use crate::mount::{How, Mount};
 use crate::scenario::Lab;
@@ -18,6 +20,9 @@ const NO_ROOM: &str = "cannot be put onto the volume";
 
 /// Bytes of the file that is to fill the volume, which has 16 MiB: more than fit.
 const FILLER_BYTES: usize = 20 << 20;
+
+/// A volume that takes so many small files after the filler is not full.
+const MOST_SMALL: u32 = 100;
 
 /// A stick with a partition table.
 pub fn partitioned(_: &Lab) -> Result<()> {
@@ -64,20 +69,24 @@ pub fn full(lab: &Lab) -> Result<()> {
     stick.daemon.stop()
 }
 
-/// Fills the volume to its last cluster.
+/// Fills the volume to its last cluster: what is left when a large file no longer grows goes to
+/// small ones.
 fn fill(mount: &Mount, seed: u64) -> Result<()> {
-    use std::io::Write;
-
-    let content = files::random(seed, FILLER_BYTES);
     let path = mount.path("filler.bin");
-    let created = std::fs::File::create(&path);
-    let mut file = crate::error::Doing::doing(created, "making the filler")?;
-    let full = file.write_all(&content).is_err();
+    let mut file = File::create(&path).doing("making the filler")?;
+    let full = file.write_all(&files::random(seed, FILLER_BYTES)).is_err();
     drop(file);
     ensure(full, || "the volume is larger than the filler".into())?;
+    let small = (0..MOST_SMALL).find(|number| {
+        let path = mount.path(&format!("small-{number}.bin"));
+        fs::write(path, b"1").is_err()
+    });
     mount.sync()?;
     let seen = mount.get("filler.bin")?.unwrap_or_default();
-    report::step(format!("the filler took {} bytes", seen.len()));
+    report::step(format!(
+        "the filler took {} bytes, {small:?} small files the rest",
+        seen.len()
+    ));
     report::flushed("filler.bin", &seen);
-    Ok(())
+    ensure(small.is_some(), || "the volume is not full".into())
 }

@@ -7,10 +7,12 @@
 //! | [`kept`] | keeps the volume mounted, and writes |
 //! | [`prompts`] | more than one prompt, or one that changes |
 //! | [`viewer`] | reads answers on the other drives, and keeps them open |
+//! | [`led`] | looks at the LED |
 //! | [`media`] | has a partitioned or a full volume |
 //! | [`plugged`] | the steps that these share |
 
 pub mod kept;
+pub mod led;
 pub mod let_go;
 pub mod media;
 mod plugged;

@@ -225,8 +225,14 @@ pub fn response_on(mount: &Mount, prompt: &str) -> Result<Vec<u8>> {
 /// There is none in time.
 pub fn answers(number: u8) -> Result<Mount> {
     let what = format!("answers in LUN {number}");
-    wait::until_true(&what, ANSWER_LIMIT, || Lun::sees_medium(number))?;
-    Mount::new(&Lun::wait(number)?.block()?, How::ReadOnly)
+    let (mount, _) = wait::until(&what, ANSWER_LIMIT, || {
+        if !Lun::sees_medium(number) {
+            return Ok(None);
+        }
+        // The host learns that a medium has left when it looks, which may be now.
+        Ok(Mount::new(&Lun::wait(number)?.block()?, How::ReadOnly).ok())
+    })?;
+    Ok(mount)
 }
 
 /// The image that the gadget has in LUN `number`; empty for none.
