@@ -169,3 +169,20 @@ fn daemon_full_6_12() {
 fn daemon_led_6_12() {
     pass("daemon_led", Series::V6_12);
 }
+
+#[test]
+fn daemon_full_unmounted_6_12() {
+    pass("daemon_full_unmounted", Series::V6_12);
+}
+
+#[test]
+fn daemon_read_only_6_1() {
+    let report = pass("daemon_read_only", Series::V6_1);
+    assert_measured(&report, "lun1_readable", SHOWN_LIMIT_MS);
+}
+
+#[test]
+fn daemon_read_only_6_12() {
+    let report = pass("daemon_read_only", Series::V6_12);
+    assert_measured(&report, "lun1_readable", SHOWN_LIMIT_MS);
+}

@@ -47,7 +47,10 @@ fn one_answer_each(report: &Report, paths: &[String]) {
         assert_eq!(found, 1, "{found} answers to {prompt}: {paths:?}\n{report}");
     }
     let asks = report.asked().next().is_some();
-    assert!(!asks || answers.is_empty(), "nobody asked for {answers:?}\n{report}");
+    assert!(
+        !asks || answers.is_empty(),
+        "nobody asked for {answers:?}\n{report}"
+    );
 }
 
 /// What the name of an answer (docs/SPEC.md, 3.2) has before `.response` or `.error`.
@@ -63,7 +66,13 @@ fn prompt_stem(answer: &str) -> Option<&str> {
 fn answers_are_told_by_their_names() {
     assert_eq!(prompt_stem("a.response.txt"), Some("a"));
     assert_eq!(prompt_stem("ask/why.error-3.txt"), Some("ask/why"));
-    for other in ["a.txt", "response.txt", "a.response-x.txt", "a.response.md", "a.partial-1.txt"] {
+    for other in [
+        "a.txt",
+        "response.txt",
+        "a.response-x.txt",
+        "a.response.md",
+        "a.partial-1.txt",
+    ] {
         assert_eq!(prompt_stem(other), None, "{other}");
     }
 }

@@ -20,7 +20,7 @@ const EXPORT_DISK: &str = "/dev/vda";
 /// Where the only partition of an image begins: as partitioning tools align it.
 pub const PARTITION_BYTES: u64 = 1 << 20;
 
-const SECTOR_BYTES: u64 = 512;
+const SECTOR_BYTES: u16 = 512;
 
 /// The image of LUN 0.
 pub fn image() -> PathBuf {
@@ -78,7 +78,7 @@ fn partition_table(volume_bytes: u64) -> Result<[u8; SECTOR_BYTES as usize]> {
     const FIRST_ENTRY: usize = 446;
     const FAT16_LBA: u8 = 0x0e;
     let sectors = |bytes: u64| {
-        u32::try_from(bytes / SECTOR_BYTES)
+        u32::try_from(bytes / u64::from(SECTOR_BYTES))
             .map_err(|_| Failure::Wrong("the volume is too large for a partition".into()))
     };
     let mut table = [0; SECTOR_BYTES as usize];

@@ -66,6 +66,29 @@ pub fn kept(lab: &Lab) -> Result<()> {
     stick.daemon.stop()
 }
 
+/// The volume is mounted read-only, so no dirty mark is set and the host's lock alone says that it
+/// is in use: the daemon asks, is refused, and shows the response on the second drive.
+pub fn read_only(_: &Lab) -> Result<()> {
+    let mut stick = Plugged::on_desktop("")?;
+    stick.ask_and_unmount("prompt.txt", QUESTION)?;
+    let mount = stick.mount(How::ReadOnly)?;
+    let medium = stick.lun.medium_number()?;
+    let ready = stick.wait_answered(1)?;
+    let second = answers(1)?;
+    let shown = response_on(&second, "prompt.txt")?;
+    report::measured("lun1_readable", ready.elapsed());
+    watch_medium(&stick, QUIET_WATCH)?;
+    let now = stick.lun.medium_number()?;
+    ensure(now == medium, || {
+        format!("LUN 0 had medium {medium}, now {now}")
+    })?;
+    second.unmount()?;
+    mount.unmount()?;
+    let response = stick.response_after_swap("prompt.txt")?;
+    files::ensure_same("the response on LUN 0", &response, &shown)?;
+    stick.daemon.stop()
+}
+
 /// The host writes a large file all the while the answer is made and shown, until it unmounts.
 pub fn large_file(lab: &Lab) -> Result<()> {
     let mut stick = Plugged::on_desktop("")?;
@@ -147,7 +170,11 @@ pub fn late_writes(lab: &Lab) -> Result<()> {
     let prompt = long_prompt();
     mount.put("prompt.txt", &prompt)?;
     report::asked("prompt.txt");
-    let on_stick = || stick::read_file(&stick::image(), "prompt.txt").ok().flatten();
+    let on_stick = || {
+        stick::read_file(&stick::image(), "prompt.txt")
+            .ok()
+            .flatten()
+    };
     ensure(on_stick().as_ref() != Some(&prompt), || {
         "the host wrote at once".into()
     })?;
@@ -162,9 +189,10 @@ pub fn late_writes(lab: &Lab) -> Result<()> {
     let second = answers(1)?;
     let shown = response_on(&second, "prompt.txt")?;
     report::measured("lun1_readable", ready.elapsed());
-    ensure(!second.list().iter().any(|name| name.contains("error")), || {
-        "part of the prompt was answered with an error".into()
-    })?;
+    ensure(
+        !second.list().iter().any(|name| name.contains("error")),
+        || "part of the prompt was answered with an error".into(),
+    )?;
     second.unmount()?;
     mount.unmount()?;
     report::flushed("prompt.txt", &prompt);

@@ -65,7 +65,9 @@ fn caps_lock() -> Result<PathBuf> {
 /// The trigger in force, in its brackets.
 fn trigger(led: &Path) -> Result<String> {
     let triggers = sysfs::read(led.join("trigger"))?;
-    let chosen = triggers.split_whitespace().find(|word| word.starts_with('['));
+    let chosen = triggers
+        .split_whitespace()
+        .find(|word| word.starts_with('['));
     Ok(chosen.unwrap_or_default().to_owned())
 }
 
@@ -80,6 +82,9 @@ fn shows(led: &Path, what: &str, attributes: &[(&str, &str)]) -> Result<()> {
         })
     };
     let took = wait::until_true(&format!("the LED to show {what}"), ANSWER_LIMIT, is_shown)?;
-    report::step(format!("the LED shows {what} after {} ms", took.as_millis()));
+    report::step(format!(
+        "the LED shows {what} after {} ms",
+        took.as_millis()
+    ));
     Ok(())
 }

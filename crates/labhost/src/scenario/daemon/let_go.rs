@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use fatfs::FatType;
 
 use super::plugged::{
-    ANSWER_LIMIT, Plugged, QUESTION, QUIET_WATCH, SWAP_LIMIT, SlowBoard, ensure_expected,
-    inserted, response_on, serve,
+    ANSWER_LIMIT, Plugged, QUESTION, QUIET_WATCH, SWAP_LIMIT, SlowBoard, ensure_expected, inserted,
+    response_on, serve,
 };
 use crate::error::ensure;
 use crate::lun::Lun;

@@ -6,9 +6,7 @@ use std::path::Path;
 
 use fatfs::FatType;
 
-use super::plugged::{
-    Plugged, QUESTION, SWAP_LIMIT, answers, ask, response_name, response_on,
-};
+use super::plugged::{Plugged, QUESTION, SWAP_LIMIT, answers, ask, response_name, response_on};
 use crate::error::{Doing, ensure};
 use crate::lun::Lun;
 use crate::mount::{How, Mount};
@@ -66,6 +64,34 @@ pub fn full(lab: &Lab) -> Result<()> {
     mount.unmount()?;
     let response = stick.response_after_swap("prompt.txt")?;
     files::ensure_same("the response on LUN 0", &response, &shown)?;
+    stick.daemon.stop()
+}
+
+/// The same for a host that unmounts at once: the answer, which fits nowhere, is on the second
+/// drive nevertheless, once.
+pub fn full_unmounted(lab: &Lab) -> Result<()> {
+    stick::format(&stick::image(), 16, FatType::Fat16, "PROMPTSTICK", &[])?;
+    let mut stick = Plugged::on_desktop("")?;
+    let mount = stick.mount(How::Flush)?;
+    fill(&mount, lab.seed())?;
+    mount.delete("small-0.bin")?;
+    ask(&mount, "prompt.txt", QUESTION)?;
+    mount.unmount()?;
+    let ready = stick.wait_answered(1)?;
+    let second = answers(1)?;
+    let shown = response_on(&second, "prompt.txt")?;
+    report::measured("lun1_readable", ready.elapsed());
+    second.unmount()?;
+    ensure(stick.daemon.times_logged(NO_ROOM) == 1, || {
+        "the daemon does not say why".into()
+    })?;
+    let mount = stick.mount(How::Flush)?;
+    mount.delete("filler.bin")?;
+    mount.unmount()?;
+    let response = stick.response_after_swap("prompt.txt")?;
+    files::ensure_same("the response on LUN 0", &response, &shown)?;
+    let drives = stick.daemon.times_logged("to be read on the second drive");
+    ensure(drives == 1, || format!("shown {drives} times"))?;
     stick.daemon.stop()
 }
 

@@ -125,7 +125,9 @@ impl Plugged {
         let left = wait::until_true("the medium to leave", ANSWER_LIMIT, || !Lun::sees_medium(0))?;
         let back = wait::until_true("the medium to return", SWAP_LIMIT, || Lun::sees_medium(0))?;
         let (left, back) = (left.as_millis(), back.as_millis());
-        report::step(format!("the medium left after {left} ms, back after {back}"));
+        report::step(format!(
+            "the medium left after {left} ms, back after {back}"
+        ));
         // A host that was given the whole device anew has another unit.
         self.lun = Lun::wait(0)?;
         Ok(())
@@ -268,7 +270,13 @@ fn lun_file(number: u8) -> Result<std::path::PathBuf> {
 /// The program fails.
 pub fn expected_response(name: &str, content: &[u8]) -> Result<Vec<u8>> {
     let image = Path::new("/tmp/expected").join("stick.img");
-    stick::format(&image, 64, FatType::Fat16, "PROMPTSTICK", &[(name, content)])?;
+    stick::format(
+        &image,
+        64,
+        FatType::Fat16,
+        "PROMPTSTICK",
+        &[(name, content)],
+    )?;
     let state = Path::new("/tmp/expected/stick.img.state");
     if state.exists() {
         fs::remove_dir_all(state).doing("removing the state of an earlier answer")?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::plugged::{
-    ANSWER_LIMIT, OTHER_QUESTION, Plugged, QUESTION, SlowBoard, STORY, ask, ensure_expected,
+    ANSWER_LIMIT, OTHER_QUESTION, Plugged, QUESTION, STORY, SlowBoard, ask, ensure_expected,
     response_on,
 };
 use crate::error::{Doing, ensure};
@@ -51,13 +51,17 @@ pub fn changed(_: &Lab) -> Result<()> {
     mount.put("prompt.txt", STORY)?;
     stick.daemon.wait_logged(" thinking job=", ANSWER_LIMIT)?;
     ask(&mount, "prompt.txt", QUESTION)?;
-    stick.daemon.wait_logged("the prompt changed", ANSWER_LIMIT)?;
+    stick
+        .daemon
+        .wait_logged("the prompt changed", ANSWER_LIMIT)?;
     drop(board);
     stick.wait_answered(1)?;
     mount.unmount()?;
     let response = stick.response_after_swap("prompt.txt")?;
     let answered = stick.daemon.times_logged(" answered job=");
-    ensure(answered == 1, || format!("{answered} answers to one prompt"))?;
+    ensure(answered == 1, || {
+        format!("{answered} answers to one prompt")
+    })?;
     stick.daemon.stop()?;
     ensure_expected("prompt.txt", QUESTION, &response)
 }
@@ -72,14 +76,14 @@ pub fn rename_save(_: &Lab) -> Result<()> {
     fs::rename(&temporary, mount.path("prompt.txt")).doing("renaming")?;
     report::step("saved by renaming");
     report::asked("prompt.txt");
-    stick
-        .daemon
-        .wait_logged(" answered job=", RENAME_LIMIT)?;
+    stick.daemon.wait_logged(" answered job=", RENAME_LIMIT)?;
     mount.unmount()?;
     report::flushed("prompt.txt", QUESTION);
     let response = stick.response_after_swap("prompt.txt")?;
     let answered = stick.daemon.times_logged(" answered job=");
-    ensure(answered == 1, || format!("{answered} answers to one prompt"))?;
+    ensure(answered == 1, || {
+        format!("{answered} answers to one prompt")
+    })?;
     stick.daemon.stop()?;
     ensure_expected("prompt.txt", QUESTION, &response)
 }

@@ -88,7 +88,11 @@ impl Seen {
     fn ensure_all_expected(&self) -> Result<()> {
         for (name, content) in PROMPTS {
             let response = self.0.get(&response_name(name));
-            ensure_expected(name, content, response.map(Vec::as_slice).unwrap_or_default())?;
+            ensure_expected(
+                name,
+                content,
+                response.map(Vec::as_slice).unwrap_or_default(),
+            )?;
         }
         Ok(())
     }
@@ -98,7 +102,9 @@ fn ensure_screen(name: &str, content: &[u8]) -> Result<()> {
     let text = String::from_utf8_lossy(content);
     report::step(format!("{name}: {text}"));
     let fits = text.lines().count() <= SCREEN_LINES
-        && text.lines().all(|line| line.chars().count() <= SCREEN_COLUMNS);
+        && text
+            .lines()
+            .all(|line| line.chars().count() <= SCREEN_COLUMNS);
     ensure(fits, || format!("{name} is larger than a screen"))?;
     ensure_says(&text, &["promptstick ", "Free space on PROMPTSTICK: "])
 }
@@ -121,12 +127,7 @@ struct Viewer {
 
 impl Viewer {
     /// Asks, waits for the answer on this drive, and opens it.
-    fn open(
-        stick: &mut Plugged,
-        volume: &Mount,
-        number: u8,
-        seen: &mut Seen,
-    ) -> Result<Self> {
+    fn open(stick: &mut Plugged, volume: &Mount, number: u8, seen: &mut Seen) -> Result<Self> {
         let (name, content) = PROMPTS[usize::from(number) - 1];
         ask(volume, name, content)?;
         let ready = stick.wait_answered(number.into())?;
@@ -136,7 +137,11 @@ impl Viewer {
         seen.look(&mount)?;
         let path = mount.path(&response_name(name));
         let file = File::open(&path).doing(format!("opening {}", path.display()))?;
-        Ok(Self { mount, file, content })
+        Ok(Self {
+            mount,
+            file,
+            content,
+        })
     }
 
     /// What the viewer has open still reads as it did.
@@ -166,7 +171,10 @@ pub fn pinned(_: &Lab) -> Result<()> {
     let (name, content) = PROMPTS[2];
     ask(&volume, name, content)?;
     stick.wait_answered(3)?;
-    let before = [Lun::wait(1)?.medium_number()?, Lun::wait(2)?.medium_number()?];
+    let before = [
+        Lun::wait(1)?.medium_number()?,
+        Lun::wait(2)?.medium_number()?,
+    ];
     let end = Instant::now() + QUIET_WATCH;
     while Instant::now() < end {
         ensure(!inserted(1)?.is_empty() && !inserted(2)?.is_empty(), || {
@@ -174,7 +182,10 @@ pub fn pinned(_: &Lab) -> Result<()> {
         })?;
         wait::pass(Duration::from_millis(100));
     }
-    let after = [Lun::wait(1)?.medium_number()?, Lun::wait(2)?.medium_number()?];
+    let after = [
+        Lun::wait(1)?.medium_number()?,
+        Lun::wait(2)?.medium_number()?,
+    ];
     ensure(before == after, || "a medium of a viewer changed".into())?;
     first.ensure_same()?;
     second.ensure_same()?;
@@ -185,7 +196,9 @@ pub fn pinned(_: &Lab) -> Result<()> {
     report::measured("shown_after_close", start.elapsed());
     seen.look(&mount)?;
     second.ensure_same()?;
-    ensure(stick.daemon.times_logged(FORCES) == 0, || "something was forced".into())?;
+    ensure(stick.daemon.times_logged(FORCES) == 0, || {
+        "something was forced".into()
+    })?;
     mount.unmount()?;
     second.close()?;
     finish(stick, volume, &seen)

@@ -149,6 +149,9 @@ impl Session<'_> {
         )?;
         self.no_room = done.left > 0 && done.written == 0;
         self.answers.published(&done.ids);
+        if self.no_room {
+            self.show_elsewhere();
+        }
         let changed = done.written > 0;
         Ok(Used::Done { changed })
     }
