@@ -10,16 +10,13 @@ use std::time::{Duration, Instant};
 
 use super::plugged::{
     ANSWER_LIMIT, Plugged, QUESTION, QUIET_WATCH, SlowBoard, answers, ask, ensure_expected,
-    inserted, polite_eject, response_name, response_on,
+    inserted, make_history, polite_eject, response_name, response_on,
 };
 use crate::error::{Doing, ensure};
 use crate::mount::How;
 use crate::scenario::Lab;
 use crate::usb::UsbDevice;
 use crate::{Failure, Result, files, report, stick, wait};
-
-/// Enough to give the drive a share of what may be dirty, without which Linux writes early.
-const HISTORY_BYTES: usize = 8_000_000;
 
 /// Bytes of the long prompt: more than a cluster of the stick (2 KiB).
 const LONG_PROMPT_BYTES: usize = 5_000;
@@ -166,7 +163,7 @@ fn write_pieces(path: &PathBuf, seed: u64, over: &AtomicBool) -> Result<Vec<u8>>
 pub fn late_writes(lab: &Lab) -> Result<()> {
     let mut stick = Plugged::on_desktop("")?;
     let mount = stick.mount(How::Default)?;
-    mount.put_synced("history.bin", &files::random(lab.seed(), HISTORY_BYTES))?;
+    make_history(&mount, lab)?;
     let prompt = long_prompt();
     mount.put("prompt.txt", &prompt)?;
     report::asked("prompt.txt");

@@ -13,6 +13,7 @@ use crate::daemon::{self, Daemon};
 use crate::error::{Doing, ensure};
 use crate::lun::Lun;
 use crate::mount::{How, Mount};
+use crate::scenario::Lab;
 use crate::{Failure, Result, desktop, files, report, stick, sysfs, wait};
 
 /// From a prompt to its response under emulation, with all waiting times of the protocol.
@@ -195,6 +196,15 @@ pub fn ask(mount: &Mount, name: &str, content: &[u8]) -> Result<()> {
     report::flushed(name, content);
     report::asked(name);
     Ok(())
+}
+
+/// Writes enough to give the drive a share of what may be dirty, without which Linux writes early.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn make_history(mount: &Mount, lab: &Lab) -> Result<()> {
+    const HISTORY_BYTES: usize = 8_000_000;
+    mount.put_synced("history.bin", &files::random(lab.seed(), HISTORY_BYTES))
 }
 
 /// The name of the first response to `prompt`.

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::plugged::{
     ANSWER_LIMIT, OTHER_QUESTION, Plugged, QUESTION, STORY, SlowBoard, ask, ensure_expected,
-    response_on,
+    make_history, response_on,
 };
 use crate::error::{Doing, ensure};
 use crate::mount::How;
 use crate::scenario::Lab;
-use crate::{Result, files, report};
+use crate::{Result, files, report, stick, wait};
 
-/// Linux writes a rename up to 35 s late, and what it then shows must have been still for a while.
+/// Linux writes a rename up to 35 s late.
 const RENAME_LIMIT: Duration = Duration::from_secs(240);
 
 /// Two more prompts arrive while one is being answered.
@@ -66,17 +66,25 @@ pub fn changed(_: &Lab) -> Result<()> {
     ensure_expected("prompt.txt", QUESTION, &response)
 }
 
-/// An editor saves over a prompt with a temporary file and a rename, which Linux writes late: the
-/// old prompt may be answered until then, but the one that stays has exactly one answer.
-pub fn rename_save(_: &Lab) -> Result<()> {
+/// An editor saves a prompt as a temporary file that it renames, which Linux writes late: the one
+/// prompt that comes of it has one answer.
+pub fn rename_save(lab: &Lab) -> Result<()> {
     let mut stick = Plugged::on_desktop("")?;
     let mount = stick.mount(How::Flush)?;
-    let temporary = mount.path(".prompt.txt.tmp");
+    make_history(&mount, lab)?;
+    let temporary = mount.path("prompt.tmp");
     files::write_synced(&temporary, QUESTION)?;
     fs::rename(&temporary, mount.path("prompt.txt")).doing("renaming")?;
     report::step("saved by renaming");
     report::asked("prompt.txt");
-    stick.daemon.wait_logged(" answered job=", RENAME_LIMIT)?;
+    let on_stick = || {
+        stick::read_file(&stick::image(), "prompt.txt")
+            .ok()
+            .flatten()
+    };
+    let (_, took) = wait::until("the rename on the stick", RENAME_LIMIT, || Ok(on_stick()))?;
+    report::measured("late_rename", took);
+    stick.wait_answered(1)?;
     mount.unmount()?;
     report::flushed("prompt.txt", QUESTION);
     let response = stick.response_after_swap("prompt.txt")?;
