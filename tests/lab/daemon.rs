@@ -186,3 +186,8 @@ fn daemon_read_only_6_12() {
     let report = pass("daemon_read_only", Series::V6_12);
     assert_measured(&report, "lun1_readable", SHOWN_LIMIT_MS);
 }
+
+#[test]
+fn daemon_powered_off_empty_6_12() {
+    pass("daemon_powered_off_empty", Series::V6_12);
+}

@@ -59,6 +59,10 @@ pub const ALL: &[Scenario] = &[
     Scenario::linux("daemon_unpolled", daemon::let_go::unmounted_unpolled),
     Scenario::linux("daemon_ejected", daemon::let_go::ejected),
     Scenario::linux("daemon_powered_off", daemon::let_go::powered_off),
+    Scenario::linux(
+        "daemon_powered_off_empty",
+        daemon::let_go::powered_off_empty,
+    ),
     Scenario::linux("daemon_asleep", daemon::let_go::asleep),
     Scenario::raw("daemon_never_mounted", daemon::let_go::never_mounted),
     Scenario::linux("daemon_kept", daemon::kept::kept),

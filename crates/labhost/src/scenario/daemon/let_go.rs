@@ -19,8 +19,8 @@ use crate::{Result, report, stick, wait};
 /// How long a stick that was ejected is watched for coming back by itself.
 const EJECTED_WATCH: Duration = Duration::from_secs(10);
 
-/// What the daemon logs when nobody reads the drive after an insertion.
-const REBINDS: &str = "nobody reads the drive";
+/// What the daemon logs when it disconnects the drive for a host that does not look at it.
+const REBINDS: &str = "connecting it anew";
 
 /// The host copies a prompt, unmounts, and finds the response when the drive has come back.
 pub fn unmounted(_: &Lab) -> Result<()> {
@@ -72,11 +72,24 @@ pub fn powered_off(_: &Lab) -> Result<()> {
     let mut stick = Plugged::on_desktop("")?;
     stick.ask_and_unmount("prompt.txt", QUESTION)?;
     UsbDevice::wait()?.power_off()?;
-    let start = Instant::now();
+    let start = stick.wait_answered(1)?;
+    stick.wait_published(1)?;
+    found_anew(stick, start)
+}
+
+/// The same while the medium is away to be missed: the drive is powered off when it is empty.
+pub fn powered_off_empty(_: &Lab) -> Result<()> {
+    let mut stick = Plugged::on_desktop("")?;
+    let device = UsbDevice::wait()?;
+    stick.ask_and_unmount("prompt.txt", QUESTION)?;
+    stick.wait_published(1)?;
+    device.power_off()?;
+    found_anew(stick, Instant::now())
+}
+
+/// The drive is connected anew, once, with the answer on it.
+fn found_anew(mut stick: Plugged, start: Instant) -> Result<()> {
     stick.daemon.wait_logged(REBINDS, ANSWER_LIMIT)?;
-    ensure(stick.published() == 1, || {
-        "the drive was connected anew before the answer was on it".into()
-    })?;
     wait::until_true("the drive", SWAP_LIMIT, || Lun::sees_medium(0))?;
     report::measured("back_after_power_off", start.elapsed());
     stick.lun = Lun::wait(0)?;
