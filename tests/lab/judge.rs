@@ -1,5 +1,5 @@
-//! What must hold for the stick after every scenario: `fsck.fat -n` has nothing to say, and each
-//! file that the host had flushed is there, bit for bit.
+//! What must hold for the stick after every scenario: `fsck.fat -n` has nothing to say, each file
+//! that the host had flushed is there, bit for bit, and each prompt has exactly one answer.
 
 use lab::guest::Report;
 use labhost::files::sha256;
@@ -28,7 +28,53 @@ pub fn stick(report: &Report) -> Image {
             "{path} is not as the host flushed it\n{report}"
         );
     }
+    one_answer_each(report, &image.list());
     image
+}
+
+/// Each prompt has one response or one error, and nothing else was answered.
+fn one_answer_each(report: &Report, paths: &[String]) {
+    let mut answers: Vec<&str> = paths
+        .iter()
+        .filter(|path| prompt_stem(path).is_some())
+        .map(String::as_str)
+        .collect();
+    for prompt in report.asked() {
+        let stem = prompt.strip_suffix(".txt").unwrap_or(prompt);
+        let count = answers.len();
+        answers.retain(|answer| prompt_stem(answer) != Some(stem));
+        let found = count - answers.len();
+        assert_eq!(found, 1, "{found} answers to {prompt}: {paths:?}\n{report}");
+    }
+    let asks = report.asked().next().is_some();
+    assert!(
+        !asks || answers.is_empty(),
+        "nobody asked for {answers:?}\n{report}"
+    );
+}
+
+/// What the name of an answer (docs/SPEC.md, 3.2) has before `.response` or `.error`.
+fn prompt_stem(answer: &str) -> Option<&str> {
+    let rest = answer.strip_suffix(".txt")?;
+    let (stem, kind) = rest.rsplit_once('.')?;
+    let (kind, number) = kind.split_once('-').unwrap_or((kind, "2"));
+    let is_number = number.parse::<u32>().is_ok();
+    (matches!(kind, "response" | "error") && is_number).then_some(stem)
+}
+
+#[test]
+fn answers_are_told_by_their_names() {
+    assert_eq!(prompt_stem("a.response.txt"), Some("a"));
+    assert_eq!(prompt_stem("ask/why.error-3.txt"), Some("ask/why"));
+    for other in [
+        "a.txt",
+        "response.txt",
+        "a.response-x.txt",
+        "a.response.md",
+        "a.partial-1.txt",
+    ] {
+        assert_eq!(prompt_stem(other), None, "{other}");
+    }
 }
 
 fn image(report: &Report) -> Image {

@@ -2,6 +2,7 @@
 //! docs/LAB.md says how to run one and how to read a failure.
 
 mod crash;
+mod daemon;
 mod foreign;
 mod hosts;
 mod judge;

@@ -76,6 +76,7 @@ fn every_scenario_has_a_test() {
         include_str!("hosts.rs"),
         include_str!("foreign.rs"),
         include_str!("crash.rs"),
+        include_str!("daemon.rs"),
     ]
     .concat();
     let missing: BTreeSet<_> = labhost::scenario::ALL

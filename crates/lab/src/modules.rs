@@ -32,6 +32,8 @@ const WANTED: [&str; 18] = [
     "loop",
     "usbip_vudc",
     "vhci_hcd",
+    "ledtrig_timer",
+    "ledtrig_pattern",
 ];
 
 /// A module's file in the guest, and its content.

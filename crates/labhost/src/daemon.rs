@@ -74,9 +74,22 @@ impl Daemon {
     /// # Errors
     /// It does not in time, or the daemon has ended.
     pub fn wait_logged(&mut self, text: &str, limit: Duration) -> Result<Duration> {
-        let what = format!("the daemon to log {text:?}");
+        self.wait_logged_times(text, 1, limit)
+    }
+
+    /// As [`Self::wait_logged`], for a line that appears several times.
+    ///
+    /// # Errors
+    /// As [`Self::wait_logged`].
+    pub fn wait_logged_times(
+        &mut self,
+        text: &str,
+        times: usize,
+        limit: Duration,
+    ) -> Result<Duration> {
+        let what = format!("the daemon to log {text:?} ({times})");
         let ((), took) = wait::until(&what, limit, || {
-            if self.log().contains(text) {
+            if self.times_logged(text) >= times {
                 return Ok(Some(()));
             }
             match self.child.try_wait().doing("looking after the daemon")? {
@@ -85,6 +98,12 @@ impl Daemon {
             }
         })?;
         Ok(took)
+    }
+
+    /// How many lines of its log contain `text`.
+    pub fn times_logged(&self, text: &str) -> usize {
+        let log = self.log();
+        log.lines().filter(|line| line.contains(text)).count()
     }
 
     /// All that it has logged.

@@ -96,6 +96,29 @@ impl Lun {
         Ok(sectors * SECTOR_BYTES)
     }
 
+    /// Whether the host's kernel knows of a medium; false also where the unit is gone. Does not
+    /// wait, and does not look at the device itself.
+    pub fn sees_medium(number: u8) -> bool {
+        let Some(lun) = Self::present(number) else {
+            return false;
+        };
+        let block = sysfs::names(lun.folder.join("block")).into_iter().next();
+        let size = block.map(|name| Path::new("/sys/block").join(name).join("size"));
+        size.and_then(|path| sysfs::read(path).ok())
+            .is_some_and(|size| size != "0")
+    }
+
+    /// A number that the host's kernel never gives to two media (attribute `diskseq` of the block
+    /// device): it stays as long as the medium does.
+    ///
+    /// # Errors
+    /// The unit is gone.
+    pub fn medium_number(&self) -> Result<String> {
+        let block = self.block()?;
+        let name = block.file_name().unwrap_or_default();
+        sysfs::read(Path::new("/sys/block").join(name).join("diskseq"))
+    }
+
     /// Waits until the host's kernel has noticed a medium. On a host that does not poll, something
     /// must open the device first ([`Lun::touch`]).
     ///
@@ -115,14 +138,18 @@ impl Lun {
     /// The unit is gone.
     pub fn touch(&self) -> Result<bool> {
         let block = self.block()?;
-        match File::open(&block) {
-            Ok(_) => Ok(true),
-            Err(error) if error.raw_os_error() == Some(libc::ENOMEDIUM) => Ok(false),
+        let what = format!("opening {}", block.display());
+        let (has_medium, _) = wait::until(&what, SCAN_LIMIT, || match File::open(&block) {
+            Ok(_) => Ok(Some(true)),
+            Err(error) if error.raw_os_error() == Some(libc::ENOMEDIUM) => Ok(Some(false)),
+            // The node is there a moment before the disk behind it.
+            Err(error) if error.raw_os_error() == Some(libc::ENXIO) => Ok(None),
             Err(source) => Err(Failure::Io {
-                what: format!("opening {}", block.display()),
+                what: what.clone(),
                 source,
             }),
-        }
+        })?;
+        Ok(has_medium)
     }
 
     /// Ejects the medium as a desktop's button does.

@@ -109,6 +109,18 @@ impl Mount {
         files::read_if_there(&self.path(name))
     }
 
+    /// Deletes a file; the harness no longer looks for it.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn delete(&self, name: &str) -> Result<()> {
+        let path = self.path(name);
+        fs::remove_file(&path).doing(format!("deleting {}", path.display()))?;
+        report::gone(name);
+        report::step(format!("deleted {name}"));
+        Ok(())
+    }
+
     /// Names in the top folder, sorted.
     pub fn list(&self) -> Vec<String> {
         crate::sysfs::names(&self.at)

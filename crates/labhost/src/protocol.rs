@@ -30,6 +30,11 @@ pub enum Line {
         /// Its path on the volume.
         path: String,
     },
+    /// The host relies on exactly one answer to this prompt.
+    Asked {
+        /// Its path on the volume.
+        path: String,
+    },
     /// The files of the stick are on the export disk.
     Exported,
     /// The scenario ended as it should.
@@ -46,6 +51,7 @@ impl fmt::Display for Line {
             Self::Measured { name, ms } => write!(out, "measured {name} {ms}"),
             Self::Flushed { sha256, path } => write!(out, "flushed {sha256} {path}"),
             Self::Gone { path } => write!(out, "gone {path}"),
+            Self::Asked { path } => write!(out, "asked {path}"),
             Self::Exported => out.write_str("exported"),
             Self::Pass => out.write_str("verdict pass"),
             Self::Fail(text) => write!(out, "verdict fail {}", one_line(text)),
@@ -72,6 +78,9 @@ impl Line {
                 Some(Self::Flushed { sha256, path })
             }
             ("gone", path) => Some(Self::Gone {
+                path: path.to_owned(),
+            }),
+            ("asked", path) => Some(Self::Asked {
                 path: path.to_owned(),
             }),
             ("exported", "") => Some(Self::Exported),
@@ -106,6 +115,9 @@ mod tests {
                 path: "my file.txt".into(),
             },
             Line::Gone {
+                path: "my file.txt".into(),
+            },
+            Line::Asked {
                 path: "my file.txt".into(),
             },
             Line::Exported,

@@ -61,3 +61,10 @@ pub fn gone(path: &str) {
         path: path.to_owned(),
     });
 }
+
+/// Tells that the prompt must have exactly one answer when the scenario has ended.
+pub fn asked(path: &str) {
+    tell(&Line::Asked {
+        path: path.to_owned(),
+    });
+}

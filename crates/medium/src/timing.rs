@@ -33,6 +33,9 @@ pub struct Timing {
     /// A host that lives reads a medium within 2 s of its insertion; when nobody has for so long,
     /// nobody looks at the drive (a desktop has "powered it off").
     pub unseen_ms: u64,
+    /// The bus was suspended for so long while something waits: the host sleeps for long, or has
+    /// powered the drive off, which many controllers see as the same.
+    pub asleep_ms: u64,
     /// The bus was without a host for so long: it is gone, not merely enumerating.
     pub detached_ms: u64,
     /// An answer that a host's hold on the medium has kept back for so long is shown elsewhere.
@@ -53,6 +56,7 @@ impl Timing {
         held_retry_ms: 2_000,
         absent_ms: 0,
         unseen_ms: 0,
+        asleep_ms: u64::MAX,
         detached_ms: 0,
         show_ms: u64::MAX,
     };
@@ -61,6 +65,7 @@ impl Timing {
     pub const GADGET: Self = Self {
         absent_ms: 2_500,
         unseen_ms: 6_000,
+        asleep_ms: 20_000,
         detached_ms: 3_000,
         show_ms: 3_000,
         ..Self::PLAIN_FILE
@@ -111,6 +116,10 @@ const _: () = {
     assert!(
         t.unseen_ms > 2 * SLOWEST_POLL_MS,
         "a host that lives has polled and read before it counts as gone"
+    );
+    assert!(
+        t.asleep_ms > t.unseen_ms,
+        "what looks like sleep is waited out for longer than what does not"
     );
     assert!(
         t.show_ms >= t.retry_ms * t.retries as u64,

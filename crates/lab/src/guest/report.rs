@@ -81,6 +81,14 @@ impl Report {
         flushed
     }
 
+    /// Prompts that must have exactly one answer.
+    pub fn asked(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().filter_map(|line| match line {
+            Line::Asked { path } => Some(path.as_str()),
+            _ => None,
+        })
+    }
+
     /// Milliseconds that the scenario measured under `name`, the last time.
     pub fn measured_ms(&self, name: &str) -> Option<u64> {
         self.lines.iter().rev().find_map(|line| match line {

@@ -14,11 +14,13 @@
 //! ```
 //!
 //! In SHOWN nobody has read the medium since it came back; when that lasts, the drive is bound
-//! anew. A plain image has no drive to be absent from: there, OURS leads back to HOST at once.
+//! anew. So it is when the bus has been suspended for long while something waits: a host that has
+//! powered the drive off looks like one that sleeps. A plain image has no drive to be absent from: there, OURS leads back to HOST at once.
 //!
 //! Invariants: no action of the host's side while the medium is ours; never a reading or an
 //! attempt to take within `quiet_ms` of a write; never an attempt while the volume is marked as in
-//! use, unless the host has ejected it or is gone; no reading of our own while SHOWN, so that each
+//! use, unless the host has ejected it or is gone; nothing given to a host that sleeps, which would
+//! not notice that the medium was away; no reading of our own while SHOWN, so that each
 //! one is the host's; nothing scheduled when nothing can change (an idle stick sleeps).
 
 #[cfg(test)]
@@ -86,6 +88,9 @@ pub enum How {
     Asked,
     /// The host has ejected it: nobody else can have anything to write.
     Ejected,
+    /// The host has slept for long, or has powered the drive off: it is asked as usual, and the
+    /// drive is unbound meanwhile, so that a host that wakes finds another one.
+    Asleep,
     /// There is no host: the drive is unbound meanwhile, and what the host left undone is repaired.
     Alone,
 }
@@ -196,7 +201,10 @@ impl Machine {
             Event::Refused(refusal) => self.refused(now_ms, refusal),
             Event::Returned { changed } => self.returned(now_ms, changed),
             Event::Inserted => self.inserted(now_ms),
-            Event::Rebound => self.looked(),
+            Event::Rebound => {
+                self.looked();
+                self.bus_since_ms = now_ms;
+            }
             Event::Showing => self.shown = self.wants,
             Event::Failed => self.failed(now_ms),
             Event::Ejected => self.ejected(now_ms),
@@ -321,7 +329,7 @@ impl Machine {
         self.in_use = false;
         self.hold = match how {
             _ if self.timing.absent_ms == 0 => Hold::Host,
-            How::Alone => Hold::Host,
+            How::Alone | How::Asleep => Hold::Host,
             How::Ejected if !changed => Hold::Out { since_ms },
             How::Asked if !changed => Hold::Away {
                 insert_ms: now_ms,
@@ -402,6 +410,16 @@ impl Machine {
         absent.then_some(self.bus_since_ms + self.timing.detached_ms)
     }
 
+    /// From when on a host that sleeps may have the drive taken away and connected anew, counted
+    /// from `since_ms` on.
+    fn asleep_due_ms(&self, since_ms: u64) -> Option<u64> {
+        let is_asleep = self.bus == Bus::Suspended;
+        is_asleep.then(|| {
+            let since_ms = since_ms.max(self.bus_since_ms);
+            since_ms.saturating_add(self.timing.asleep_ms)
+        })
+    }
+
     fn insert_due_ms(&self) -> Option<u64> {
         match self.hold {
             Hold::Away { insert_ms, .. } => match self.bus {
@@ -428,6 +446,8 @@ impl Machine {
             Hold::Shown { since_ms } if self.bus == Bus::Configured => {
                 Some(since_ms + self.timing.unseen_ms)
             }
+            Hold::Shown { since_ms } => self.asleep_due_ms(since_ms),
+            Hold::Away { insert_ms, .. } => self.asleep_due_ms(insert_ms),
             _ => None,
         }
     }
@@ -445,6 +465,10 @@ impl Machine {
             (Hold::Out { .. }, None) if wants => due(self.next_attempt_ms, How::Ejected),
             (Hold::Host, None) if wants && !self.in_use && self.bus == Bus::Configured => {
                 due(self.next_attempt_ms, How::Asked)
+            }
+            (Hold::Host, None) if wants && !self.in_use => {
+                let asleep_ms = self.asleep_due_ms(self.wanted_ms)?;
+                due(asleep_ms, How::Asleep)
             }
             _ => None,
         }

@@ -157,7 +157,7 @@ mod coming_back {
 
     #[test]
     fn a_drive_stays_empty_long_enough_to_be_noticed() {
-        let mut machine = published(1_000);
+        let machine = published(1_000);
         assert!(machine.is_ours());
         assert_eq!(machine.deadline_ms(), Some(1_000 + T.absent_ms));
         assert_eq!(machine.poll(1_000 + T.absent_ms), Some(Action::Insert));
@@ -197,19 +197,68 @@ mod coming_back {
     fn a_sleeping_host_is_waited_for() {
         let mut machine = published(1_000);
         machine.handle(1_100, Event::Bus(Bus::Suspended));
+        assert_eq!(machine.poll(15_000), None);
+        machine.handle(15_000, Event::Bus(Bus::Configured));
+        assert_eq!(machine.deadline_ms(), Some(15_000 + T.absent_ms));
+    }
+
+    #[test]
+    fn a_host_that_sleeps_on_finds_another_drive_and_then_the_medium() {
+        let mut machine = published(1_000);
+        machine.handle(1_100, Event::Bus(Bus::Suspended));
+        let mut now_ms = 1_100;
+        assert_eq!(run_until(&machine, &mut now_ms), Some(Action::Rebind));
+        assert!(now_ms >= 1_100 + T.asleep_ms);
+        machine.handle(now_ms, Event::Rebound);
+        machine.handle(now_ms, Event::Bus(Bus::Enumerating));
+        assert_eq!(machine.poll(now_ms), Some(Action::Insert));
+    }
+
+    #[test]
+    fn a_drive_that_was_powered_off_before_anybody_read_it_is_bound_anew_once() {
+        let mut machine = published(1_000);
+        machine.handle(3_500, Event::Inserted);
+        machine.handle(4_000, Event::Bus(Bus::Suspended));
+        assert_eq!(machine.deadline_ms(), Some(4_000 + T.asleep_ms));
+        assert_eq!(machine.poll(4_000 + T.asleep_ms), Some(Action::Rebind));
+        machine.handle(30_000, Event::Rebound);
         assert_eq!(machine.deadline_ms(), None);
-        machine.handle(60_000, Event::Bus(Bus::Configured));
-        assert_eq!(machine.deadline_ms(), Some(60_000 + T.absent_ms));
     }
 
     #[test]
     fn a_sleeping_host_is_not_asked_for_the_medium() {
         let mut machine = drive();
         machine.handle(600, Event::Bus(Bus::Suspended));
+        machine.handle(30_000, Event::Wants(Some(1)));
+        assert_eq!(machine.poll(39_000), None);
+        machine.handle(39_000, Event::Bus(Bus::Configured));
+        assert_eq!(machine.poll(39_000), Some(Action::Take(How::Asked)));
+    }
+
+    #[test]
+    fn a_host_that_sleeps_on_is_disconnected_when_it_holds_nothing() {
+        let mut machine = drive();
+        machine.handle(600, Event::Bus(Bus::Suspended));
         machine.handle(700, Event::Wants(Some(1)));
+        let mut now_ms = 700;
+        let action = run_until(&machine, &mut now_ms);
+        assert_eq!(action, Some(Action::Take(How::Asleep)));
+        assert_eq!(now_ms, 700 + T.asleep_ms);
+        machine.handle(now_ms, Event::Taken(How::Asleep));
+        machine.handle(now_ms, Event::Wants(None));
+        machine.handle(now_ms, Event::Returned { changed: true });
+        assert!(!machine.is_ours());
         assert_eq!(machine.deadline_ms(), None);
-        machine.handle(9_000, Event::Bus(Bus::Configured));
-        assert_eq!(machine.poll(9_000), Some(Action::Take(How::Asked)));
+    }
+
+    #[test]
+    fn a_host_that_sleeps_with_the_volume_mounted_keeps_it() {
+        let mut machine = drive();
+        machine.handle(550, Event::Wrote);
+        machine.handle(1_100, read(true));
+        machine.handle(1_200, Event::Bus(Bus::Suspended));
+        machine.handle(1_300, Event::Wants(Some(1)));
+        assert_eq!(machine.deadline_ms(), None);
     }
 
     #[test]
@@ -524,9 +573,12 @@ mod random_walks {
                         self.tell(Event::Inserted);
                     }
                     Action::Rebind => {
-                        assert!(!self.dirty && self.in_drive && self.bus == Bus::Configured);
+                        let asleep = self.bus == Bus::Suspended;
+                        assert!(asleep || self.in_drive && self.bus == Bus::Configured);
+                        assert!(!self.dirty);
                         self.locked = false;
                         self.tell(Event::Rebound);
+                        self.enumerates_if(asleep);
                     }
                     Action::Show => self.tell(Event::Showing),
                 }
@@ -549,6 +601,13 @@ mod random_walks {
                     }
                     self.out_ms = self.now_ms;
                 }
+                How::Asleep => {
+                    assert!(self.in_drive && self.bus == Bus::Suspended);
+                    assert!(!self.dirty && self.is_quiet(), "somebody uses it");
+                    if self.locked {
+                        return self.tell(Event::Refused(Refusal::Busy));
+                    }
+                }
                 How::Ejected => assert!(!self.in_drive, "not ejected"),
                 How::Alone => assert!(matches!(self.bus, Bus::Detached | Bus::Enumerating)),
             }
@@ -557,7 +616,16 @@ mod random_walks {
             self.waiting += 1;
             self.tell(Event::Wants(None));
             self.tell(Event::Returned { changed: true });
-            self.in_drive = how == How::Alone;
+            self.in_drive = matches!(how, How::Alone | How::Asleep);
+            self.enumerates_if(how == How::Asleep);
+        }
+
+        /// A drive that was connected anew is no longer one that sleeps.
+        fn enumerates_if(&mut self, connected: bool) {
+            if connected {
+                self.bus = Bus::Enumerating;
+                self.tell(Event::Bus(Bus::Enumerating));
+            }
         }
     }
 

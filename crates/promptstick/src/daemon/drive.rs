@@ -125,7 +125,7 @@ impl Drive {
         Ok(gadget.bind()?)
     }
 
-    /// Takes the medium, for writing. [`How::Alone`] disconnects the drive.
+    /// Takes the medium, for writing. [`How::Alone`] and [`How::Asleep`] disconnect the drive.
     ///
     /// # Errors
     /// The image cannot be opened, or the kernel refused in an unexpected way.
@@ -135,9 +135,12 @@ impl Drive {
             Self::Usb(gadget) => gadget,
         };
         match how {
-            How::Asked => {
+            How::Asked | How::Asleep => {
                 if gadget.eject(PROMPTS)? == Ejection::Busy {
                     return Ok(Take::Busy);
+                }
+                if how == How::Asleep {
+                    gadget.unbind()?;
                 }
             }
             How::Ejected => {}
@@ -145,8 +148,10 @@ impl Drive {
         }
         let opened = File::options().read(true).write(true).open(image);
         let opened = opened.with_context(|| format!("cannot write {}", image.display()));
-        if opened.is_err() && how == How::Asked {
-            gadget.insert(PROMPTS, image)?;
+        match how {
+            How::Asked if opened.is_err() => gadget.insert(PROMPTS, image)?,
+            How::Asleep if opened.is_err() => self.connect(image)?,
+            _ => {}
         }
         Ok(Take::Granted(opened?))
     }
@@ -167,13 +172,13 @@ impl Drive {
     }
 
     /// Ends the writing. The medium stays out of a drive until [`Drive::insert`], unless there is
-    /// no host that should see its absence ([`How::Alone`]).
+    /// no host that should see its absence (the drive is disconnected).
     ///
     /// # Errors
     /// As [`Drive::put_back`].
     pub fn release(&mut self, how: How, file: File, image: &Path) -> anyhow::Result<()> {
         match self {
-            Self::Usb(_) if how != How::Alone => Ok(()),
+            Self::Usb(_) if matches!(how, How::Asked | How::Ejected) => Ok(()),
             _ => self.put_back(how, file, image),
         }
     }

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use engine::{Event as EngineEvent, Worker};
 use mailbox::{Job, Mailbox};
-use medium::{Event, Machine, ShelfEvent, Timing};
+use medium::{Event, Machine, ShelfAction, ShelfEvent, Timing};
 use volume::{FatTime, ImageFile, Volume};
 
 use super::clock::Clock;
@@ -160,13 +160,13 @@ impl<'a> Session<'a> {
     /// The image or the state folder failed; the session must be opened again.
     pub async fn advance(&mut self) -> anyhow::Result<Step> {
         self.tick();
-        let step = match self.machine.poll(self.clock.now_ms()) {
+        let step = match self.due() {
             Some(medium::Action::Read) => self.read().await?,
             Some(medium::Action::Take(how)) => self.take(how).await?,
             Some(medium::Action::Insert) => self.insert(),
             Some(medium::Action::Rebind) => self.rebind().await,
             Some(medium::Action::Show) => self.show(),
-            None => match self.answers.shelf.poll(self.clock.now_ms()) {
+            None => match self.due_for_answers() {
                 Some(action) => self.change_answers(action),
                 None => self.start_next()?,
             },
@@ -175,6 +175,24 @@ impl<'a> Session<'a> {
             .set(self.machine.watches_for_reads(), &self.config.image);
         self.led.show(self.sign());
         Ok(step)
+    }
+
+    /// What is due for the medium. Whether the host is there and awake is looked at before it is
+    /// asked for anything: not every controller tells when that changes.
+    fn due(&mut self) -> Option<medium::Action> {
+        let action = self.machine.poll(self.clock.now_ms())?;
+        if action == medium::Action::Read {
+            return Some(action);
+        }
+        self.look_at_bus();
+        self.machine.poll(self.clock.now_ms())
+    }
+
+    /// The same for the media with answers.
+    fn due_for_answers(&mut self) -> Option<ShelfAction> {
+        self.answers.shelf.poll(self.clock.now_ms())?;
+        self.look_at_bus();
+        self.answers.shelf.poll(self.clock.now_ms())
     }
 
     /// A host may have written.
@@ -226,6 +244,9 @@ impl<'a> Session<'a> {
     }
 
     fn look_at_bus(&mut self) {
+        if let Drive::Plain(_) = self.drive {
+            return;
+        }
         let (now_ms, bus) = (self.clock.now_ms(), self.drive.bus());
         self.report.bus(bus);
         self.machine.handle(now_ms, Event::Bus(bus));

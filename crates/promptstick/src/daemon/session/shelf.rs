@@ -168,6 +168,20 @@ impl Session<'_> {
         }
     }
 
+    /// Answers wait for room on the volume: they are news, unless a drive has them all.
+    pub(super) fn show_elsewhere(&mut self) {
+        let waiting: BTreeSet<JobId> = self.mailbox.ready().iter().map(|ready| ready.id).collect();
+        let media = &self.answers.media;
+        let has_all = |medium: &Answered| waiting.is_subset(&medium.ids);
+        let is_shown = (self.answers.shelf.filled())
+            .filter_map(|at| media.get(at))
+            .any(has_all);
+        if !is_shown {
+            let now_ms = self.clock.now_ms();
+            self.answers.shelf.handle(now_ms, ShelfEvent::News);
+        }
+    }
+
     /// Carries out what the shelf wants.
     pub(super) fn change_answers(&mut self, action: ShelfAction) -> Step {
         let done = match action {

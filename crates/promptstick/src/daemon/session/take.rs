@@ -26,14 +26,21 @@ enum Used {
 impl Session<'_> {
     /// One attempt to take the medium, and, when it is granted, one publication.
     pub(super) async fn take(&mut self, how: How) -> anyhow::Result<Step> {
-        if how == How::Asked && self.is_marked()? {
+        if is_asked(how) && self.is_marked()? {
             return Ok(self.refused(Refusal::InUse));
+        }
+        // To disconnect the drive takes the answers from whoever has them open.
+        if how == How::Asleep && !self.answers_are_free() {
+            return Ok(self.refused(Refusal::Busy));
         }
         let image = match self.drive.try_take(how, &self.config.image) {
             Ok(Take::Granted(image)) => image,
             Ok(Take::Busy) => return Ok(self.refused(Refusal::Busy)),
             Err(error) => return self.put_off(error),
         };
+        if how == How::Asleep {
+            tracing::info!("the computer sleeps or has powered the drive off; connecting it anew");
+        }
         let result = self.use_medium(how, &image).await;
         if let Ok(Used::Refused(refusal)) = result {
             self.drive.put_back(how, image, &self.config.image)?;
@@ -43,6 +50,9 @@ impl Session<'_> {
         self.drive.release(how, image, &self.config.image)?;
         self.machine
             .handle(self.clock.now_ms(), Event::Returned { changed });
+        if how == How::Asleep {
+            self.look_at_bus();
+        }
         match result {
             Ok(Used::OtherVolume) => Ok(Step::OtherVolume),
             Ok(_) => {
@@ -118,7 +128,7 @@ impl Session<'_> {
     /// The medium is granted; it is ours if the volume says so as well.
     async fn use_medium(&mut self, how: How, image: &File) -> anyhow::Result<Used> {
         let mut device = ImageFile::from_file(image.try_clone()?)?;
-        if how != How::Asked && !self.finish_for_host(&mut device) {
+        if !is_asked(how) && !self.finish_for_host(&mut device) {
             return Ok(Used::Refused(Refusal::Inconsistent));
         }
         let volume = Volume::open(&device)?;
@@ -131,7 +141,7 @@ impl Session<'_> {
         }
         let view = scan.as_view();
         let is_drive = matches!(self.drive, Drive::Usb(_));
-        if is_drive && how == How::Asked && !view.unsettled.is_subset(&self.damaged) {
+        if is_drive && is_asked(how) && !view.unsettled.is_subset(&self.damaged) {
             return Ok(Used::Refused(Refusal::Inconsistent));
         }
         self.machine.handle(self.clock.now_ms(), Event::Taken(how));
@@ -149,6 +159,9 @@ impl Session<'_> {
         )?;
         self.no_room = done.left > 0 && done.written == 0;
         self.answers.published(&done.ids);
+        if self.no_room {
+            self.show_elsewhere();
+        }
         let changed = done.written > 0;
         Ok(Used::Done { changed })
     }
@@ -163,6 +176,11 @@ impl Session<'_> {
             }
         }
     }
+}
+
+/// Whether there is a host that might use the medium: what its marks and files say counts then.
+fn is_asked(how: How) -> bool {
+    matches!(how, How::Asked | How::Asleep)
 }
 
 /// The digest of a file that could be an answer.

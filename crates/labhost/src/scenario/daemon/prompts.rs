@@ -1,0 +1,97 @@
+//! More than one prompt, and prompts that change.
+
+use std::fs;
+use std::time::Duration;
+
+use super::plugged::{
+    ANSWER_LIMIT, OTHER_QUESTION, Plugged, QUESTION, STORY, SlowBoard, ask, ensure_expected,
+    make_history, response_on,
+};
+use crate::error::{Doing, ensure};
+use crate::mount::How;
+use crate::scenario::Lab;
+use crate::{Result, files, report, stick, wait};
+
+/// Linux writes a rename up to 35 s late.
+const RENAME_LIMIT: Duration = Duration::from_secs(240);
+
+/// Two more prompts arrive while one is being answered.
+pub fn queue(_: &Lab) -> Result<()> {
+    let mut stick = Plugged::on_desktop("")?;
+    let board = SlowBoard::start();
+    stick.ask_and_unmount("first.txt", STORY)?;
+    stick.daemon.wait_logged(" thinking job=", ANSWER_LIMIT)?;
+    let mount = stick.mount(How::Flush)?;
+    ask(&mount, "second.txt", QUESTION)?;
+    ask(&mount, "third.txt", OTHER_QUESTION)?;
+    mount.unmount()?;
+    ensure(stick.daemon.times_logged(" answered job=") == 0, || {
+        "the first answer was too fast for this scenario".into()
+    })?;
+    drop(board);
+    stick.wait_published(3)?;
+    let mount = stick.mount_showing("third.response.txt")?;
+    for (name, content) in [
+        ("first.txt", STORY),
+        ("second.txt", QUESTION),
+        ("third.txt", OTHER_QUESTION),
+    ] {
+        let response = response_on(&mount, name)?;
+        ensure_expected(name, content, &response)?;
+    }
+    mount.unmount()?;
+    stick.daemon.stop()
+}
+
+/// A prompt is changed while its answer is being made: it is answered once, as it finally was.
+pub fn changed(_: &Lab) -> Result<()> {
+    let mut stick = Plugged::on_desktop("")?;
+    let mount = stick.mount(How::Flush)?;
+    let board = SlowBoard::start();
+    mount.put("prompt.txt", STORY)?;
+    stick.daemon.wait_logged(" thinking job=", ANSWER_LIMIT)?;
+    ask(&mount, "prompt.txt", QUESTION)?;
+    stick
+        .daemon
+        .wait_logged("the prompt changed", ANSWER_LIMIT)?;
+    drop(board);
+    stick.wait_answered(1)?;
+    mount.unmount()?;
+    let response = stick.response_after_swap("prompt.txt")?;
+    let answered = stick.daemon.times_logged(" answered job=");
+    ensure(answered == 1, || {
+        format!("{answered} answers to one prompt")
+    })?;
+    stick.daemon.stop()?;
+    ensure_expected("prompt.txt", QUESTION, &response)
+}
+
+/// An editor saves a prompt as a temporary file that it renames, which Linux writes late: the one
+/// prompt that comes of it has one answer.
+pub fn rename_save(lab: &Lab) -> Result<()> {
+    let mut stick = Plugged::on_desktop("")?;
+    let mount = stick.mount(How::Flush)?;
+    make_history(&mount, lab)?;
+    let temporary = mount.path("prompt.tmp");
+    files::write_synced(&temporary, QUESTION)?;
+    fs::rename(&temporary, mount.path("prompt.txt")).doing("renaming")?;
+    report::step("saved by renaming");
+    report::asked("prompt.txt");
+    let on_stick = || {
+        stick::read_file(&stick::image(), "prompt.txt")
+            .ok()
+            .flatten()
+    };
+    let (_, took) = wait::until("the rename on the stick", RENAME_LIMIT, || Ok(on_stick()))?;
+    report::measured("late_rename", took);
+    stick.wait_answered(1)?;
+    mount.unmount()?;
+    report::flushed("prompt.txt", QUESTION);
+    let response = stick.response_after_swap("prompt.txt")?;
+    let answered = stick.daemon.times_logged(" answered job=");
+    ensure(answered == 1, || {
+        format!("{answered} answers to one prompt")
+    })?;
+    stick.daemon.stop()?;
+    ensure_expected("prompt.txt", QUESTION, &response)
+}
