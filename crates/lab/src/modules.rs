@@ -13,7 +13,7 @@ use crate::{Result, tool};
 const GUEST_FOLDER: &str = "/lab/ko";
 
 /// Modules that a guest may load: what `labhost::init` asks for, and what scenarios add.
-const WANTED: [&str; 18] = [
+const WANTED: [&str; 20] = [
     "virtio_pci",
     "virtio_blk",
     "virtio_console",

@@ -15,13 +15,14 @@
 //!
 //! In SHOWN nobody has read the medium since it came back; when that lasts, the drive is bound
 //! anew. So it is when the bus has been suspended for long while something waits: a host that has
-//! powered the drive off looks like one that sleeps. A plain image has no drive to be absent from: there, OURS leads back to HOST at once.
+//! powered the drive off looks like one that sleeps. A plain image has no drive to be absent from:
+//! there, OURS leads back to HOST at once.
 //!
 //! Invariants: no action of the host's side while the medium is ours; never a reading or an
 //! attempt to take within `quiet_ms` of a write; never an attempt while the volume is marked as in
 //! use, unless the host has ejected it or is gone; nothing given to a host that sleeps, which would
-//! not notice that the medium was away; no reading of our own while SHOWN, so that each
-//! one is the host's; nothing scheduled when nothing can change (an idle stick sleeps).
+//! not notice that the medium was away; no reading of our own while SHOWN, so that each one is the
+//! host's; nothing scheduled when nothing can change (an idle stick sleeps).
 
 #[cfg(test)]
 mod tests;
