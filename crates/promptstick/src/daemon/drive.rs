@@ -335,7 +335,7 @@ impl BusWatch {
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot watch the bus");
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }
