@@ -157,7 +157,7 @@ mod coming_back {
 
     #[test]
     fn a_drive_stays_empty_long_enough_to_be_noticed() {
-        let mut machine = published(1_000);
+        let machine = published(1_000);
         assert!(machine.is_ours());
         assert_eq!(machine.deadline_ms(), Some(1_000 + T.absent_ms));
         assert_eq!(machine.poll(1_000 + T.absent_ms), Some(Action::Insert));

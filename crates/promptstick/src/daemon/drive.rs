@@ -330,7 +330,7 @@ impl BusWatch {
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot watch the bus");
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Tells when a host reads the image (inotify's IN_ACCESS), for the seconds in which that matters.
+//! Tells when a host reads the image (inotify's `IN_ACCESS`), for the seconds in which that
+//! matters.
 //!
 //! The device's own reads look the same, so whoever reads meanwhile calls [`Looks::forget`]. Apart
 //! from those seconds nothing is watched: a host that copies a file would wake the daemon all the
@@ -43,7 +44,7 @@ impl Looks {
             return std::future::pending().await;
         };
         if watch.readable().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
