@@ -20,7 +20,7 @@ const EXPORT_DISK: &str = "/dev/vda";
 /// Where the only partition of an image begins: as partitioning tools align it.
 pub const PARTITION_BYTES: u64 = 1 << 20;
 
-const SECTOR_BYTES: u64 = 512;
+const SECTOR_BYTES: usize = 512;
 
 /// The image of LUN 0.
 pub fn image() -> PathBuf {
@@ -74,14 +74,14 @@ pub fn partition(volume: &Path, image: &Path) -> Result<()> {
 }
 
 /// A table with one partition (type 0x0e, FAT16 by LBA) that begins at [`PARTITION_BYTES`].
-fn partition_table(volume_bytes: u64) -> Result<[u8; SECTOR_BYTES as usize]> {
+fn partition_table(volume_bytes: u64) -> Result<[u8; SECTOR_BYTES]> {
     const FIRST_ENTRY: usize = 446;
     const FAT16_LBA: u8 = 0x0e;
     let sectors = |bytes: u64| {
-        u32::try_from(bytes / SECTOR_BYTES)
+        u32::try_from(bytes / SECTOR_BYTES as u64)
             .map_err(|_| Failure::Wrong("the volume is too large for a partition".into()))
     };
-    let mut table = [0; SECTOR_BYTES as usize];
+    let mut table = [0; SECTOR_BYTES];
     table[FIRST_ENTRY + 4] = FAT16_LBA;
     table[FIRST_ENTRY + 8..FIRST_ENTRY + 12]
         .copy_from_slice(&sectors(PARTITION_BYTES)?.to_le_bytes());
