@@ -187,6 +187,9 @@ const ROUNDS: u64 = 12;
 /// A moment that does not come within so long does not come: the daemon is killed then.
 const MOMENT_LIMIT: Duration = Duration::from_secs(20);
 
+/// For all that was left undone by kills, on a machine that is short of time.
+const ALL_LIMIT: Duration = Duration::from_secs(900);
+
 /// After the last response another one to the same prompt would be there within so long: the
 /// daemon reads an accepted prompt again after 8 s.
 const NO_MORE: Duration = Duration::from_secs(15);
@@ -324,7 +327,7 @@ impl Moment {
 
 /// Waits until each of these prompts has a response on the stick.
 fn all_answered(stems: &[String]) -> Result<()> {
-    let (_, took) = wait::until("all responses", ANSWER_LIMIT, || {
+    let (_, took) = wait::until("all responses", ALL_LIMIT, || {
         // In the middle of a publication the volume may be unreadable for a moment.
         let names = served::names(&stick::image()).unwrap_or_default();
         let done = stems
