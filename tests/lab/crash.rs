@@ -1,5 +1,7 @@
 //! Daemons that are killed, cables that are pulled, volumes that change under everybody's hands.
 
+use std::time::Duration;
+
 use lab::Series;
 use lab::guest::Boot;
 
@@ -15,6 +17,9 @@ fn daemon_killed_under_host_6_12() {
     pass("daemon_killed_under_host", Series::V6_12);
 }
 
+/// 12 rounds take two minutes on an idle machine.
+const MANY_ROUNDS_LIMIT: Duration = Duration::from_secs(1800);
+
 /// Another seed is `cargo run -p lab -- daemon_killed_often 6.12 lab.seed=N lab.rounds=N`.
 #[test]
 fn daemon_killed_often_6_12() {
@@ -24,6 +29,7 @@ fn daemon_killed_often_6_12() {
         ("lab.rounds", "12".to_owned()),
     ];
     boot.parameters = &parameters;
+    boot.limit = MANY_ROUNDS_LIMIT;
     pass_booting(&boot);
 }
 

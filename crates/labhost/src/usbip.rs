@@ -2,7 +2,7 @@
 //! other end is a socket; `vhci_hcd` on the host's side has the socket's peer. Unlike `dummy_hcd`,
 //! both ends see that the peer is gone. Used by scenarios.
 //!
-//! Attributes as in the kernel's drivers/usb/usbip/vudc_sysfs.c and vhci_sysfs.c.
+//! Attributes as in the kernel's `drivers/usb/usbip/vudc_sysfs.c` and `vhci_sysfs.c`.
 
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
@@ -21,7 +21,7 @@ const DEVICE_SOCKET: &str = "/sys/devices/platform/usbip-vudc.0/usbip_sockfd";
 const DEVICE_STATUS: &str = "/sys/devices/platform/usbip-vudc.0/usbip_status";
 const HOST_ATTACH: &str = "/sys/devices/platform/vhci_hcd.0/attach";
 
-/// `SDEV_ST_AVAILABLE` of drivers/usb/usbip/usbip_common.h: the device's end takes a socket.
+/// `SDEV_ST_AVAILABLE` of `drivers/usb/usbip/usbip_common.h`: the device's end takes a socket.
 const AVAILABLE: &str = "1";
 
 /// The first port of the host's hub, any device number (bus 1, device 2), `USB_SPEED_HIGH`.
@@ -31,6 +31,9 @@ const HIGH_SPEED: &str = "3";
 
 /// Longer than either end takes to notice the other.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// Several times what an enumeration takes on a busy machine.
+const ENUMERATED_LIMIT: Duration = Duration::from_secs(20);
 
 /// A cable that is plugged in at both ends.
 #[derive(Debug)]
@@ -50,11 +53,29 @@ pub fn load() -> Result<()> {
 
 impl Cable {
     /// Connects the gadget, which is bound to [`UDC`], with the host, and waits until the host has
-    /// enumerated it.
+    /// enumerated it. A kernel whose last connection broke may send the end of that through the
+    /// new one, which the host's side then drops ("cannot find a urb"): plugged in again, as a
+    /// person would.
     ///
     /// # Errors
     /// One end does not take it.
     pub fn plug() -> Result<Self> {
+        const TRIES: usize = 4;
+        for _ in 1..TRIES {
+            let cable = Self::connect()?;
+            let is_there = || UsbDevice::present().is_some();
+            if wait::until_true("a USB device", ENUMERATED_LIMIT, is_there).is_ok() {
+                report::step("cable plugged in");
+                return Ok(cable);
+            }
+            report::step("the kernel's USB/IP dropped the connection");
+        }
+        let cable = Self::connect()?;
+        UsbDevice::wait()?;
+        Ok(cable)
+    }
+
+    fn connect() -> Result<Self> {
         let free = || sysfs::read(DEVICE_STATUS).is_ok_and(|status| status == AVAILABLE);
         wait::until_true("the device's end of the cable to be free", LIMIT, free)?;
         let ends = UnixStream::pair().doing("making a cable")?;
@@ -62,8 +83,6 @@ impl Cable {
         let host = ends.1.as_raw_fd();
         let attach = format!("{HOST_PORT} {host} {DEVICE_ID} {HIGH_SPEED}");
         sysfs::write(HOST_ATTACH, &attach)?;
-        UsbDevice::wait()?;
-        report::step("cable plugged in");
         Ok(Self { ends })
     }
 

@@ -190,7 +190,7 @@ pub fn remounted_with(name: &str) -> Result<()> {
 
 /// Process ids of programs under test that have not ended.
 pub fn living() -> Vec<String> {
-    /// Field 3 of /proc/PID/stat (man proc_pid_stat).
+    /// Field 3 of /proc/PID/stat (man `proc_pid_stat`).
     const ENDED: char = 'Z';
     let lives = |pid: &String| {
         let stat = sysfs::read(Path::new("/proc").join(pid).join("stat")).unwrap_or_default();
