@@ -71,7 +71,12 @@ fn late_writes_6_1() {
 /// A scenario that no test runs proves nothing.
 #[test]
 fn every_scenario_has_a_test() {
-    let sources = [include_str!("plain.rs"), include_str!("hosts.rs")].concat();
+    let sources = [
+        include_str!("plain.rs"),
+        include_str!("hosts.rs"),
+        include_str!("desktop.rs"),
+    ]
+    .concat();
     let missing: BTreeSet<_> = labhost::scenario::ALL
         .iter()
         .map(|scenario| scenario.name)

@@ -42,8 +42,8 @@ pub struct Boot<'a> {
     pub series: Series,
     /// When to give up.
     pub limit: Duration,
-    /// Called with each line as it comes.
-    pub show: fn(&str),
+    /// Called with each line as it comes, and the time since QEMU's start.
+    pub show: fn(Duration, &str),
 }
 
 impl<'a> Boot<'a> {
@@ -55,7 +55,7 @@ impl<'a> Boot<'a> {
             files: &[],
             series,
             limit: USUAL_LIMIT,
-            show: |line| println!("{line}"),
+            show: |time, line| println!("{:7.1} s  {line}", time.as_secs_f64()),
         }
     }
 
@@ -71,7 +71,8 @@ impl<'a> Boot<'a> {
         initramfs::join(&base, &extra, &folder.initrd())?;
         let _turn = places::wait_for_turn();
         let start = Instant::now();
-        let machine = Machine::start(&kernel.image, &self.command_line(), &folder)?;
+        let memory_mb = qemu::memory_mb(fs::metadata(&programs.model).at(&programs.model)?.len());
+        let machine = Machine::start(&kernel.image, &self.command_line(), memory_mb, &folder)?;
         let mut report = self.listen(&machine, start);
         drop(machine);
         report.wall = start.elapsed();
@@ -80,6 +81,16 @@ impl<'a> Boot<'a> {
         }
         folder.tidy_up()?;
         Ok(report)
+    }
+
+    /// Gets the kernel and builds the archive that all scenarios share, so that [`Boot::run`] finds
+    /// them in the cache: for whoever wants to say what takes so long.
+    ///
+    /// # Errors
+    /// A tool is missing, or something could not be fetched or built.
+    pub fn fetch(&self, programs: &Programs) -> Result<()> {
+        initramfs::ensure_tools()?;
+        self.prepare(programs).map(drop)
     }
 
     fn prepare(&self, programs: &Programs) -> Result<(Kernel, std::path::PathBuf)> {
@@ -114,7 +125,7 @@ impl<'a> Boot<'a> {
             let left = self.limit.saturating_sub(start.elapsed());
             match machine.next(left) {
                 Event::Text(text) => {
-                    (self.show)(&format!("{:7.1} s  {text}", start.elapsed().as_secs_f64()));
+                    (self.show)(start.elapsed(), &text);
                     report.lines.extend(Line::parse(&text));
                 }
                 Event::Ended => return report,

@@ -4,6 +4,9 @@
 mod daemon;
 mod hosts;
 mod plain;
+mod try_usb;
+
+pub use try_usb::{PROMPT_FILE as TRY_PROMPT, RESPONSE_FILE as TRY_RESPONSE};
 
 use crate::Result;
 use crate::error::Failure;
@@ -57,6 +60,7 @@ pub const ALL: &[Scenario] = &[
     Scenario::linux("program", plain::program),
     Scenario::linux("daemon_unmounted", daemon::unmounted),
     Scenario::linux("daemon_killed", plain::daemon_killed),
+    Scenario::linux("try_usb", try_usb::run),
     Scenario::raw("windows_model", hosts::windows),
     Scenario::raw("windows_model_fat32", hosts::windows_fat32),
     Scenario::raw("macos_model", hosts::macos),
