@@ -109,6 +109,30 @@ impl Repository {
         Ok(file)
     }
 
+    /// Fetches packages and all that they depend on, into a folder that holds nothing else.
+    ///
+    /// # Errors
+    /// One cannot be fetched.
+    pub fn download_all(&self, packages: &[&str], folder: &Path) -> Result<()> {
+        let partial = folder.join("partial");
+        fs::create_dir_all(&partial).at(&partial)?;
+        let mut command = self.apt("apt-get");
+        command
+            .arg("-o")
+            .arg(format!("Dir::Cache::archives={}", folder.display()))
+            .args(["-qq", "--yes", "--no-install-recommends", "--download-only"])
+            .arg("install")
+            .args(packages);
+        tool::run(&mut command)?;
+        for entry in fs::read_dir(folder).at(folder)?.flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|end| end == "deb") {
+                cache::keep_hash(&path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// apt's configuration stays the machine's (proxies, for one) but for what is ours.
     fn apt(&self, program: &str) -> Command {
         let folder = self.folder.display();

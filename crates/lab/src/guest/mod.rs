@@ -8,7 +8,7 @@ mod report;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use labhost::cpio;
@@ -18,7 +18,7 @@ use crate::cache::Cache;
 use crate::error::At;
 use crate::kernel::{Kernel, Series};
 use crate::programs::{self, Programs};
-use crate::{Result, initramfs};
+use crate::{Result, desktop, initramfs};
 use places::Folder;
 use qemu::{Event, Machine};
 
@@ -65,10 +65,10 @@ impl<'a> Boot<'a> {
     /// The guest could not be built or started.
     pub fn run(&self, programs: &Programs) -> Result<Report> {
         initramfs::ensure_tools()?;
-        let (kernel, base) = self.prepare(programs)?;
+        let (kernel, archives) = self.prepare(programs)?;
         let folder = Folder::new(&self.name())?;
         let extra = initramfs::scenario(self.files).at(&folder.initrd())?;
-        initramfs::join(&base, &extra, &folder.initrd())?;
+        initramfs::join(&archives, &extra, &folder.initrd())?;
         let _turn = places::wait_for_turn();
         let start = Instant::now();
         let memory_mb = qemu::memory_mb(fs::metadata(&programs.model).at(&programs.model)?.len());
@@ -93,11 +93,19 @@ impl<'a> Boot<'a> {
         self.prepare(programs).map(drop)
     }
 
-    fn prepare(&self, programs: &Programs) -> Result<(Kernel, std::path::PathBuf)> {
+    fn prepare(&self, programs: &Programs) -> Result<(Kernel, Vec<PathBuf>)> {
         let cache = Cache::open()?;
         let kernel = Kernel::get(&cache, self.series)?;
-        let base = initramfs::base(&cache, &kernel, programs)?;
-        Ok((kernel, base))
+        let mut archives = vec![initramfs::base(&cache, &kernel, programs)?];
+        if self.is_desktop() {
+            archives.push(desktop::archive(&cache)?);
+        }
+        Ok((kernel, archives))
+    }
+
+    /// A scenario that the guest does not know is for the guest to refuse.
+    fn is_desktop(&self) -> bool {
+        labhost::scenario::find(self.scenario).is_ok_and(|scenario| scenario.host_is_desktop)
     }
 
     /// The folder of this run, in cargo's output folder; a run like it replaces it.

@@ -2,6 +2,7 @@
 //! each. A new scenario is a function, a row of [`ALL`] and a test in `tests/lab`.
 
 mod daemon;
+mod desktop;
 mod hosts;
 mod plain;
 mod try_usb;
@@ -25,6 +26,8 @@ pub struct Scenario {
     /// Whether the host's kernel has its disk driver; without it nothing touches the units but the
     /// scenario itself.
     pub host_has_disks: bool,
+    /// Whether the host is Debian's desktop ([`crate::debian`]).
+    pub host_is_desktop: bool,
     /// What happens.
     pub run: fn(&Lab) -> Result<()>,
 }
@@ -35,7 +38,16 @@ impl Scenario {
         Self {
             name,
             host_has_disks: true,
+            host_is_desktop: false,
             run,
+        }
+    }
+
+    /// On a Linux host with a desktop.
+    const fn desktop(name: &'static str, run: fn(&Lab) -> Result<()>) -> Self {
+        Self {
+            host_is_desktop: true,
+            ..Self::linux(name, run)
         }
     }
 
@@ -44,6 +56,7 @@ impl Scenario {
         Self {
             name,
             host_has_disks: false,
+            host_is_desktop: false,
             run,
         }
     }
@@ -61,6 +74,10 @@ pub const ALL: &[Scenario] = &[
     Scenario::linux("daemon_unmounted", daemon::unmounted),
     Scenario::linux("daemon_killed", plain::daemon_killed),
     Scenario::linux("try_usb", try_usb::run),
+    Scenario::desktop("desktop_kept", desktop::kept),
+    Scenario::desktop("desktop_unmounted", desktop::unmounted),
+    Scenario::desktop("desktop_ejected", desktop::ejected),
+    Scenario::desktop("desktop_powered_off", desktop::powered_off),
     Scenario::raw("windows_model", hosts::windows),
     Scenario::raw("windows_model_fat32", hosts::windows_fat32),
     Scenario::raw("macos_model", hosts::macos),
