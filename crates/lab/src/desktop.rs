@@ -22,15 +22,14 @@ use crate::{LabError, Result};
 const SUITE: &str = "bookworm";
 const ARCHITECTURE: &str = "amd64";
 
-/// What a desktop needs for its drives (the last four), and what every Debian has. apt adds what
+/// What a desktop needs for its drives (the last three), and what every Debian has. apt adds what
 /// these depend on.
-const PACKAGES: [&str; 15] = [
+const PACKAGES: [&str; 14] = [
     "base-files",
     "base-passwd",
     "bash",
     "coreutils",
     "dash",
-    "eject",
     "grep",
     "mount",
     "sed",
@@ -41,6 +40,9 @@ const PACKAGES: [&str; 15] = [
     "udisks2",
     "udiskie",
 ];
+
+/// What names of archives begin with.
+const ARCHIVE_PREFIX: &str = "root-";
 
 /// Changes when archives of older builds of the lab are no longer right.
 const FORM: &str = "1";
@@ -61,13 +63,11 @@ const LEFT_OUT: [&str; 8] = [
 const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 
 /// Files that scripts of packages make, or that say how this host behaves: a path and the content.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 3] = [
     ("etc/hostname", "desktop\n"),
     // Any will do; without one systemd takes this for its first start and presets all its units.
     ("etc/machine-id", "7072d6f6d707473746963006b0000001\n"),
     ("etc/systemd/system/udiskie.service", UDISKIE),
-    ("usr/share/promptstick-lab/about", "made by crates/lab\n"),
-    ("run/.keep", ""),
 ];
 
 /// The agent of a session, which mounts what is plugged in. There is no session here: root's.
@@ -83,6 +83,7 @@ StandardError=journal+console
 
 /// Links that `systemctl enable` and scripts of packages make: a path and the target.
 const LINKS: [(&str, &str); 5] = [
+    // Where D-Bus's clients look for its socket.
     ("var/run", "/run"),
     (
         "etc/systemd/system/multi-user.target.wants/udiskie.service",
@@ -115,7 +116,7 @@ const ACCOUNTS: [(&str, &str, &str); 2] = [
 pub fn archive(cache: &Cache) -> Result<PathBuf> {
     let folder = cache.folder(&format!("desktop/{SUITE}-{ARCHITECTURE}"))?;
     let debs = fetched(cache, &folder)?;
-    let path = folder.join(format!("root-{}.cpio", key(&debs)));
+    let path = folder.join(format!("{ARCHIVE_PREFIX}{}.cpio", key(&debs)));
     if cache::is_intact(&path)? {
         return Ok(path);
     }
@@ -131,7 +132,21 @@ pub fn archive(cache: &Cache) -> Result<PathBuf> {
     fs::rename(&partial, &path).at(&path)?;
     cache::keep_hash(&path)?;
     forget(&tree)?;
+    forget_others(&folder, &path)?;
     Ok(path)
+}
+
+/// Removes archives of earlier packages and builds.
+fn forget_others(folder: &Path, path: &Path) -> Result<()> {
+    let kept = path.file_name().unwrap_or_default().to_string_lossy();
+    for entry in fs::read_dir(folder).at(folder)?.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(ARCHIVE_PREFIX) && !name.starts_with(&*kept) {
+            fs::remove_file(entry.path()).at(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// The packages, each as it was when it was downloaded.

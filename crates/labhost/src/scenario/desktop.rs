@@ -30,7 +30,9 @@ const QUIET: Duration = Duration::from_secs(15);
 /// The drive stays mounted: the response is on the second one, which the desktop mounts by itself.
 pub fn kept(_: &Lab) -> Result<()> {
     let (mut daemon, mount) = plugged()?;
-    let (answers, _) = debian::wait_mounted(ANSWERS, ANSWER_LIMIT)?;
+    daemon.wait_logged(" answered job=", ANSWER_LIMIT)?;
+    let (answers, took) = debian::wait_mounted(ANSWERS, ANSWER_LIMIT)?;
+    report::measured("answers_mounted", took);
     let shown = read(&answers, ANSWER_LIMIT)?;
     wait::pass(QUIET);
     ensure(debian::has_mounted(STICK)?, || {
