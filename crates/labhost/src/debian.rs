@@ -33,7 +33,7 @@ const SYSTEMD: [&str; 3] = [
 const MOUNTS: &str = "/media/root";
 
 /// From nothing to a mounted drive, Debian's start included, on an emulated processor.
-pub const MOUNT_LIMIT: Duration = Duration::from_secs(240);
+pub const MOUNT_LIMIT: Duration = Duration::from_secs(600);
 
 /// Makes Debian's systemd the first process, and goes on in a child: the scenario's process.
 ///

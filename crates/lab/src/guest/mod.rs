@@ -29,6 +29,9 @@ pub use report::Report;
 /// most; one that is shared needs several times as long.
 pub const USUAL_LIMIT: Duration = Duration::from_secs(600);
 
+/// The same for a guest with a desktop, which has a minute's work to do before it mounts anything.
+pub const DESKTOP_LIMIT: Duration = Duration::from_secs(1800);
+
 /// For every guest. An emulated timer that is short of time fails the kernel's test of it at boot,
 /// which then stops ("IO-APIC + timer doesn't work!").
 const KERNEL_WORDS: &str = "console=ttyS0 quiet panic=-1 no_timer_check";
@@ -53,12 +56,16 @@ pub struct Boot<'a> {
 impl<'a> Boot<'a> {
     /// A scenario on a kernel, and nothing unusual.
     pub fn new(scenario: &'a str, series: Series) -> Self {
+        let limit = match is_desktop(scenario) {
+            true => DESKTOP_LIMIT,
+            false => USUAL_LIMIT,
+        };
         Self {
             scenario,
             parameters: &[],
             files: &[],
             series,
-            limit: USUAL_LIMIT,
+            limit,
             show: |time, line| println!("{:7.1} s  {line}", time.as_secs_f64()),
         }
     }
@@ -101,15 +108,10 @@ impl<'a> Boot<'a> {
         let cache = Cache::open()?;
         let kernel = Kernel::get(&cache, self.series)?;
         let mut archives = vec![initramfs::base(&cache, &kernel, programs)?];
-        if self.is_desktop() {
+        if is_desktop(self.scenario) {
             archives.push(desktop::archive(&cache)?);
         }
         Ok((kernel, archives))
-    }
-
-    /// A scenario that the guest does not know is for the guest to refuse.
-    fn is_desktop(&self) -> bool {
-        labhost::scenario::find(self.scenario).is_ok_and(|scenario| scenario.host_is_desktop)
     }
 
     /// The folder of this run, in cargo's output folder; a run like it replaces it.
@@ -147,6 +149,11 @@ impl<'a> Boot<'a> {
             }
         }
     }
+}
+
+/// A scenario that the guest does not know is for the guest to refuse.
+fn is_desktop(scenario: &str) -> bool {
+    labhost::scenario::find(scenario).is_ok_and(|scenario| scenario.host_is_desktop)
 }
 
 fn read_export(path: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
