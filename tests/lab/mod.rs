@@ -3,6 +3,7 @@
 
 mod crash;
 mod daemon;
+mod desktop;
 mod foreign;
 mod hosts;
 mod judge;

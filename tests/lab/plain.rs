@@ -77,6 +77,7 @@ fn every_scenario_has_a_test() {
         include_str!("foreign.rs"),
         include_str!("crash.rs"),
         include_str!("daemon.rs"),
+        include_str!("desktop.rs"),
     ]
     .concat();
     let missing: BTreeSet<_> = labhost::scenario::ALL

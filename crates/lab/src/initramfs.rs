@@ -197,9 +197,12 @@ fn forget_old(folder: &Path) -> Result<()> {
 ///
 /// # Errors
 /// There is no room.
-pub fn join(base: &Path, scenario: &[u8], to: &Path) -> Result<()> {
-    fs::copy(base, to).at(to)?;
-    let mut file = File::options().append(true).open(to).at(to)?;
+pub fn join(archives: &[PathBuf], scenario: &[u8], to: &Path) -> Result<()> {
+    let mut file = File::create(to).at(to)?;
+    for archive in archives {
+        let mut source = File::open(archive).at(archive)?;
+        io::copy(&mut source, &mut file).at(to)?;
+    }
     file.write_all(scenario).at(to)
 }
 

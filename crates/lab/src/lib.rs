@@ -6,6 +6,7 @@
 //! from, [`guest`] runs one and listens; `crates/labhost` is what runs inside.
 
 pub mod cache;
+pub mod desktop;
 pub mod error;
 pub mod guest;
 pub mod initramfs;

@@ -2,6 +2,7 @@
 //! packages stay as they are. apt checks signatures and hashes while it fetches; we keep the hash
 //! and check it before each use. Used by [`kernel`](crate::kernel).
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,6 +20,24 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// The last part of a mirror's address that has Debian's releases (and not, say, only their
 /// security updates).
 const ARCHIVE: &str = "debian";
+
+/// Names the file that apt reads before its others (man `apt.conf`).
+const CONFIG_VARIABLE: &str = "APT_CONFIG";
+
+/// Our file under that name, and the one that it makes apt read after all others.
+const FIRST_CONFIG: &str = "first.conf";
+const LAST_CONFIG: &str = "last.conf";
+
+/// The machine's own last file.
+const MACHINE_CONFIG: &str = "/etc/apt/apt.conf";
+
+/// Hooks of the machine are about the machine's packages. Debian's container images have one that
+/// deletes downloaded packages after each update: those of an installation that runs meanwhile.
+const HOOKS: [&str; 3] = [
+    "APT::Update::Pre-Invoke",
+    "APT::Update::Post-Invoke",
+    "APT::Update::Post-Invoke-Success",
+];
 
 /// One release for one architecture.
 pub struct Repository {
@@ -55,6 +74,7 @@ impl Repository {
         fs::write(&sources, line).at(&sources)?;
         let status = self.folder.join("status");
         fs::write(&status, "").at(&status)?;
+        configure(&self.folder, std::env::var_os(CONFIG_VARIABLE).as_deref())?;
         tool::run(self.apt("apt-get").args(["-qq", "update"]))?;
         Ok(())
     }
@@ -89,10 +109,35 @@ impl Repository {
         Ok(file)
     }
 
+    /// Fetches packages and all that they depend on, into a folder that holds nothing else.
+    ///
+    /// # Errors
+    /// One cannot be fetched.
+    pub fn download_all(&self, packages: &[&str], folder: &Path) -> Result<()> {
+        let partial = folder.join("partial");
+        fs::create_dir_all(&partial).at(&partial)?;
+        let mut command = self.apt("apt-get");
+        command
+            .arg("-o")
+            .arg(format!("Dir::Cache::archives={}", folder.display()))
+            .args(["-qq", "--yes", "--no-install-recommends", "--download-only"])
+            .arg("install")
+            .args(packages);
+        tool::run(&mut command)?;
+        for entry in fs::read_dir(folder).at(folder)?.flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|end| end == "deb") {
+                cache::keep_hash(&path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// apt's configuration stays the machine's (proxies, for one) but for what is ours.
     fn apt(&self, program: &str) -> Command {
         let folder = self.folder.display();
         let mut command = tool::command(program);
+        command.env(CONFIG_VARIABLE, self.folder.join(FIRST_CONFIG));
         for option in [
             format!("Dir::Etc::SourceList={folder}/sources.list"),
             "Dir::Etc::SourceParts=/dev/null".to_owned(),
@@ -109,6 +154,21 @@ impl Repository {
         }
         command
     }
+}
+
+/// Writes the configuration that drops the machine's hooks: only what is read last can.
+fn configure(folder: &Path, given: Option<&OsStr>) -> Result<()> {
+    let include = |path: &Path| match path.is_file() {
+        true => format!("#include \"{}\";\n", path.display()),
+        false => String::new(),
+    };
+    let last = folder.join(LAST_CONFIG);
+    let clear = HOOKS.map(|hook| format!("#clear {hook};\n")).concat();
+    fs::write(&last, include(Path::new(MACHINE_CONFIG)) + &clear).at(&last)?;
+    let first = folder.join(FIRST_CONFIG);
+    let given = given.map(Path::new).map(include).unwrap_or_default();
+    let text = format!("{given}Dir::Etc::main \"{}\";\n", last.display());
+    fs::write(&first, text).at(&first)
 }
 
 /// The file of a package in a folder that holds no other version of it.
@@ -166,6 +226,23 @@ mod tests {
         let text = "http://a/debian-security/\nhttp://b/debian/\nhttp://c/debian/\n";
         assert_eq!(debian_mirror(text).as_deref(), Some("http://b/debian"));
         assert_eq!(debian_mirror("http://a/ubuntu/\n"), None);
+    }
+
+    #[test]
+    fn hooks_of_the_machine_are_not_ours() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let given = folder.path().join("given.conf");
+        let hook = "APT::Update::Post-Invoke { \"rm -rf all\"; };\nAcquire::Retries \"7\";\n";
+        fs::write(&given, hook).expect("room");
+        configure(folder.path(), Some(given.as_os_str())).expect("room");
+        let dump = |config: &Path| {
+            let mut command = tool::command("apt-config");
+            tool::text(command.arg("dump").env(CONFIG_VARIABLE, config)).expect("apt")
+        };
+        assert!(dump(&given).contains("Update::Post-Invoke:: \"rm -rf all"));
+        let ours = dump(&folder.path().join(FIRST_CONFIG));
+        assert!(!ours.contains("Update::Post-Invoke::"), "{ours}");
+        assert!(ours.contains("Acquire::Retries \"7\""), "{ours}");
     }
 
     #[test]

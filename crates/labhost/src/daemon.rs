@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::error::{Doing, ensure};
+use crate::protocol::Line;
 use crate::{Failure, Result, report, sysfs, wait};
 
 /// Where the harness puts the program and its model.
@@ -24,6 +25,25 @@ const PORT_PREFIX: &str = "vport";
 /// What an ordinary end may take (a signal, a token that is being computed, a bus to leave).
 const END_LIMIT: Duration = Duration::from_secs(60);
 
+/// Whom the log of a daemon is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Log {
+    /// Whoever wants to know why a scenario failed: everything, in a file.
+    Kept,
+    /// A person who watches: what matters, on the protocol's line as well.
+    Told,
+}
+
+impl Log {
+    /// The value of `RUST_LOG`.
+    fn level(self) -> &'static str {
+        match self {
+            Self::Kept => "debug",
+            Self::Told => "info",
+        }
+    }
+}
+
 /// A running daemon; killed when it is dropped.
 pub struct Daemon {
     child: Child,
@@ -36,9 +56,17 @@ impl Daemon {
     /// # Errors
     /// It cannot be started.
     pub fn start(arguments: &[&str]) -> Result<Self> {
+        Self::start_with(arguments, Log::Kept)
+    }
+
+    /// As [`Self::start`], with a log for somebody in particular.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(arguments: &[&str], audience: Log) -> Result<Self> {
         let mut child = Command::new(PROGRAM)
             .args(arguments)
-            .env("RUST_LOG", "debug")
+            .env("RUST_LOG", audience.level())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -47,7 +75,7 @@ impl Daemon {
         let log = Arc::new(Mutex::new(String::new()));
         if let Some(stderr) = child.stderr.take() {
             let log = Arc::clone(&log);
-            thread::spawn(move || keep(stderr, &log));
+            thread::spawn(move || keep(stderr, &log, audience));
         }
         report::step(format!("daemon started: {}", arguments.join(" ")));
         Ok(Self { child, log })
@@ -152,7 +180,7 @@ impl Drop for Daemon {
 }
 
 /// Keeps the log in memory, and passes it on to the harness's port, or else to the console.
-fn keep(stderr: ChildStderr, log: &Mutex<String>) {
+fn keep(stderr: ChildStderr, log: &Mutex<String>, audience: Log) {
     let mut port = log_port();
     for line in BufReader::new(stderr)
         .split(b'\n')
@@ -162,6 +190,9 @@ fn keep(stderr: ChildStderr, log: &Mutex<String>) {
         log.lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push_str(&line);
+        if audience == Log::Told {
+            report::tell(&Line::Log(line.clone()));
+        }
         let _ = match &mut port {
             Some(port) => port.write_all(line.as_bytes()),
             None => std::io::stderr().write_all(line.as_bytes()),

@@ -13,7 +13,7 @@ use crate::error::{Doing, ensure};
 use crate::modules::Modules;
 use crate::protocol::Line;
 use crate::scenario::{self, Lab, Scenario};
-use crate::{Failure, Result, gadget, report, stick};
+use crate::{Failure, Result, debian, gadget, report, stick};
 
 /// The serial line of the protocol; the first one is the kernel's console.
 const PROTOCOL_LINE: &str = "/dev/ttyS1";
@@ -77,6 +77,9 @@ fn run() -> Result<()> {
     let lab = Lab::from_command_line(&parameters);
     let scenario = scenario::find(lab.name())?;
     load_modules(scenario)?;
+    if scenario.host_is_desktop {
+        debian::start()?;
+    }
     fs::create_dir_all(stick::FOLDER).doing("making the stick's folder")?;
     report::step(format!("kernel {}", kernel_release()?));
     let verdict = panic::catch_unwind(AssertUnwindSafe(|| (scenario.run)(&lab)));

@@ -7,6 +7,7 @@
 
 pub mod cpio;
 pub mod daemon;
+pub mod debian;
 pub mod desktop;
 pub mod error;
 pub mod files;

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::error::Doing;
 use crate::scsi::Scsi;
 use crate::{Failure, Result, report, sysfs, wait};
 
@@ -139,17 +140,16 @@ impl Lun {
     pub fn touch(&self) -> Result<bool> {
         let block = self.block()?;
         let what = format!("opening {}", block.display());
-        let (has_medium, _) = wait::until(&what, SCAN_LIMIT, || match File::open(&block) {
+        let look = || match File::open(&block) {
             Ok(_) => Ok(Some(true)),
-            Err(error) if error.raw_os_error() == Some(libc::ENOMEDIUM) => Ok(Some(false)),
-            // The node is there a moment before the disk behind it.
-            Err(error) if error.raw_os_error() == Some(libc::ENXIO) => Ok(None),
-            Err(source) => Err(Failure::Io {
-                what: what.clone(),
-                source,
-            }),
-        })?;
-        Ok(has_medium)
+            Err(error) => match error.raw_os_error() {
+                Some(libc::ENOMEDIUM) => Ok(Some(false)),
+                // The node is there a moment before the disk can be opened.
+                Some(libc::ENXIO) => Ok(None),
+                _ => Err(error).doing(&what),
+            },
+        };
+        Ok(wait::until(&what, SCAN_LIMIT, look)?.0)
     }
 
     /// Ejects the medium as a desktop's button does.

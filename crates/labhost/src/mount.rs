@@ -72,6 +72,13 @@ impl Mount {
         Ok(Self { at })
     }
 
+    /// A volume that somebody else has mounted there.
+    pub fn at(folder: &Path) -> Self {
+        Self {
+            at: folder.to_path_buf(),
+        }
+    }
+
     /// The path of a file of the volume.
     pub fn path(&self, name: &str) -> PathBuf {
         self.at.join(name)

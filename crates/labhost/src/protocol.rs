@@ -11,6 +11,8 @@ const MARK: &str = "@lab ";
 pub enum Line {
     /// Something was done or seen; for people.
     Step(String),
+    /// A line of the daemon's log, where a person watches both ends.
+    Log(String),
     /// How long something took in the guest, for the tables of docs/LAB.md.
     Measured {
         /// What; one word.
@@ -48,6 +50,7 @@ impl fmt::Display for Line {
         out.write_str(MARK)?;
         match self {
             Self::Step(text) => write!(out, "step {}", one_line(text)),
+            Self::Log(text) => write!(out, "log {}", one_line(text)),
             Self::Measured { name, ms } => write!(out, "measured {name} {ms}"),
             Self::Flushed { sha256, path } => write!(out, "flushed {sha256} {path}"),
             Self::Gone { path } => write!(out, "gone {path}"),
@@ -67,6 +70,7 @@ impl Line {
         let (word, rest) = ours.split_once(' ').unwrap_or((ours, ""));
         match (word, rest) {
             ("step", text) => Some(Self::Step(text.to_owned())),
+            ("log", text) => Some(Self::Log(text.to_owned())),
             ("measured", _) => {
                 let (name, ms) = rest.split_once(' ')?;
                 let (name, ms) = (name.to_owned(), ms.parse().ok()?);
@@ -106,6 +110,7 @@ mod tests {
     fn each_line_is_read_as_it_was_written() {
         let lines = [
             Line::Step("mounted /dev/sda".into()),
+            Line::Log("INFO ready".into()),
             Line::Measured {
                 name: "answer".into(),
                 ms: 1_234,

@@ -10,9 +10,10 @@ use crate::test::Area;
 pub const HELP: &str = "\
 What a developer of promptstick runs. It says what it installs, and why, before it does.
 
-  cargo xtask try [--keep] [--model FILE] PROMPT
+  cargo xtask try [--usb] [--keep] [--model FILE] PROMPT
         Build the program and do its whole job once: a volume in a temporary folder, the prompt
         dropped on it as a host would, the real daemon, the response as read back.
+        --usb          through a real USB stack: a Linux kernel in QEMU is the stick and its host
         --keep         leave the folder, and print the commands to look at it
         --model FILE   a GGUF other than the demo model
   cargo xtask test [AREA]
@@ -47,6 +48,8 @@ pub struct TryOptions {
     pub prompt: String,
     /// A GGUF; `None` is the demo model of the repository.
     pub model: Option<PathBuf>,
+    /// Whether a USB cable lies between the host and the stick, in QEMU.
+    pub usb: bool,
     /// Whether the temporary folder stays.
     pub keep: bool,
 }
@@ -76,16 +79,18 @@ fn parse_try(mut rest: impl Iterator<Item = OsString>) -> Result<TryOptions, Str
     let mut prompt = None;
     let mut model = None;
     let mut keep = false;
+    let mut usb = false;
     while let Some(argument) = rest.next() {
         match argument.to_str() {
             Some("--keep") => keep = true,
+            Some("--usb") => usb = true,
             Some("--model") => {
                 let file = rest.next().ok_or("--model needs a file name after it.")?;
                 model = Some(PathBuf::from(file));
             }
             Some(option) if option.starts_with("--") => {
                 return Err(format!(
-                    "try has no option {option}; it has --keep and --model."
+                    "try has no option {option}; it has --usb, --keep and --model."
                 ));
             }
             Some(text) if prompt.is_none() => prompt = Some(text.to_owned()),
@@ -97,6 +102,7 @@ fn parse_try(mut rest: impl Iterator<Item = OsString>) -> Result<TryOptions, Str
         Some(prompt) => Ok(TryOptions {
             prompt,
             model,
+            usb,
             keep,
         }),
         None => Err("try needs a prompt: cargo xtask try \"How do I use this stick?\"".into()),
@@ -141,11 +147,27 @@ mod tests {
         let expected = TryOptions {
             prompt: "How?".into(),
             model: Some("m.gguf".into()),
+            usb: false,
             keep: true,
         };
         assert_eq!(
             parsed(&["try", "--model", "m.gguf", "How?", "--keep"]),
             Ok(Command::Try(expected))
+        );
+    }
+
+    #[test]
+    fn the_cable_is_an_option_in_any_place() {
+        for line in [["try", "--usb", "How?"], ["try", "How?", "--usb"]] {
+            let Ok(Command::Try(options)) = parsed(&line) else {
+                panic!("{line:?} was not understood");
+            };
+            assert_eq!((options.usb, options.prompt.as_str()), (true, "How?"));
+            assert!(!options.keep && options.model.is_none());
+        }
+        assert!(
+            parsed(&["try", "How?"])
+                .is_ok_and(|command| { matches!(command, Command::Try(options) if !options.usb) })
         );
     }
 
@@ -167,8 +189,9 @@ mod tests {
         let cases: &[(&[&str], &str)] = &[
             (&["tyr"], "no command tyr"),
             (&["try"], "needs a prompt"),
+            (&["try", "--usb"], "needs a prompt"),
             (&["try", "--model"], "needs a file name"),
-            (&["try", "--pi", "x"], "no option --pi"),
+            (&["try", "--pi", "x"], "no option --pi; it has --usb"),
             (&["try", "How", "now"], "quotation marks"),
             (&["test", "moon"], "no test area moon"),
             (&["test", "lint", "more"], "not more"),

@@ -8,7 +8,7 @@ mod report;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use labhost::cpio;
@@ -18,7 +18,7 @@ use crate::cache::Cache;
 use crate::error::At;
 use crate::kernel::{Kernel, Series};
 use crate::programs::{self, Programs};
-use crate::{Result, initramfs};
+use crate::{Result, desktop, initramfs};
 use places::Folder;
 use qemu::{Event, Machine};
 
@@ -28,6 +28,13 @@ pub use report::Report;
 /// How long a scenario may take by the clock on the wall. An idle machine needs 10 to 60 s for
 /// most; one that is shared needs several times as long.
 pub const USUAL_LIMIT: Duration = Duration::from_secs(600);
+
+/// The same for a guest with a desktop, which has a minute's work to do before it mounts anything.
+pub const DESKTOP_LIMIT: Duration = Duration::from_secs(1800);
+
+/// For every guest. An emulated timer that is short of time fails the kernel's test of it at boot,
+/// which then stops ("IO-APIC + timer doesn't work!").
+const KERNEL_WORDS: &str = "console=ttyS0 quiet panic=-1 no_timer_check";
 
 /// What is to be run.
 #[derive(Debug)]
@@ -42,20 +49,24 @@ pub struct Boot<'a> {
     pub series: Series,
     /// When to give up.
     pub limit: Duration,
-    /// Called with each line as it comes.
-    pub show: fn(&str),
+    /// Called with each line as it comes, and the time since QEMU's start.
+    pub show: fn(Duration, &str),
 }
 
 impl<'a> Boot<'a> {
     /// A scenario on a kernel, and nothing unusual.
     pub fn new(scenario: &'a str, series: Series) -> Self {
+        let limit = match is_desktop(scenario) {
+            true => DESKTOP_LIMIT,
+            false => USUAL_LIMIT,
+        };
         Self {
             scenario,
             parameters: &[],
             files: &[],
             series,
-            limit: USUAL_LIMIT,
-            show: |line| println!("{line}"),
+            limit,
+            show: |time, line| println!("{:7.1} s  {line}", time.as_secs_f64()),
         }
     }
 
@@ -65,13 +76,14 @@ impl<'a> Boot<'a> {
     /// The guest could not be built or started.
     pub fn run(&self, programs: &Programs) -> Result<Report> {
         initramfs::ensure_tools()?;
-        let (kernel, base) = self.prepare(programs)?;
+        let (kernel, archives) = self.prepare(programs)?;
         let folder = Folder::new(&self.name())?;
         let extra = initramfs::scenario(self.files).at(&folder.initrd())?;
-        initramfs::join(&base, &extra, &folder.initrd())?;
+        initramfs::join(&archives, &extra, &folder.initrd())?;
         let _turn = places::wait_for_turn();
         let start = Instant::now();
-        let machine = Machine::start(&kernel.image, &self.command_line(), &folder)?;
+        let memory_mb = qemu::memory_mb(fs::metadata(&programs.model).at(&programs.model)?.len());
+        let machine = Machine::start(&kernel.image, &self.command_line(), memory_mb, &folder)?;
         let mut report = self.listen(&machine, start);
         drop(machine);
         report.wall = start.elapsed();
@@ -82,11 +94,24 @@ impl<'a> Boot<'a> {
         Ok(report)
     }
 
-    fn prepare(&self, programs: &Programs) -> Result<(Kernel, std::path::PathBuf)> {
+    /// Gets the kernel and builds the archive that all scenarios share, so that [`Boot::run`] finds
+    /// them in the cache: for whoever wants to say what takes so long.
+    ///
+    /// # Errors
+    /// A tool is missing, or something could not be fetched or built.
+    pub fn fetch(&self, programs: &Programs) -> Result<()> {
+        initramfs::ensure_tools()?;
+        self.prepare(programs).map(drop)
+    }
+
+    fn prepare(&self, programs: &Programs) -> Result<(Kernel, Vec<PathBuf>)> {
         let cache = Cache::open()?;
         let kernel = Kernel::get(&cache, self.series)?;
-        let base = initramfs::base(&cache, &kernel, programs)?;
-        Ok((kernel, base))
+        let mut archives = vec![initramfs::base(&cache, &kernel, programs)?];
+        if is_desktop(self.scenario) {
+            archives.push(desktop::archive(&cache)?);
+        }
+        Ok((kernel, archives))
     }
 
     /// The folder of this run, in cargo's output folder; a run like it replaces it.
@@ -102,12 +127,9 @@ impl<'a> Boot<'a> {
     fn command_line(&self) -> String {
         let own = [(labhost::scenario::NAME_PARAMETER, self.scenario.to_owned())];
         let words = own.iter().chain(self.parameters);
-        words.fold(
-            // Without the last word a kernel panics at boot when the machine under QEMU is short of
-            // time: its test of the timer counts ticks.
-            "console=ttyS0 quiet panic=-1 no_timer_check".to_owned(),
-            |line, (name, value)| format!("{line} {name}={value}"),
-        )
+        words.fold(KERNEL_WORDS.to_owned(), |line, (name, value)| {
+            format!("{line} {name}={value}")
+        })
     }
 
     fn listen(&self, machine: &Machine, start: Instant) -> Report {
@@ -116,7 +138,7 @@ impl<'a> Boot<'a> {
             let left = self.limit.saturating_sub(start.elapsed());
             match machine.next(left) {
                 Event::Text(text) => {
-                    (self.show)(&format!("{:7.1} s  {text}", start.elapsed().as_secs_f64()));
+                    (self.show)(start.elapsed(), &text);
                     report.lines.extend(Line::parse(&text));
                 }
                 Event::Ended => return report,
@@ -127,6 +149,11 @@ impl<'a> Boot<'a> {
             }
         }
     }
+}
+
+/// A scenario that the guest does not know is for the guest to refuse.
+fn is_desktop(scenario: &str) -> bool {
+    labhost::scenario::find(scenario).is_ok_and(|scenario| scenario.host_is_desktop)
 }
 
 fn read_export(path: &Path) -> Result<BTreeMap<String, Vec<u8>>> {

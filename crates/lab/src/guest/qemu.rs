@@ -19,8 +19,16 @@ use crate::{Result, tool};
 /// The emulator.
 pub const QEMU: &str = "qemu-system-x86_64";
 
-/// Room for a kernel, the archive that it boots from, two images of 64 MiB, the model.
-const MEMORY_MB: u32 = 1024;
+/// Room for a kernel, the archive that it boots from, two images of 64 MiB, a small model.
+const MEMORY_MB: u64 = 1024;
+
+/// A model lies in the archive, is unpacked from there, and is copied as llama.cpp repacks it.
+const COPIES_OF_MODEL: u64 = 3;
+
+/// The memory of a guest that runs a model of this size.
+pub fn memory_mb(model_bytes: u64) -> u64 {
+    MEMORY_MB.saturating_add((model_bytes >> 20).saturating_mul(COPIES_OF_MODEL))
+}
 
 /// What came from the guest.
 #[derive(Debug)]
@@ -42,12 +50,17 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Starts a guest that boots `kernel` with the archive in `folder`.
+    /// Starts a guest that boots `kernel` with the archive in `folder` and has this much memory.
     ///
     /// # Errors
     /// QEMU is missing or cannot be started.
-    pub fn start(kernel: &Path, command_line: &str, folder: &Folder) -> Result<Self> {
-        let mut command = command(kernel, command_line, folder);
+    pub fn start(
+        kernel: &Path,
+        command_line: &str,
+        memory_mb: u64,
+        folder: &Folder,
+    ) -> Result<Self> {
+        let mut command = command(kernel, command_line, memory_mb, folder);
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -97,11 +110,11 @@ fn pass_on(output: ChildStdout, sender: &Sender<String>) {
     }
 }
 
-fn command(kernel: &Path, command_line: &str, folder: &Folder) -> Command {
+fn command(kernel: &Path, command_line: &str, memory_mb: u64, folder: &Folder) -> Command {
     let mut command = tool::command(QEMU);
     command
         .args(["-accel", "tcg", "-M", "q35", "-cpu", "max", "-smp", "1"])
-        .args(["-m", &MEMORY_MB.to_string()])
+        .args(["-m", &memory_mb.to_string()])
         .args(["-display", "none", "-no-reboot", "-nodefaults"])
         .arg("-kernel")
         .arg(kernel)

@@ -3,12 +3,16 @@
 
 mod crash;
 mod daemon;
+mod desktop;
 mod foreign;
 mod hosts;
 mod leftover;
 mod plain;
 mod served;
+mod try_usb;
 mod vanish;
+
+pub use try_usb::{PROMPT_FILE as TRY_PROMPT, RESPONSE_FILE as TRY_RESPONSE};
 
 use crate::Result;
 use crate::error::Failure;
@@ -29,6 +33,8 @@ pub struct Scenario {
     pub host_has_disks: bool,
     /// Whether the modules of gadget and host are loaded before it begins.
     pub kernel_is_ready: bool,
+    /// Whether the host is Debian's desktop ([`crate::debian`]).
+    pub host_is_desktop: bool,
     /// What happens.
     pub run: fn(&Lab) -> Result<()>,
 }
@@ -40,7 +46,16 @@ impl Scenario {
             name,
             host_has_disks: true,
             kernel_is_ready: true,
+            host_is_desktop: false,
             run,
+        }
+    }
+
+    /// On a Linux host with a desktop.
+    const fn desktop(name: &'static str, run: fn(&Lab) -> Result<()>) -> Self {
+        Self {
+            host_is_desktop: true,
+            ..Self::linux(name, run)
         }
     }
 
@@ -50,6 +65,7 @@ impl Scenario {
             name,
             host_has_disks: false,
             kernel_is_ready: true,
+            host_is_desktop: false,
             run,
         }
     }
@@ -60,6 +76,7 @@ impl Scenario {
             name,
             host_has_disks: false,
             kernel_is_ready: false,
+            host_is_desktop: false,
             run,
         }
     }
@@ -113,6 +130,11 @@ pub const ALL: &[Scenario] = &[
     Scenario::linux("daemon_partitioned", daemon::media::partitioned),
     Scenario::linux("daemon_full", daemon::media::full),
     Scenario::linux("daemon_full_unmounted", daemon::media::full_unmounted),
+    Scenario::linux("try_usb", try_usb::run),
+    Scenario::desktop("desktop_kept", desktop::kept),
+    Scenario::desktop("desktop_unmounted", desktop::unmounted),
+    Scenario::desktop("desktop_ejected", desktop::ejected),
+    Scenario::desktop("desktop_powered_off", desktop::powered_off),
     Scenario::raw("windows_model", hosts::windows),
     Scenario::raw("windows_model_fat32", hosts::windows_fat32),
     Scenario::raw("macos_model", hosts::macos),

@@ -2,12 +2,13 @@
 //!
 //! The volume is made by our program, the prompt is put on it and the response is read back by
 //! mtools, which we did not write, and the daemon that answers is the one that ships. [`stick`] is
-//! the host's side, [`daemon`] the device's. The response goes to standard output, all else to
-//! standard error.
+//! the host's side, [`daemon`] the device's; with `--usb` both are in a guest, and [`usb`] shows what
+//! they say. The response goes to standard output, all else to standard error.
 
 mod daemon;
 mod report;
 mod stick;
+mod usb;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -26,7 +27,7 @@ use stick::Stick;
 /// The model that comes with the repository.
 const DEMO_MODEL: &str = "image/model/promptstick-demo-q8_0.gguf";
 
-/// How many headings [`run`] prints.
+/// How many headings [`in_a_file`] prints.
 const STEPS: usize = 6;
 
 /// The files of one run.
@@ -36,22 +37,36 @@ struct Bench {
     model: PathBuf,
 }
 
+impl Bench {
+    fn new(folder: &Path, options: &TryOptions) -> anyhow::Result<Self> {
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            program: cargo::output_folder()?.join("promptstick"),
+            model: model(options.model.as_deref())?,
+        })
+    }
+}
+
 /// Does it.
 ///
 /// # Errors
 /// The first thing that went wrong; where the daemon was running, its log has been printed.
 pub fn run(options: &TryOptions) -> anyhow::Result<()> {
+    if options.usb {
+        return usb::run(options);
+    }
+    in_a_file(options)
+}
+
+/// Without a cable.
+fn in_a_file(options: &TryOptions) -> anyhow::Result<()> {
     let mut steps = Steps::new(STEPS);
     steps.begin("tools");
     setup::ensure(&[Needed::Build, Needed::Volume])?;
     steps.begin("building promptstick");
-    build()?;
+    build("promptstick")?;
     let temporary = TempDir::with_prefix("promptstick-").context("no temporary folder")?;
-    let bench = Bench {
-        folder: temporary.path().to_path_buf(),
-        program: cargo::output_folder()?.join("promptstick"),
-        model: model(options.model.as_deref())?,
-    };
+    let bench = Bench::new(temporary.path(), options)?;
     let result = once_around(&bench, &options.prompt, &mut steps);
     if options.keep {
         report::how_to_look(&temporary.keep(), &bench);
@@ -59,13 +74,13 @@ pub fn run(options: &TryOptions) -> anyhow::Result<()> {
     result
 }
 
-fn build() -> anyhow::Result<()> {
+fn build(package: &str) -> anyhow::Result<()> {
     if let Some(note) = cargo::build_note()? {
         eprintln!("{note}");
     }
     let start = Instant::now();
     let alive = Heartbeat::telling(cargo::build_state);
-    process::run(&mut cargo::command(&["build", "--package", "promptstick"])?)?;
+    process::run(&mut cargo::command(&["build", "--package", package])?)?;
     drop(alive);
     eprintln!("      built in {}", Took(start.elapsed()));
     Ok(())

@@ -59,6 +59,16 @@ pub fn fsck(image: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Reads a file of the volume, with mtools.
+///
+/// # Errors
+/// It is not there.
+pub fn read(image: &Path, name: &str) -> anyhow::Result<Vec<u8>> {
+    let mut command = process::command("mtype");
+    let text = process::output(command.arg("-i").arg(image).arg(format!("::{name}")))?;
+    Ok(text.into_bytes())
+}
+
 /// `/tmp/x/stick.img: 5 files, 11/32695 clusters` without the folder.
 fn without_path(line: &str) -> &str {
     line.split_once(": ").map_or(line, |(_, rest)| rest)

@@ -1,0 +1,103 @@
+//! The newcomer's main job, for `cargo xtask try --usb`: a desktop copies a prompt to the drive,
+//! unmounts it, and finds the response when the drive comes back. Everything that both ends say goes
+//! over the protocol's line, in the order of time, for a person to watch.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::Lab;
+use crate::daemon::{self, Daemon, Log};
+use crate::error::Doing;
+use crate::lun::Lun;
+use crate::mount::{How, Mount};
+use crate::{Failure, Result, desktop, files, report, stick, wait};
+
+/// Where the harness puts the prompt; without it the host asks [`USUAL_PROMPT`].
+pub const PROMPT_FILE: &str = "/lab/prompt.txt";
+
+/// The response as the host read it, among the exported files.
+pub const RESPONSE_FILE: &str = "prompt.response.txt";
+
+/// The prompt and the two files that may follow it on the volume (docs/SPEC.md, names).
+const PROMPT: &str = "prompt.txt";
+const RESPONSE: &str = "prompt.response.txt";
+const ERROR: &str = "prompt.error.txt";
+
+/// A question that the demo model knows.
+const USUAL_PROMPT: &[u8] = b"How do I use this stick?\n";
+
+/// From the bind to a medium that the host sees, on an emulated processor.
+const ENUMERATION_LIMIT: Duration = Duration::from_secs(120);
+
+/// How long an answer may take: an emulated processor computes a small real model at a few tokens
+/// per second.
+const ANSWER_LIMIT: Duration = Duration::from_secs(25 * 60);
+
+/// How long a person waits for the drive to go and come back before looking at it all the same: a
+/// busy host may have missed the gap.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Does it.
+///
+/// # Errors
+/// No answer came, or one that says what was wrong with the prompt.
+pub fn run(_: &Lab) -> Result<()> {
+    let prompt = files::read_if_there(Path::new(PROMPT_FILE))?;
+    let prompt = prompt.unwrap_or_else(|| USUAL_PROMPT.to_vec());
+    desktop::start()?;
+    let daemon = start_daemon()?;
+    let lun = Lun::wait(0)?;
+    lun.wait_medium(ENUMERATION_LIMIT)?;
+    let mount = Mount::new(&lun.block()?, How::Flush)?;
+    mount.put(PROMPT, &prompt)?;
+    mount.unmount()?;
+    report::flushed(PROMPT, &prompt);
+    let (response, took) = wait::until("the response", ANSWER_LIMIT, || look(&lun))?;
+    report::measured("response", took);
+    let path = Path::new(stick::FOLDER).join(RESPONSE_FILE);
+    std::fs::write(&path, response).doing("keeping the response")?;
+    daemon.stop()
+}
+
+fn start_daemon() -> Result<Daemon> {
+    let image = stick::image();
+    let image = image.to_string_lossy();
+    let arguments = [
+        "serve",
+        "--gadget",
+        "configfs",
+        "--image",
+        &image,
+        "--image-size",
+        "64M",
+        "--model",
+        daemon::MODEL,
+    ];
+    Daemon::start_with(&arguments, Log::Told)
+}
+
+/// Waits for the drive to go and come back, and looks for the response.
+fn look(lun: &Lun) -> Result<Option<Vec<u8>>> {
+    // A gap that was missed is no failure: the look itself decides.
+    let gone = wait::until("the drive to go", PATIENCE, || {
+        Ok((lun.medium_bytes()? == 0).then_some(()))
+    });
+    if gone.is_ok() {
+        report::step("the drive is empty: the stick has the medium");
+    }
+    lun.wait_medium(PATIENCE)?;
+    let mount = Mount::new(&lun.block()?, How::Flush)?;
+    let response = mount.get(RESPONSE)?;
+    let error = mount.get(ERROR)?;
+    if let Some(response) = &response {
+        report::step(format!("read {RESPONSE}, {} bytes", response.len()));
+    }
+    mount.unmount()?;
+    match error {
+        Some(text) => Err(Failure::Wrong(format!(
+            "the prompt was answered by {ERROR}: {}",
+            String::from_utf8_lossy(&text)
+        ))),
+        None => Ok(response),
+    }
+}
