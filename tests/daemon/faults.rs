@@ -30,7 +30,7 @@ fn a_volume_in_use_is_not_touched() {
     image.put("prompt.txt", QUESTION);
     mark_in_use(&image, 1);
     let before = std::fs::read(image.path()).unwrap();
-    assert!(stderr_of_failure(&image).contains("fsck.fat"));
+    assert!(stderr_of_failure(&image).contains("volume repair"));
     assert!(
         std::fs::read(image.path()).unwrap() == before,
         "the image changed"

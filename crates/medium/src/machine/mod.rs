@@ -121,6 +121,10 @@ enum Hold {
     Shown { since_ms: u64 },
 }
 
+/// How often the time between failing attempts doubles: from 2 s to a minute, from 65 s to half an
+/// hour.
+const MAX_DOUBLINGS: u32 = 5;
+
 /// Decides when to read, when to take, and when to put back.
 #[derive(Debug)]
 pub struct Machine {
@@ -132,12 +136,16 @@ pub struct Machine {
     /// The last write that no reading has followed.
     written_ms: Option<u64>,
     in_use: bool,
+    /// An ejected medium goes back although there is nothing to show.
+    must_return: bool,
     /// The newest answer that waits, and since when answers have been waiting.
     wants: Option<u64>,
     wanted_ms: u64,
     /// The newest answer that was shown elsewhere.
     shown: Option<u64>,
     attempts: u32,
+    /// Attempts that failed since the last publication or write.
+    failures: u32,
     next_attempt_ms: u64,
 }
 
@@ -154,10 +162,12 @@ impl Machine {
             bus_since_ms: now_ms,
             written_ms: Some(now_ms),
             in_use: false,
+            must_return: false,
             wants: None,
             wanted_ms: now_ms,
             shown: None,
             attempts: 0,
+            failures: 0,
             next_attempt_ms: now_ms,
         }
     }
@@ -272,6 +282,7 @@ impl Machine {
             // Whatever was refused for what lay on the volume may be granted now.
             self.next_attempt_ms = self.next_attempt_ms.min(now_ms + self.timing.held_retry_ms);
         }
+        self.failures = 0;
         self.written_ms = Some(now_ms);
         self.settler.wrote();
     }
@@ -305,8 +316,8 @@ impl Machine {
                 self.in_use = true;
                 return;
             }
-            Refusal::Inconsistent => self.timing.damaged_ms,
-            Refusal::Failed => self.timing.held_retry_ms,
+            Refusal::Inconsistent => self.backed_off(self.timing.damaged_ms),
+            Refusal::Failed => self.backed_off(self.timing.held_retry_ms),
             Refusal::Busy => {
                 self.attempts = self.attempts.saturating_add(1);
                 if self.attempts >= self.timing.retries {
@@ -319,20 +330,34 @@ impl Machine {
         self.next_attempt_ms = now_ms + wait_ms;
     }
 
+    /// What fails for long is tried less and less often: each attempt may take the medium from
+    /// under a host's eyes.
+    fn backed_off(&mut self, wait_ms: u64) -> u64 {
+        let doublings = self.failures.min(MAX_DOUBLINGS);
+        self.failures = self.failures.saturating_add(1);
+        wait_ms << doublings
+    }
+
     fn returned(&mut self, now_ms: u64, changed: bool) {
         let Hold::Ours { how, since_ms } = self.hold else {
             return;
         };
         self.attempts = 0;
+        if changed {
+            self.failures = 0;
+        }
         self.next_attempt_ms = now_ms + self.timing.retry_ms;
         self.wanted_ms = now_ms;
         // The device wrote: what the marks say now is for a reading to tell.
         self.in_use = false;
         self.hold = match how {
             _ if self.timing.absent_ms == 0 => Hold::Host,
-            How::Alone | How::Asleep => Hold::Host,
-            How::Ejected if !changed => Hold::Out { since_ms },
-            How::Asked if !changed => Hold::Away {
+            How::Alone | How::Asleep => {
+                self.must_return = false;
+                Hold::Host
+            }
+            How::Ejected if !changed && !self.must_return => Hold::Out { since_ms },
+            How::Asked | How::Ejected if !changed => Hold::Away {
                 insert_ms: now_ms,
                 changed,
             },
@@ -345,6 +370,7 @@ impl Machine {
     }
 
     fn inserted(&mut self, now_ms: u64) {
+        self.must_return = false;
         let Hold::Away { changed, .. } = self.hold else {
             return;
         };
@@ -382,14 +408,18 @@ impl Machine {
         let was_there = matches!(self.bus, Bus::Configured | Bus::Suspended);
         let is_there = matches!(bus, Bus::Configured | Bus::Suspended);
         self.bus = bus;
-        if was_there || is_there {
-            self.bus_since_ms = now_ms;
+        self.bus_since_ms = now_ms;
+        if !is_there {
+            // The next host has seen nothing yet.
+            self.shown = None;
         }
         match &mut self.hold {
             // Whoever comes next reads it anew.
             Hold::Shown { .. } if matches!(bus, Bus::Detached | Bus::Enumerating) => {
                 self.hold = Hold::Host;
             }
+            // Another host, which has ejected nothing.
+            Hold::Out { .. } if !was_there && is_there => self.must_return = true,
             // A host that slept could not look.
             Hold::Shown { since_ms } => *since_ms = now_ms,
             // It has to miss the medium while it is awake.
@@ -463,7 +493,9 @@ impl Machine {
             (Hold::Host, Some(gone_ms)) if wants || self.in_use => due(gone_ms, How::Alone),
             // The next host shall find a medium.
             (Hold::Out { .. }, Some(gone_ms)) => due(gone_ms, How::Alone),
-            (Hold::Out { .. }, None) if wants => due(self.next_attempt_ms, How::Ejected),
+            (Hold::Out { .. }, None) if wants || self.must_return => {
+                due(self.next_attempt_ms, How::Ejected)
+            }
             (Hold::Host, None) if wants && !self.in_use && self.bus == Bus::Configured => {
                 due(self.next_attempt_ms, How::Asked)
             }

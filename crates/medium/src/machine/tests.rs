@@ -139,6 +139,27 @@ mod asking {
     }
 
     #[test]
+    fn what_fails_for_long_is_tried_less_and_less_often_until_something_is_written() {
+        let mut machine = drive();
+        machine.handle(500, Event::Wants(Some(1)));
+        machine.handle(500, Event::Showing);
+        let mut now_ms = 500;
+        let mut waits_ms = Vec::new();
+        for _ in 0..8 {
+            machine.handle(now_ms, Event::Refused(Refusal::Failed));
+            let due_ms = machine.deadline_ms().unwrap();
+            waits_ms.push(due_ms - now_ms);
+            now_ms = due_ms;
+        }
+        assert_eq!(waits_ms[..3], [2_000, 4_000, 8_000]);
+        assert_eq!(waits_ms[6..], [64_000, 64_000]);
+        machine.handle(now_ms, Event::Wrote);
+        machine.handle(now_ms + 500, read(false));
+        machine.handle(now_ms + 500, Event::Refused(Refusal::Failed));
+        assert_eq!(machine.deadline_ms(), Some(now_ms + 2_500));
+    }
+
+    #[test]
     fn a_plain_image_is_the_hosts_again_at_once() {
         let mut machine = plain();
         machine.handle(500, read(false));
@@ -323,6 +344,22 @@ mod ejected_by_the_host {
     }
 
     #[test]
+    fn a_host_that_starts_anew_has_ejected_nothing() {
+        let mut machine = drive();
+        machine.handle(1_000, Event::Ejected);
+        machine.handle(1_000, read(false));
+        machine.handle(2_000, Event::Bus(Bus::Enumerating));
+        machine.handle(3_000, Event::Bus(Bus::Configured));
+        let take = machine.poll(3_000);
+        assert_eq!(take, Some(Action::Take(How::Ejected)), "to repair it");
+        machine.handle(3_000, Event::Taken(How::Ejected));
+        machine.handle(3_000, Event::Returned { changed: false });
+        assert_eq!(machine.poll(3_000), Some(Action::Insert));
+        machine.handle(3_000, Event::Inserted);
+        assert_eq!(machine.deadline_ms(), None);
+    }
+
+    #[test]
     fn the_next_host_finds_it_in_the_drive() {
         let mut machine = drive();
         machine.handle(1_000, Event::Ejected);
@@ -416,6 +453,17 @@ mod showing {
             assert_eq!(machine.poll(now_ms), None);
         }
         assert_eq!(machine.poll(3_600), Some(Action::Show));
+    }
+
+    #[test]
+    fn the_next_host_is_shown_what_the_last_one_was() {
+        let mut machine = Machine::new(T, 0, Bus::Configured);
+        machine.handle(500, read(true));
+        machine.handle(1_000, Event::Wants(Some(7)));
+        machine.handle(4_000, Event::Showing);
+        machine.handle(5_000, Event::Bus(Bus::Enumerating));
+        machine.handle(6_000, Event::Bus(Bus::Configured));
+        assert_eq!(machine.poll(6_000 + T.show_ms), Some(Action::Show));
     }
 
     #[test]

@@ -205,17 +205,21 @@ impl Drive {
         }
     }
 
-    /// Disconnects the drive and connects it again.
+    /// Disconnects the drive and connects it again, if the host lets go of the medium; whether it
+    /// did.
     ///
     /// # Errors
-    /// The kernel refused.
-    pub async fn rebind(&self) -> anyhow::Result<()> {
+    /// The kernel refused; the drive may be disconnected.
+    pub async fn rebind(&self, image: &Path) -> anyhow::Result<bool> {
         if let Self::Usb(gadget) = self {
+            if gadget.eject(PROMPTS)? == Ejection::Busy {
+                return Ok(false);
+            }
             gadget.unbind()?;
             tokio::time::sleep(REBIND).await;
-            gadget.bind()?;
+            self.connect(image)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// How many drives there are for answers.
@@ -281,11 +285,17 @@ impl Drive {
         })
     }
 
-    /// Leaves nothing behind. Whoever uses the drive finds it gone, as if the plug were pulled.
-    pub fn remove(self) {
-        if let Self::Usb(gadget) = self
-            && let Err(error) = gadget.remove()
-        {
+    /// Ends it. When somebody `asked` for that, nothing is left behind, and whoever uses the drive
+    /// finds it gone, as if the plug were pulled. Otherwise only a drive that nobody can use is
+    /// removed: the next daemon takes over the other.
+    pub fn end(self, asked: bool) {
+        let Self::Usb(gadget) = self else {
+            return;
+        };
+        if !asked && gadget.is_bound().unwrap_or(true) {
+            return;
+        }
+        if let Err(error) = gadget.remove() {
             tracing::warn!(%error, "the drive could not be removed; the next start does it");
         }
     }

@@ -33,6 +33,11 @@ impl Looks {
         }
     }
 
+    /// Whether a read would be told.
+    pub fn is_watching(&self) -> bool {
+        self.watch.is_some()
+    }
+
     /// What was read until now was read by the device.
     pub fn forget(&mut self) {
         self.watch = None;

@@ -70,7 +70,7 @@ pub async fn serve(
     };
     let result = daemon.serve(&reload).await;
     daemon.service.stopping();
-    daemon.drive.remove();
+    daemon.drive.end(result.is_ok());
     daemon.worker.stop().await;
     tracing::info!("stopped");
     result
@@ -176,8 +176,9 @@ impl Daemon {
                 self.config = *config;
             }
             Ok(Ended::Replaced) => self.worker.cancel().await,
-            Err(error) if !self.ready => return Err(error),
+            Err(error) if !self.ready && !self.offer() => return Err(error),
             Err(error) => {
+                self.offer();
                 self.worker.cancel().await;
                 self.report_trouble(&error);
                 return Ok(self.wait_out().await);
@@ -246,6 +247,18 @@ impl Daemon {
                 },
             }
         }
+    }
+
+    /// A volume that cannot be served is still the user's: the host gets it, to save what is on it
+    /// or to format it. Whether there is a drive that shows it.
+    fn offer(&self) -> bool {
+        if matches!(self.drive, Drive::Plain(_)) || stick::journal(&self.config.image).exists() {
+            return false;
+        }
+        let connected = self.drive.connect(&self.config.image);
+        connected
+            .inspect_err(|error| tracing::debug!("the volume cannot be offered: {error:#}"))
+            .is_ok()
     }
 
     fn report_trouble(&mut self, error: &anyhow::Error) {

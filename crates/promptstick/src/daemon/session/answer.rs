@@ -15,7 +15,9 @@ impl Session<'_> {
         if self.running.is_some() || self.stale {
             return Ok(Step::Rest);
         }
-        let Some(job) = self.mailbox.next() else {
+        // One that is being written is left until it has settled, and does not hold up the others.
+        let is_settled = |job: &Job| !self.unsettled.contains(&job.path);
+        let Some(job) = self.mailbox.queued().find(is_settled) else {
             return Ok(Step::Rest);
         };
         let volume = open_volume(self.config)?;

@@ -34,6 +34,7 @@ impl Session<'_> {
         self.no_room = false;
         self.time = FatTime::after(scan.times.iter().copied());
         self.damaged.clone_from(&view.damaged);
+        self.unsettled.clone_from(&view.unsettled);
         self.believe(&scan, &view).await?;
         Ok(Step::Again)
     }

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use engine::{Event as EngineEvent, Worker};
 use mailbox::{Job, Mailbox};
 use medium::{Event, Machine, ShelfAction, ShelfEvent, Timing};
@@ -73,6 +73,8 @@ pub struct Session<'a> {
     running: Option<Running>,
     /// Prompts that stay inconsistent on a volume that nobody uses, as of the last reading.
     damaged: BTreeSet<String>,
+    /// Paths about which nothing is known yet, as of the last reading.
+    unsettled: BTreeSet<String>,
     /// The time that the next file on the volume gets.
     time: FatTime,
     /// The next prompt is not what it was when it was accepted; a reading will tell.
@@ -112,9 +114,15 @@ impl<'a> Session<'a> {
     pub fn open(config: &'a Config, tools: Tools<'a>, mode: Mode) -> anyhow::Result<Self> {
         let Tools { worker, drive, led } = tools;
         let found = mend(config, drive)?;
-        let serial = open_volume(config)?.serial();
-        let mailbox = Mailbox::open(&config.state, serial)
+        let volume = open_volume(config)?;
+        let serial = volume.serial();
+        let mut mailbox = Mailbox::open(&config.state, serial)
             .with_context(|| format!("in the state folder {}", config.state.display()))?;
+        if matches!(drive, Drive::Usb(_)) && found != Found::Held {
+            // What an interrupted publication came to, before a host can change it.
+            mailbox.resolve_intents(&|path| take::digest(&volume, path))?;
+        }
+        drop(volume);
         if found == Found::Alone {
             drive.connect(&config.image)?;
         }
@@ -138,6 +146,7 @@ impl<'a> Session<'a> {
             looks: Looks::default(),
             running: None,
             damaged: BTreeSet::new(),
+            unsettled: BTreeSet::new(),
             time: FatTime::FIRST,
             stale: false,
             no_room: false,
@@ -164,17 +173,26 @@ impl<'a> Session<'a> {
             Some(medium::Action::Read) => self.read().await?,
             Some(medium::Action::Take(how)) => self.take(how).await?,
             Some(medium::Action::Insert) => self.insert(),
-            Some(medium::Action::Rebind) => self.rebind().await,
+            Some(medium::Action::Rebind) => self.rebind().await?,
             Some(medium::Action::Show) => self.show(),
             None => match self.due_for_answers() {
                 Some(action) => self.change_answers(action),
                 None => self.start_next()?,
             },
         };
-        self.looks
-            .set(self.machine.watches_for_reads(), &self.config.image);
+        self.watch_for_reads();
         self.led.show(self.sign());
         Ok(step)
+    }
+
+    /// Looks out for the host's reads while that matters. Where that cannot be done, a host that
+    /// reads is taken for granted.
+    fn watch_for_reads(&mut self) {
+        let wanted = self.machine.watches_for_reads();
+        self.looks.set(wanted, &self.config.image);
+        if wanted && !self.looks.is_watching() {
+            self.machine.handle(self.clock.now_ms(), Event::Looked);
+        }
     }
 
     /// What is due for the medium. Whether the host is there and awake is looked at before it is
@@ -231,12 +249,14 @@ impl<'a> Session<'a> {
         ];
         let deadline = self.clock.reach(deadlines.into_iter().flatten().min());
         tokio::select! {
-            event = self.worker.event() => return Some(event),
-            () = self.bus_watch.next() => self.look_at_bus(),
+            biased;
+            // A read that came in time counts, though the deadline has passed meanwhile.
             () = self.looks.next() => {
                 self.looks.forget();
                 self.machine.handle(self.clock.now_ms(), Event::Looked);
             }
+            () = self.bus_watch.next() => self.look_at_bus(),
+            event = self.worker.event() => return Some(event),
             () = sleep(waking) => self.look_at_bus(),
             () = deadline => {}
         }
@@ -257,7 +277,7 @@ impl<'a> Session<'a> {
     fn sign(&self) -> Sign {
         if self.running.is_some() {
             Sign::Thinking
-        } else if self.machine.is_kept() {
+        } else if self.machine.is_kept() || (self.no_room && self.has_unpublished()) {
             Sign::AnswerWaiting
         } else if self.report.is_in_trouble() {
             Sign::Error
@@ -295,6 +315,10 @@ impl<'a> Session<'a> {
         if newest.is_some() && self.machine.in_use() {
             self.report.held();
         }
+        if ready.is_empty() && self.config.progress.is_none() {
+            let now_ms = self.clock.now_ms();
+            self.answers.shelf.handle(now_ms, ShelfEvent::Stale);
+        }
         self.machine
             .handle(self.clock.now_ms(), Event::Wants(newest));
     }
@@ -308,7 +332,7 @@ fn mend(config: &Config, drive: &mut Drive) -> anyhow::Result<Found> {
     }
     let mut found = drive.found(&config.image)?;
     if found == Found::Held && stick::journal(&config.image).exists() {
-        // It was written while it was in the drive: only somebody else can have put it there.
+        // A publication was interrupted, and the medium put back by somebody else.
         drive.disconnect()?;
         found = Found::Alone;
     }
@@ -318,6 +342,7 @@ fn mend(config: &Config, drive: &mut Drive) -> anyhow::Result<Found> {
         let mut device = ImageFile::from_file(file.with_context(naming)?)?;
         stick::recover_on(&config.image, &mut device)?;
         if let Err(error) = stick::repair(&config.image, &mut device) {
+            ensure!(!stick::journal(&config.image).exists(), error);
             tracing::error!("{error:#}; the host gets it as it is");
         }
     }

@@ -221,6 +221,8 @@ impl Session<'_> {
     }
 
     fn insert_answers(&mut self, at: usize) -> anyhow::Result<()> {
+        // The free space is read from the volume.
+        self.looks.forget();
         let news = self.news(at)?;
         let path = self.fill(at, &news)?;
         self.drive.insert_answers(at, &path)?;

@@ -46,6 +46,14 @@ impl Session<'_> {
             self.drive.put_back(how, image, &self.config.image)?;
             return Ok(self.refused(refusal));
         }
+        if let Err(error) = &result
+            && !is_harmless(error)
+        {
+            // The journal may have to be completed first: whoever opens the next session does
+            // that, and gives the medium back.
+            drop(image);
+            return result.map(|_| Step::Again);
+        }
         let changed = matches!(result, Ok(Used::Done { changed: true }));
         self.drive.release(how, image, &self.config.image)?;
         self.machine
@@ -59,8 +67,7 @@ impl Session<'_> {
                 self.want_medium();
                 Ok(Step::Again)
             }
-            Err(error) if is_harmless(&error) => self.put_off(error),
-            Err(error) => Err(error),
+            Err(error) => self.put_off(error),
         }
     }
 
@@ -78,23 +85,18 @@ impl Session<'_> {
     }
 
     /// Makes a host that does not look at the drive any more look again. One that has an answer
-    /// open does look.
-    pub(super) async fn rebind(&mut self) -> Step {
-        if !self.answers_are_free() {
-            self.machine.handle(self.clock.now_ms(), Event::Rebound);
-            return Step::Again;
+    /// open, or holds or has marked the volume, does look.
+    ///
+    /// # Errors
+    /// The kernel refused, and the drive may be disconnected: the next session connects it.
+    pub(super) async fn rebind(&mut self) -> anyhow::Result<Step> {
+        let is_used = self.is_marked()? || !self.answers_are_free();
+        if !is_used && self.drive.rebind(&self.config.image).await? {
+            tracing::info!("nobody reads the drive; connected it anew");
         }
-        tracing::info!("nobody reads the drive; connecting it anew");
-        let event = match self.drive.rebind().await {
-            Ok(()) => Event::Rebound,
-            Err(error) => {
-                self.report.put_off(&error);
-                Event::Failed
-            }
-        };
-        self.machine.handle(self.clock.now_ms(), event);
+        self.machine.handle(self.clock.now_ms(), Event::Rebound);
         self.look_at_bus();
-        Step::Again
+        Ok(Step::Again)
     }
 
     /// Whether the volume is marked as in use, as of this moment. A plain file is read as a whole
@@ -128,17 +130,18 @@ impl Session<'_> {
     /// The medium is granted; it is ours if the volume says so as well.
     async fn use_medium(&mut self, how: How, image: &File) -> anyhow::Result<Used> {
         let mut device = ImageFile::from_file(image.try_clone()?)?;
-        if !is_asked(how) && !self.finish_for_host(&mut device) {
+        if !is_asked(how) && !self.finish_for_host(&mut device)? {
             return Ok(Used::Refused(Refusal::Inconsistent));
         }
         let volume = Volume::open(&device)?;
         if volume.serial() != self.serial {
             return Ok(Used::OtherVolume);
         }
-        let scan = Scan::read(&volume)?;
-        if scan.in_use {
+        // Before the long reading: a host that has begun to write is given the medium back.
+        if !volume.dirty_marks()?.is_clean() {
             return Ok(Used::Refused(Refusal::InUse));
         }
+        let scan = Scan::read(&volume)?;
         let view = scan.as_view();
         let is_drive = matches!(self.drive, Drive::Usb(_));
         if is_drive && is_asked(how) && !view.unsettled.is_subset(&self.damaged) {
@@ -167,12 +170,16 @@ impl Session<'_> {
     }
 
     /// Repairs what a host that is gone left undone; whether the volume is whole now.
-    fn finish_for_host(&mut self, device: &mut ImageFile) -> bool {
+    ///
+    /// # Errors
+    /// The repair broke off in the middle of a change, which has to be completed first.
+    fn finish_for_host(&mut self, device: &mut ImageFile) -> anyhow::Result<bool> {
         match stick::repair(&self.config.image, device) {
-            Ok(_) => true,
+            Ok(_) => Ok(true),
+            Err(error) if stick::journal(&self.config.image).exists() => Err(error),
             Err(error) => {
                 self.report.put_off(&error);
-                false
+                Ok(false)
             }
         }
     }
@@ -184,7 +191,7 @@ fn is_asked(how: How) -> bool {
 }
 
 /// The digest of a file that could be an answer.
-fn digest<D: ReadAt>(volume: &Volume<D>, path: &str) -> Option<Digest> {
+pub(super) fn digest<D: ReadAt>(volume: &Volume<D>, path: &str) -> Option<Digest> {
     let entry = volume.find(path).ok()??;
     let content = volume.read(&entry, RESPONSE_LIMIT_BYTES as u64).ok()?;
     Some(Digest::of(&content))
