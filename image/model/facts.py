@@ -16,7 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 KINDS = ("ask", "how", "topic", "case", "claim")
-KIND_SHARES = {"ask": 6.0, "how": 2.5, "topic": 2.0, "case": 2.5, "claim": 1.0}
+KIND_SHARES = {"ask": 9.0, "how": 2.5, "topic": 2.0, "case": 2.5, "claim": 1.0}
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 Params = dict[str, jax.Array]
 EMBEDDING = "token_embd.weight"
 INIT_STD = 0.02
+DROPPED_SHARE = 0.1
 MASKED = -1e9
 
 
@@ -24,11 +25,11 @@ class Shape:
     """Sizes of the network. Every row length is a multiple of 32, as Q8_0 blocks need."""
 
     vocab: int = 2048
-    dim: int = 192
-    layers: int = 5
-    heads: int = 6
+    dim: int = 256
+    layers: int = 4
+    heads: int = 8
     kv_heads: int = 2
-    ffn: int = 448
+    ffn: int = 512
     context: int = 512
     rope_base: float = 10000.0
     norm_epsilon: float = 1e-5
@@ -124,21 +125,40 @@ def feed_forward(params: Params, block: str, x: jax.Array) -> jax.Array:
     return (gate * (x @ params[block + "ffn_up.weight"].T)) @ params[block + "ffn_down.weight"].T
 
 
+def dropped(x: jax.Array, share: float, key: jax.Array | None) -> jax.Array:
+    """Dropout (Srivastava et al., 2014): a share of the values is 0; with no key, nothing is."""
+    if key is None:
+        return x
+    kept = jax.random.bernoulli(key, 1 - share, x.shape)
+    return jnp.where(kept, x / (1 - share), 0.0)
+
+
 def forward(
-    params: Params, tokens: jax.Array, positions: jax.Array, segments: jax.Array, shape: Shape
+    params: Params,
+    tokens: jax.Array,
+    positions: jax.Array,
+    segments: jax.Array,
+    shape: Shape,
+    key: jax.Array | None = None,
 ) -> jax.Array:
-    """Logits (batch, length, vocab). Tokens see only earlier ones of the same segment."""
+    """Logits (batch, length, vocab). Tokens see only earlier ones of the same segment.
+
+    With a key, values are dropped as in training.
+    """
+    sites = 1 + 2 * shape.layers
+    keys = [None] * sites if key is None else list(jax.random.split(key, sites))
     length = tokens.shape[1]
     causal = jnp.tril(jnp.ones((length, length), bool))
     seen = causal[None] & (segments[:, :, None] == segments[:, None, :])
     mask = jnp.where(seen, 0.0, MASKED)
     rope = rope_tables(positions.astype(jnp.float32), shape)
-    x = params[EMBEDDING][tokens]
+    x = dropped(params[EMBEDDING][tokens], DROPPED_SHARE, keys.pop())
     for layer in range(shape.layers):
         block = f"blk.{layer}."
         normed = rms_norm(x, params[block + "attn_norm.weight"], shape.norm_epsilon)
-        x = x + attention(params, block, normed, rope, mask, shape)
+        mixed = attention(params, block, normed, rope, mask, shape)
+        x = x + dropped(mixed, DROPPED_SHARE, keys.pop())
         normed = rms_norm(x, params[block + "ffn_norm.weight"], shape.norm_epsilon)
-        x = x + feed_forward(params, block, normed)
+        x = x + dropped(feed_forward(params, block, normed), DROPPED_SHARE, keys.pop())
     x = rms_norm(x, params["output_norm.weight"], shape.norm_epsilon)
     return x @ params[EMBEDDING].T

@@ -29,7 +29,7 @@ SEED = 20
 TOKENIZER_TEXTS = 60_000
 ROW_TOKENS, ROWS = 128, 16
 LONG_ROW_TOKENS, LONG_ROWS, LONG_EVERY = 512, 4, 40
-STEPS, WARMUP_STEPS = 3600, 100
+STEPS, WARMUP_STEPS = 4800, 100
 PEAK_RATE, FINAL_RATE, FALL_SHARE = 1.5e-3, 1e-5, 0.75
 BETA_1, BETA_2, EPSILON = 0.9, 0.98, 1e-8
 WEIGHT_DECAY, CLIP_NORM = 0.05, 1.0
@@ -38,10 +38,10 @@ REPORT_EVERY, SAVE_EVERY, SCORE_EVERY = 100, 200, 500
 State = dict[str, Params]  # params, and Adam's first and second moments
 
 
-def loss_fn(params: Params, batch: tuple, shape: Shape) -> jax.Array:
+def loss_fn(params: Params, batch: tuple, shape: Shape, key: jax.Array) -> jax.Array:
     """Mean cross-entropy over the answer tokens of a batch."""
     tokens, targets, weights, positions, segments = batch
-    logits = forward(params, tokens, positions, segments, shape)
+    logits = forward(params, tokens, positions, segments, shape, key)
     log_probs = jax.nn.log_softmax(logits, axis=-1)
     picked = jnp.take_along_axis(log_probs, targets[..., None], axis=-1)[..., 0]
     return -jnp.sum(picked * weights) / jnp.maximum(jnp.sum(weights), 1.0)
@@ -60,7 +60,8 @@ def update(
     state: State, batch: tuple, step: jax.Array, shape: Shape, steps: int
 ) -> tuple[State, jax.Array]:
     """One step of AdamW (Loshchilov and Hutter, 2019); matrices decay, norms do not."""
-    loss, grads = jax.value_and_grad(loss_fn)(state["params"], batch, shape)
+    key = jax.random.fold_in(jax.random.key(SEED, impl="unsafe_rbg"), step)
+    loss, grads = jax.value_and_grad(loss_fn)(state["params"], batch, shape, key)
     norm = jnp.sqrt(sum(jnp.sum(grad * grad) for grad in grads.values()))
     clip = jnp.minimum(1.0, CLIP_NORM / (norm + EPSILON))
     rate = learning_rate(step, steps)
@@ -150,7 +151,12 @@ def train(work: Path, steps: int) -> None:
         if (step + 1) % SCORE_EVERY == 0 or step + 1 == steps:
             share = exact_share(state["params"], shape, tokenizer, tuning, answers)
             print(f"step {step + 1}: {share:.1%} of the tuning phrasings exact", flush=True)
-    report = {"steps": steps, "seconds": round(time.time() - started), "from_step": done}
+    report = {
+        "steps": steps,
+        "from_step": done,
+        "seconds": round(time.time() - started),
+        "cpu_seconds": round(time.process_time()),
+    }
     (work / "report.json").write_text(json.dumps(report) + "\n", "utf-8")
 
 
