@@ -22,9 +22,9 @@ use crate::{LabError, Result};
 const SUITE: &str = "bookworm";
 const ARCHITECTURE: &str = "amd64";
 
-/// What a desktop needs for its drives (the last three), and what every Debian has. apt adds what
+/// What a desktop needs for its drives (the last four), and what every Debian has. apt adds what
 /// these depend on.
-const PACKAGES: [&str; 14] = [
+const PACKAGES: [&str; 15] = [
     "base-files",
     "base-passwd",
     "bash",
@@ -39,6 +39,8 @@ const PACKAGES: [&str; 14] = [
     "udev",
     "udisks2",
     "udiskie",
+    // udisks runs it to eject, and does not depend on it.
+    "eject",
 ];
 
 /// What names of archives begin with.
