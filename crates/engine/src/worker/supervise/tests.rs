@@ -88,7 +88,7 @@ fn a_child_that_dies_without_a_word_of_the_request_costs_a_second_try_and_no_mor
     assert!(matches!(supervisor.step(), Step::Send(_)));
     supervisor.sent();
     let how = ChildEnd::Signal(9);
-    let failed = supervisor.gone(how.clone(), false);
+    let failed = supervisor.gone(how, false);
     assert_eq!(failed, Some(Event::Failed(Failure::Crashed { how })));
 }
 
