@@ -69,6 +69,11 @@ fn cable_wiggled_usbip_6_12() {
 }
 
 #[test]
+fn host_wipes_6_12() {
+    pass("host_wipes", Series::V6_12);
+}
+
+#[test]
 fn host_formats_6_12() {
     pass("host_formats", Series::V6_12);
 }

@@ -116,6 +116,11 @@ fn daemon_changed_6_12() {
 }
 
 #[test]
+fn daemon_queue_changed_6_12() {
+    pass("daemon_queue_changed", Series::V6_12);
+}
+
+#[test]
 fn daemon_rename_save_6_12() {
     pass("daemon_rename_save", Series::V6_12);
 }

@@ -23,6 +23,9 @@ const REPAIRED: &str = "a host left the volume in the middle of its work; repair
 /// What the log says when a drive is ready.
 const READY: &str = "ready for prompts";
 
+/// From a session that failed, or a start, to a drive with a medium in it.
+const BACK_LIMIT: Duration = Duration::from_secs(120);
+
 /// Where the harness puts the host's formatting program (dosfstools).
 const MKFS: &str = "/sbin/mkfs.fat";
 
@@ -241,5 +244,32 @@ pub fn formatted(lab: &Lab) -> Result<()> {
     ensure(foreign.is_none(), || {
         format!("{foreign:?} belongs to the volume that is gone")
     })?;
+    daemon.stop()
+}
+
+/// The host wipes the drive and ejects it. No volume is left, but the drive comes back, also after
+/// a power cycle, so that it can be formatted; then it serves the new volume.
+pub fn wiped(_: &Lab) -> Result<()> {
+    const WIPED_BYTES: usize = 1 << 20;
+    desktop::start()?;
+    let daemon = served::serve()?;
+    let lun = Lun::wait(0)?;
+    lun.wait_medium(BACK_LIMIT)?;
+    files::write_synced(&lun.block()?, &vec![0; WIPED_BYTES])?;
+    lun.eject()?;
+    served::wait_logged(&daemon, "trying again until it is mended", 1)?;
+    Lun::wait(0)?.wait_medium(BACK_LIMIT)?;
+    daemon.stop()?;
+
+    let daemon = served::serve()?;
+    let lun = Lun::wait(0)?;
+    lun.wait_medium(BACK_LIMIT)?;
+    format_whole_disk(&lun.block()?)?;
+    let mount = served::mounted(How::Flush)?;
+    mount.put("prompt.txt", QUESTIONS[1])?;
+    mount.unmount()?;
+    report::flushed("prompt.txt", QUESTIONS[1]);
+    served::remounted_with(&response_name("prompt"))?;
+    served::ensure_answered_once("prompt")?;
     daemon.stop()
 }

@@ -12,6 +12,9 @@ use crate::mount::How;
 use crate::scenario::Lab;
 use crate::{Result, files, report, stick, wait};
 
+/// Less than a file on a volume in use has to stay the same.
+const BETWEEN_CHANGES: Duration = Duration::from_millis(700);
+
 /// Linux writes a rename up to 35 s late.
 const RENAME_LIMIT: Duration = Duration::from_secs(240);
 
@@ -64,6 +67,32 @@ pub fn changed(_: &Lab) -> Result<()> {
     })?;
     stick.daemon.stop()?;
     ensure_expected("prompt.txt", QUESTION, &response)
+}
+
+/// A prompt that waits for its turn is written again and again, so that it has not settled when its
+/// turn comes: it does not hold up anything, and is answered once, as it finally was.
+pub fn queue_changed(_: &Lab) -> Result<()> {
+    const MOST_CHANGES: u32 = 400;
+    let mut stick = Plugged::on_desktop("")?;
+    let mount = stick.mount(How::Flush)?;
+    let board = SlowBoard::start();
+    mount.put("second.txt", OTHER_QUESTION)?;
+    ask(&mount, "first.txt", STORY)?;
+    stick.daemon.wait_logged(" thinking job=", ANSWER_LIMIT)?;
+    drop(board);
+    let mut changes = 0;
+    while stick.daemon.times_logged(" answered job=") == 0 && changes < MOST_CHANGES {
+        changes += 1;
+        mount.put("second.txt", format!("Draft {changes}").as_bytes())?;
+        wait::pass(BETWEEN_CHANGES);
+    }
+    report::step(format!("changed {changes} times"));
+    ask(&mount, "second.txt", QUESTION)?;
+    stick.wait_answered(2)?;
+    mount.unmount()?;
+    let response = stick.response_after_swap("second.txt")?;
+    stick.daemon.stop()?;
+    ensure_expected("second.txt", QUESTION, &response)
 }
 
 /// An editor saves a prompt as a temporary file that it renames, which Linux writes late: the one
