@@ -106,6 +106,11 @@ fn daemon_reset_6_12() {
 }
 
 #[test]
+fn daemon_idle_6_12() {
+    pass("daemon_idle", Series::V6_12);
+}
+
+#[test]
 fn daemon_queue_6_12() {
     pass("daemon_queue", Series::V6_12);
 }

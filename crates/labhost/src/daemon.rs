@@ -142,6 +142,22 @@ impl Daemon {
             .clone()
     }
 
+    /// How often its threads have given up the processor so far: one that wakes up does it again.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn switches(&self) -> Result<u64> {
+        let mut switches = 0;
+        for thread in sysfs::paths(format!("/proc/{}/task", self.child.id())) {
+            let status = sysfs::read(thread.join("status"))?;
+            let counts = status.lines().filter(|line| line.contains("ctxt_switches"));
+            let counts =
+                counts.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+            switches += counts.sum::<u64>();
+        }
+        Ok(switches)
+    }
+
     /// Kills it as a crash does, with no chance to tidy up.
     ///
     /// # Errors

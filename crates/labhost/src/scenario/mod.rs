@@ -113,6 +113,7 @@ pub const ALL: &[Scenario] = &[
         "daemon_powered_off_empty",
         daemon::let_go::powered_off_empty,
     ),
+    Scenario::linux("daemon_idle", daemon::let_go::idle),
     Scenario::linux("daemon_asleep", daemon::let_go::asleep),
     Scenario::raw("daemon_never_mounted", daemon::let_go::never_mounted),
     Scenario::linux("daemon_kept", daemon::kept::kept),

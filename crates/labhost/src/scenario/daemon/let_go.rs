@@ -20,7 +20,7 @@ use crate::{Result, report, stick, wait};
 const EJECTED_WATCH: Duration = Duration::from_secs(10);
 
 /// What the daemon logs when it disconnects the drive for a host that does not look at it.
-const REBINDS: &str = "connecting it anew";
+const REBINDS: &str = " it anew";
 
 /// The host copies a prompt, unmounts, and finds the response when the drive has come back.
 pub fn unmounted(_: &Lab) -> Result<()> {
@@ -174,4 +174,23 @@ fn capacity() -> Result<()> {
     report::step(format!("capacity: {blocks} blocks"));
     let shown = Path::new(&inserted(0)?) == stick::image();
     ensure(shown, || "another medium is in the drive".into())
+}
+
+/// A stick that has answered sleeps, though the host goes on polling its drives.
+pub fn idle(_: &Lab) -> Result<()> {
+    const WATCHED: Duration = Duration::from_secs(30);
+    let mut stick = Plugged::on_desktop("")?;
+    stick.ask_and_unmount("prompt.txt", QUESTION)?;
+    stick.response_after_swap("prompt.txt")?;
+    wait::pass(QUIET_WATCH);
+    let before = stick.daemon.switches()?;
+    wait::pass(WATCHED);
+    let after = stick.daemon.switches()?;
+    ensure(before > 0 && before == after, || {
+        format!(
+            "{} wake-ups within {WATCHED:?}",
+            after.saturating_sub(before)
+        )
+    })?;
+    stick.daemon.stop()
 }
