@@ -169,6 +169,16 @@ impl Daemon {
         Ok(())
     }
 
+    /// Tells it to read its configuration again.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn reload(&self) -> Result<()> {
+        let number = i32::try_from(self.child.id()).unwrap_or_default();
+        let pid = nix::unistd::Pid::from_raw(number);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).doing("telling the daemon")
+    }
+
     /// Asks it to end, and waits until it has.
     ///
     /// # Errors

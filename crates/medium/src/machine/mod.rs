@@ -252,6 +252,12 @@ impl Machine {
         !matches!(self.hold, Hold::Host | Hold::Shown { .. })
     }
 
+    /// The host has ejected the medium, and it is still out.
+    #[must_use]
+    pub fn is_ejected(&self) -> bool {
+        matches!(self.hold, Hold::Out { .. })
+    }
+
     /// An answer waits, and the host keeps the medium.
     #[must_use]
     pub fn is_kept(&self) -> bool {

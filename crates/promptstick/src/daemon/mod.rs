@@ -65,6 +65,7 @@ pub async fn serve(
         signals: Signals::listen()?,
         service: Service::connect(),
         ready: false,
+        was_ejected: false,
         trouble: None,
         config,
     };
@@ -94,6 +95,7 @@ pub async fn answer(config: Config) -> anyhow::Result<usize> {
         worker: &mut worker,
         drive: &mut Drive::start(&config)?,
         led: &mut Led::open(Path::new(LED_CLASS), None),
+        was_ejected: false,
     };
     let mut session = Session::open(&config, tools, Mode::Once)?;
     let result = answer_all(&mut session, &mut signals).await;
@@ -146,6 +148,8 @@ struct Daemon {
     service: Service,
     /// A session was open at least once: failures are waited out from then on.
     ready: bool,
+    /// The last session ended with a medium that the host had ejected.
+    was_ejected: bool,
     /// The failure that was reported last.
     trouble: Option<String>,
 }
@@ -200,6 +204,7 @@ impl Daemon {
             signals,
             service,
             ready,
+            was_ejected,
             trouble,
         } = self;
         let missing = || format!("the image {} cannot be watched", config.image.display());
@@ -207,7 +212,12 @@ impl Daemon {
         let identity = identity(&config.image).with_context(missing)?;
         let is_replaced = || self::identity(&config.image).ok() != Some(identity);
         let watch = Watch::start(&config.image).with_context(missing)?;
-        let tools = Tools { worker, drive, led };
+        let tools = Tools {
+            worker,
+            drive,
+            led,
+            was_ejected: std::mem::take(was_ejected),
+        };
         let mut session = Session::open(config, tools, Mode::Serve)?;
         if is_replaced() {
             return Ok(Ended::Replaced);
@@ -226,6 +236,7 @@ impl Daemon {
                 request = signals.next() => match request {
                     Request::End => return Ok(Ended::Asked),
                     Request::Reload => if let Some(config) = reloaded(service, config, reload) {
+                        *was_ejected = session.is_ejected();
                         return Ok(Ended::Reconfigured(config));
                     },
                 },

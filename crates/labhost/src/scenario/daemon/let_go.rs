@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use fatfs::FatType;
 
 use super::plugged::{
-    ANSWER_LIMIT, Plugged, QUESTION, QUIET_WATCH, SWAP_LIMIT, SlowBoard, ensure_expected, inserted,
-    response_on, serve,
+    ANSWER_LIMIT, Plugged, QUESTION, QUIET_WATCH, SWAP_LIMIT, SlowBoard, configure,
+    ensure_expected, inserted, response_on, serve,
 };
 use crate::error::ensure;
 use crate::lun::Lun;
@@ -56,6 +56,19 @@ pub fn ejected(_: &Lab) -> Result<()> {
     stick.lun.eject()?;
     stick.response_after_swap("prompt.txt")?;
     stick.lun.eject()?;
+    ensure_stays_away()?;
+    report::step("ejected, and stays away");
+    configure("nice = 11")?;
+    stick.daemon.reload()?;
+    stick
+        .daemon
+        .wait_logged("the configuration has changed", SWAP_LIMIT)?;
+    ensure_stays_away()?;
+    report::step("stays away with another configuration");
+    stick.daemon.stop()
+}
+
+fn ensure_stays_away() -> Result<()> {
     let end = Instant::now() + EJECTED_WATCH;
     while Instant::now() < end {
         ensure(inserted(0)?.is_empty(), || {
@@ -63,8 +76,7 @@ pub fn ejected(_: &Lab) -> Result<()> {
         })?;
         wait::pass(Duration::from_millis(100));
     }
-    report::step("ejected, and stays away");
-    stick.daemon.stop()
+    Ok(())
 }
 
 /// The desktop powers the drive off after unmounting: it is connected anew with the answer.

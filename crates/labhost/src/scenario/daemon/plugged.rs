@@ -176,14 +176,22 @@ impl Plugged {
 /// # Errors
 /// It cannot be started.
 pub fn serve(configuration: &str) -> Result<Daemon> {
+    configure(configuration)?;
+    Daemon::start(&["serve", "--config", CONFIGURATION])
+}
+
+/// Writes the configuration; a daemon that runs reads it when it is told to.
+///
+/// # Errors
+/// There is no room.
+pub fn configure(configuration: &str) -> Result<()> {
     let image = stick::image();
     let usual = format!(
         "image = {image:?}\nimage_size = \"64M\"\nmodel = {:?}\ngadget = \"configfs\"\n\
          log_prompts = true\n{configuration}\n",
         daemon::MODEL
     );
-    fs::write(CONFIGURATION, usual).doing(CONFIGURATION)?;
-    Daemon::start(&["serve", "--config", CONFIGURATION])
+    fs::write(CONFIGURATION, usual).doing(CONFIGURATION)
 }
 
 /// Copies a prompt onto a volume that is mounted with `flush`, which is the host's promise that it

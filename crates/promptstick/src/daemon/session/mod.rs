@@ -103,6 +103,8 @@ pub struct Tools<'a> {
     pub drive: &'a mut Drive,
     /// The LED.
     pub led: &'a mut Led,
+    /// The session before this one ended with a medium that the host had ejected.
+    pub was_ejected: bool,
 }
 
 impl<'a> Session<'a> {
@@ -112,7 +114,12 @@ impl<'a> Session<'a> {
     /// # Errors
     /// The image, the state folder or the drive cannot be used: what is wrong and what to do.
     pub fn open(config: &'a Config, tools: Tools<'a>, mode: Mode) -> anyhow::Result<Self> {
-        let Tools { worker, drive, led } = tools;
+        let Tools {
+            worker,
+            drive,
+            led,
+            was_ejected,
+        } = tools;
         let found = mend(config, drive)?;
         let volume = open_volume(config)?;
         let serial = volume.serial();
@@ -134,9 +141,12 @@ impl<'a> Session<'a> {
             Mode::Once => (Timing::ONCE, Report::to_terminal()),
         };
         let mut machine = match found {
-            Found::Absent => Machine::taken_over(timing, now_ms, bus),
-            Found::Alone | Found::Held => Machine::new(timing, now_ms, bus),
+            Found::Absent if !was_ejected => Machine::taken_over(timing, now_ms, bus),
+            _ => Machine::new(timing, now_ms, bus),
         };
+        if found == Found::Absent && was_ejected {
+            machine.handle(now_ms, Event::Ejected);
+        }
         let answers = Answers::new(config, drive, timing, now_ms)?;
         machine.found_shown(answers.shown_before(&mailbox));
         Ok(Self {
@@ -289,6 +299,11 @@ impl<'a> Session<'a> {
     /// The volume's marks said at the last reading that a host uses it.
     pub fn in_use(&self) -> bool {
         self.machine.in_use()
+    }
+
+    /// The host has ejected the medium, and it is still out.
+    pub fn is_ejected(&self) -> bool {
+        self.machine.is_ejected()
     }
 
     /// Nothing is queued, running, settling, or about to be published.
