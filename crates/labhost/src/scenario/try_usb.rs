@@ -5,11 +5,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::Lab;
+use super::{Lab, served};
 use crate::daemon::{self, Daemon, Log};
 use crate::error::Doing;
 use crate::lun::Lun;
-use crate::mount::{How, Mount};
+use crate::mount::How;
 use crate::{Failure, Result, desktop, files, report, stick, wait};
 
 /// Where the harness puts the prompt; without it the host asks [`USUAL_PROMPT`].
@@ -48,7 +48,7 @@ pub fn run(_: &Lab) -> Result<()> {
     let daemon = start_daemon()?;
     let lun = Lun::wait(0)?;
     lun.wait_medium(ENUMERATION_LIMIT)?;
-    let mount = Mount::new(&lun.block()?, How::Flush)?;
+    let mount = served::mounted(How::Flush)?;
     mount.put(PROMPT, &prompt)?;
     mount.unmount()?;
     report::flushed(PROMPT, &prompt);
@@ -86,7 +86,7 @@ fn look(lun: &Lun) -> Result<Option<Vec<u8>>> {
         report::step("the drive is empty: the stick has the medium");
     }
     lun.wait_medium(PATIENCE)?;
-    let mount = Mount::new(&lun.block()?, How::Flush)?;
+    let mount = served::mounted(How::Flush)?;
     let response = mount.get(RESPONSE)?;
     let error = mount.get(ERROR)?;
     if let Some(response) = &response {

@@ -11,7 +11,7 @@ use crate::error::{Doing, ensure};
 use crate::lun::Lun;
 use crate::mount::{How, Mount};
 use crate::scenario::Lab;
-use crate::{Result, files, report, stick, wait};
+use crate::{Result, files, report, stick};
 
 /// What the daemon logs when an answer does not fit.
 const NO_ROOM: &str = "cannot be put onto the volume";
@@ -53,9 +53,7 @@ pub fn full(lab: &Lab) -> Result<()> {
     second.unmount()?;
     mount.unmount()?;
     stick.daemon.wait_logged(NO_ROOM, SWAP_LIMIT)?;
-    // It leaves and comes back at once: a mount in between fails.
-    let mounted = || Ok(stick.mount(How::Flush).ok());
-    let (mount, _) = wait::until("the volume to be mounted", SWAP_LIMIT, mounted)?;
+    let mount = stick.mount(How::Flush)?;
     ensure(mount.get(&response_name("prompt.txt"))?.is_none(), || {
         "there was no room, and yet there is a response".into()
     })?;

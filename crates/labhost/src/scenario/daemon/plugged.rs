@@ -74,12 +74,20 @@ impl Plugged {
         Ok(Self { daemon, lun })
     }
 
-    /// Mounts the drive.
+    /// Mounts the drive. What has only just come, or is about to go, fails in many ways; the next
+    /// attempt tells.
     ///
     /// # Errors
     /// It cannot be mounted.
     pub fn mount(&self, how: How) -> Result<Mount> {
-        Mount::new(&self.lun.block()?, how)
+        let attempt = || {
+            Ok(self
+                .lun
+                .block()
+                .and_then(|block| Mount::new(&block, how))
+                .ok())
+        };
+        Ok(wait::until("the volume to be mounted", SWAP_LIMIT, attempt)?.0)
     }
 
     /// Mounts the drive as a desktop does, copies one prompt, and unmounts it.
