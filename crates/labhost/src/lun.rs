@@ -81,7 +81,8 @@ impl Lun {
         Ok(node)
     }
 
-    /// Bytes of the medium as the host's kernel last saw it, 0 for none.
+    /// Bytes of the medium as the host's kernel last saw it, 0 for none, or for a disk that is only
+    /// just being made or taken away.
     ///
     /// # Errors
     /// The unit is gone.
@@ -90,7 +91,9 @@ impl Lun {
         const SECTOR_BYTES: u64 = 512;
         let block = self.block()?;
         let name = block.file_name().unwrap_or_default();
-        let text = sysfs::read(Path::new("/sys/block").join(name).join("size"))?;
+        let Ok(text) = sysfs::read(Path::new("/sys/block").join(name).join("size")) else {
+            return Ok(0);
+        };
         let sectors: u64 = text
             .parse()
             .map_err(|_| Failure::Wrong(format!("a block device's size is {text:?}")))?;

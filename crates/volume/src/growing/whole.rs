@@ -7,6 +7,7 @@ use crate::boot::{FIRST_CLUSTER, FatType, Root};
 use crate::device::ReadAt;
 use crate::dir::{DELETED, DIR_SLOT_BYTES};
 use crate::error::{GrowingError, ReadError};
+use crate::inspect::ChainProblem;
 use crate::scan;
 use crate::volume::Volume;
 
@@ -42,7 +43,9 @@ pub(super) fn check<D: ReadAt>(volume: &Volume<D>) -> Result<(), GrowingError> {
         return not_whole("it has a folder");
     }
     let inspections = volume.inspect(&entries)?;
-    if inspections.iter().any(|found| !found.problems.is_empty()) {
+    // Bytes that are NUL because somebody wrote them so are whole: no host writes here late.
+    let is_problem = |problem: &ChainProblem| !matches!(problem, ChainProblem::NulTail { .. });
+    if (inspections.iter()).any(|found| found.problems.iter().any(is_problem)) {
         return not_whole("a file on it is incomplete");
     }
     let extents = inspections.iter().flat_map(|found| &found.extents);
