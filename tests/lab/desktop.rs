@@ -34,8 +34,18 @@ fn desktop_unmounted_6_1() {
 }
 
 #[test]
+fn desktop_unmounted_6_12() {
+    published_once(&pass("desktop_unmounted", Series::V6_12));
+}
+
+#[test]
 fn desktop_ejected_6_1() {
     published_once(&pass("desktop_ejected", Series::V6_1));
+}
+
+#[test]
+fn desktop_ejected_6_12() {
+    published_once(&pass("desktop_ejected", Series::V6_12));
 }
 
 #[test]

@@ -34,3 +34,13 @@ fn daemon_macos_6_1() {
 fn daemon_macos_6_12() {
     pass("daemon_macos", Series::V6_12);
 }
+
+#[test]
+fn daemon_unfinished_6_1() {
+    pass("daemon_unfinished", Series::V6_1);
+}
+
+#[test]
+fn daemon_unfinished_6_12() {
+    pass("daemon_unfinished", Series::V6_12);
+}

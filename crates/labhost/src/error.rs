@@ -4,6 +4,8 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::scsi::Sense;
+
 /// What went wrong.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -30,11 +32,22 @@ pub enum Failure {
         /// The command's name in the standard.
         command: &'static str,
         /// What the device said.
-        sense: crate::scsi::Sense,
+        sense: Sense,
     },
     /// Something happened that must not.
     #[error("{0}")]
     Wrong(String),
+}
+
+impl Failure {
+    /// What the device said, where that is the cause; also below the file system of a model.
+    pub fn sense(&self) -> Option<Sense> {
+        match self {
+            Self::Scsi { sense, .. } => Some(*sense),
+            Self::Io { source, .. } => source.get_ref()?.downcast_ref::<Self>()?.sense(),
+            _ => None,
+        }
+    }
 }
 
 /// The result of every step.

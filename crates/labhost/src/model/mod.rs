@@ -4,12 +4,14 @@
 //! writes reach the stick is the model's.
 
 mod cache;
+mod careless;
 mod layout;
 mod macos;
 mod unit;
 mod volume;
 mod windows;
 
+pub use careless::Careless;
 pub use macos::MacOs;
 pub use windows::Windows;
 

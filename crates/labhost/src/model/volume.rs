@@ -100,15 +100,31 @@ impl<B: Blocks + Clone> Volume<B> {
     /// # Errors
     /// As [`Volume::create_empty`].
     pub fn fill(&mut self, path: &str, content: &[u8]) -> Result<()> {
-        self.with_files("writing a file", |files| {
-            let mut file = files.root_dir().open_file(path)?;
-            file.write_all(content)?;
-            file.flush()
-        })?;
+        self.fill_cached(path, content)?;
         let (layout, folders) = (self.layout, self.folders.clone());
         let is_data = |at| layout.region(at) == Region::Clusters && !folders.contains(&at);
         self.cache.send(is_data)?;
         self.send_metadata()
+    }
+
+    /// Writes a file's content and its entry, and keeps back the tables, without which the entry
+    /// names clusters that are free; [`Volume::send_metadata`] sends them.
+    ///
+    /// # Errors
+    /// As [`Volume::create_empty`].
+    pub fn fill_keeping_table(&mut self, path: &str, content: &[u8]) -> Result<()> {
+        self.fill_cached(path, content)?;
+        let layout = self.layout;
+        self.cache
+            .send(|at| matches!(layout.region(at), Region::TopFolder | Region::Clusters))
+    }
+
+    fn fill_cached(&mut self, path: &str, content: &[u8]) -> Result<()> {
+        self.with_files("writing a file", |files| {
+            let mut file = files.root_dir().open_file(path)?;
+            file.write_all(content)?;
+            file.flush()
+        })
     }
 
     /// Sets or clears the dirty marks, and sends them.
@@ -134,7 +150,10 @@ impl<B: Blocks + Clone> Volume<B> {
     }
 
     /// Sends tables, then everything else.
-    fn send_metadata(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// The device refuses.
+    pub fn send_metadata(&mut self) -> Result<()> {
         let mut boot = self.cache.block(0)?;
         boot[self.layout.boot_mark()] = self.boot_mark;
         self.cache.set_block(0, boot);

@@ -10,6 +10,7 @@ mod leftover;
 mod plain;
 mod served;
 mod try_usb;
+mod unfinished;
 mod vanish;
 
 pub use try_usb::{PROMPT_FILE as TRY_PROMPT, RESPONSE_FILE as TRY_RESPONSE};
@@ -105,6 +106,7 @@ pub const ALL: &[Scenario] = &[
     Scenario::raw("daemon_windows", foreign::windows),
     Scenario::raw("daemon_windows_fat32", foreign::windows_fat32),
     Scenario::raw("daemon_macos", foreign::macos),
+    Scenario::raw("daemon_unfinished", unfinished::given_back),
     Scenario::linux("daemon_unmounted", daemon::let_go::unmounted),
     Scenario::linux("daemon_unpolled", daemon::let_go::unmounted_unpolled),
     Scenario::linux("daemon_ejected", daemon::let_go::ejected),

@@ -515,7 +515,9 @@ impl Machine {
 
     fn show_due_ms(&self) -> Option<u64> {
         let is_news = self.wants.is_some() && self.wants > self.shown;
-        let possible = is_news && self.hold == Hold::Host && self.bus == Bus::Configured;
+        // An ejected volume that cannot be written keeps answers back as well as a host does.
+        let is_kept = matches!(self.hold, Hold::Host | Hold::Out { .. });
+        let possible = is_news && is_kept && self.bus == Bus::Configured;
         possible
             .then(|| self.wanted_ms.checked_add(self.timing.show_ms))
             .flatten()

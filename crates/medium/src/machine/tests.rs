@@ -307,6 +307,23 @@ mod ejected_by_the_host {
     use super::*;
 
     #[test]
+    fn what_cannot_be_put_onto_it_is_shown_elsewhere() {
+        let mut machine = drive();
+        machine.handle(1_000, Event::Ejected);
+        machine.handle(1_000, read(true));
+        machine.handle(1_050, Event::Wants(Some(1)));
+        assert_eq!(machine.poll(1_050), Some(Action::Take(How::Ejected)));
+        machine.handle(1_050, Event::Refused(Refusal::Inconsistent));
+        let mut now_ms = 1_050;
+        assert_eq!(run_until(&machine, &mut now_ms), Some(Action::Show));
+        assert_eq!(now_ms, 1_050 + T.show_ms);
+        machine.handle(now_ms, Event::Showing);
+        let action = run_until(&machine, &mut now_ms);
+        assert_eq!(action, Some(Action::Take(How::Ejected)));
+        assert_eq!(now_ms, 1_050 + T.damaged_ms);
+    }
+
+    #[test]
     fn it_stays_out_when_there_is_nothing_to_show() {
         let mut machine = drive();
         machine.handle(1_000, Event::Ejected);
@@ -490,6 +507,8 @@ mod random_walks {
         Eject,
         Look,
         Answer,
+        /// From now on nothing can be put onto the volume, for this reason.
+        Fail(Option<Refusal>),
         Bus(Bus),
     }
 
@@ -500,6 +519,11 @@ mod random_walks {
             1 => Just(Bus::Enumerating),
             1 => Just(Bus::Suspended),
         ];
+        let failure = prop_oneof![
+            3 => Just(None),
+            1 => Just(Some(Refusal::Inconsistent)),
+            1 => Just(Some(Refusal::Failed)),
+        ];
         prop_oneof![
             6 => (0_u64..5_000).prop_map(World::Wait),
             3 => Just(World::Write),
@@ -508,6 +532,7 @@ mod random_walks {
             1 => Just(World::Eject),
             2 => Just(World::Look),
             2 => Just(World::Answer),
+            1 => failure.prop_map(World::Fail),
             1 => bus.prop_map(World::Bus),
         ]
     }
@@ -524,6 +549,7 @@ mod random_walks {
         wrote_ms: Option<u64>,
         bus: Bus,
         waiting: u64,
+        failure: Option<Refusal>,
         actions: u32,
     }
 
@@ -539,6 +565,7 @@ mod random_walks {
                 wrote_ms: None,
                 bus: Bus::Configured,
                 waiting: 0,
+                failure: None,
                 actions: 0,
             }
         }
@@ -573,6 +600,7 @@ mod random_walks {
                     self.waiting += 1;
                     self.tell(Event::Wants(Some(self.waiting)));
                 }
+                World::Fail(failure) => self.failure = failure,
                 World::Bus(bus) => {
                     self.bus = bus;
                     self.locked &= matches!(bus, Bus::Configured | Bus::Suspended);
@@ -647,7 +675,9 @@ mod random_walks {
                     if self.locked {
                         return self.tell(Event::Refused(Refusal::Busy));
                     }
-                    self.out_ms = self.now_ms;
+                    if self.failure.is_none() {
+                        self.out_ms = self.now_ms;
+                    }
                 }
                 How::Asleep => {
                     assert!(self.in_drive && self.bus == Bus::Suspended);
@@ -658,6 +688,10 @@ mod random_walks {
                 }
                 How::Ejected => assert!(!self.in_drive, "not ejected"),
                 How::Alone => assert!(matches!(self.bus, Bus::Detached | Bus::Enumerating)),
+            }
+            if let Some(refusal) = self.failure {
+                self.tell(Event::Refused(refusal));
+                return self.enumerates_if(how == How::Asleep);
             }
             self.tell(Event::Taken(how));
             self.dirty = false;
@@ -690,14 +724,17 @@ mod random_walks {
         #[test]
         fn end_with_the_answer_published(history in prop::collection::vec(world(), 1..200)) {
             let mut rig = Rig::new();
+            let failed = history.iter().any(|event| matches!(event, World::Fail(Some(_))));
             for event in history {
                 rig.happens(event);
             }
+            rig.happens(World::Fail(None));
             rig.happens(World::Bus(Bus::Configured));
             rig.happens(World::Mark(false));
             rig.happens(World::Lock(false));
             rig.happens(World::Answer);
-            rig.pass(T.damaged_ms + 60_000);
+            let backed_off_ms = if failed { T.damaged_ms << MAX_DOUBLINGS } else { 0 };
+            rig.pass(T.damaged_ms + 60_000 + backed_off_ms);
             prop_assert!(rig.machine.wants.is_none(), "still waiting: {:?}", rig.machine);
             prop_assert!(rig.in_drive, "the medium is back");
         }

@@ -13,6 +13,15 @@ use crate::output;
 /// Errors that are remembered for the status file.
 const ERRORS_MAX: usize = 3;
 
+/// What of the drive can fail by itself.
+#[derive(Clone, Copy, Debug)]
+pub enum Part {
+    /// The volume that takes prompts.
+    Volume,
+    /// The media that show answers.
+    Answers,
+}
+
 /// Where it goes, and what was said last.
 #[derive(Debug)]
 pub struct Report {
@@ -20,7 +29,8 @@ pub struct Report {
     terminal: bool,
     held: bool,
     no_room: bool,
-    put_off: Option<String>,
+    /// Why the volume and the answers beside it could not be written, by [`Part`].
+    put_off: [Option<String>; 2],
     waiting: usize,
     published: usize,
     bus: Option<Bus>,
@@ -39,7 +49,7 @@ impl Report {
             terminal: false,
             held: false,
             no_room: false,
-            put_off: None,
+            put_off: [None, None],
             waiting: 0,
             published: 0,
             bus: None,
@@ -133,7 +143,7 @@ impl Report {
 
     /// The last thing that happened was an error.
     pub fn is_in_trouble(&self) -> bool {
-        self.in_trouble || self.put_off.is_some()
+        self.in_trouble || self.put_off.iter().any(Option::is_some)
     }
 
     /// The last errors, the newest first.
@@ -194,7 +204,7 @@ impl Report {
     pub fn published(&mut self, job: JobId, path: &str) {
         self.held = false;
         self.no_room = false;
-        self.put_off = None;
+        self.went_well(Part::Volume);
         self.published += 1;
         tracing::info!(%job, path = self.name(path), "published");
         if self.terminal {
@@ -215,13 +225,24 @@ impl Report {
         }
     }
 
-    /// The volume could not be written for another reason.
-    pub fn put_off(&mut self, error: &anyhow::Error) {
+    /// A part of the drive could not be written or changed for another reason.
+    pub fn put_off(&mut self, part: Part, error: &anyhow::Error) {
         let text = format!("{error:#}");
-        if self.put_off.as_ref() != Some(&text) {
+        let last = &mut self.put_off[part as usize];
+        if last.as_ref() != Some(&text) {
             tracing::error!("{text}; the answers wait, and it is tried again");
-            self.put_off = Some(text);
+            *last = Some(text);
         }
+    }
+
+    /// A part of the drive was written or changed.
+    pub fn went_well(&mut self, part: Part) {
+        self.put_off[part as usize] = None;
+    }
+
+    /// The volume holds the beginning of a file. It was taken, and the host has it back.
+    pub fn unfinished(&self) {
+        tracing::info!("the computer has not finished a file; waiting until it has");
     }
 
     fn name<'a>(&self, path: &'a str) -> Option<&'a str> {

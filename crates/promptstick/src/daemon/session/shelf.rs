@@ -18,6 +18,7 @@ use crate::daemon::answers::{
     self, Answer, AnswersImage, Append, Status, fresh_serial, last_number, name_of, path_beside,
 };
 use crate::daemon::drive::Drive;
+use crate::daemon::report::Part;
 
 /// The drives for answers, and what is on their media.
 pub(super) struct Answers {
@@ -196,12 +197,18 @@ impl Session<'_> {
                 .inspect(|()| tracing::warn!("took the answers from a viewer, as configured"))
                 .map(|()| ShelfEvent::Left(at)),
         };
-        let event = done.unwrap_or_else(|error| {
-            self.report.put_off(&error);
-            let (ShelfAction::Insert(at) | ShelfAction::Eject(at) | ShelfAction::Force(at)) =
-                action;
-            ShelfEvent::Failed(at)
-        });
+        let event = match done {
+            Ok(event) => {
+                self.report.went_well(Part::Answers);
+                event
+            }
+            Err(error) => {
+                self.report.put_off(Part::Answers, &error);
+                let (ShelfAction::Insert(at) | ShelfAction::Eject(at) | ShelfAction::Force(at)) =
+                    action;
+                ShelfEvent::Failed(at)
+            }
+        };
         self.answers.shelf.handle(self.clock.now_ms(), event);
         Step::Again
     }

@@ -10,6 +10,7 @@ use volume::{ImageFile, PublishError, ReadAt, Volume};
 use super::{Mode, Session, Step, open_volume};
 use crate::daemon::drive::Drive;
 use crate::daemon::publish::publish;
+use crate::daemon::report::Part;
 use crate::daemon::scan::Scan;
 use crate::stick;
 
@@ -76,7 +77,7 @@ impl Session<'_> {
         let event = match self.drive.insert(&self.config.image) {
             Ok(()) => Event::Inserted,
             Err(error) => {
-                self.report.put_off(&error);
+                self.report.put_off(Part::Volume, &error);
                 Event::Failed
             }
         };
@@ -123,7 +124,7 @@ impl Session<'_> {
         if self.mode == Mode::Once {
             return Err(error);
         }
-        self.report.put_off(&error);
+        self.report.put_off(Part::Volume, &error);
         Ok(self.refused(Refusal::Failed))
     }
 
@@ -145,6 +146,7 @@ impl Session<'_> {
         let view = scan.as_view();
         let is_drive = matches!(self.drive, Drive::Usb(_));
         if is_drive && is_asked(how) && !view.unsettled.is_subset(&self.damaged) {
+            self.report.unfinished();
             return Ok(Used::Refused(Refusal::Inconsistent));
         }
         self.machine.handle(self.clock.now_ms(), Event::Taken(how));
@@ -178,7 +180,7 @@ impl Session<'_> {
             Ok(_) => Ok(true),
             Err(error) if stick::journal(&self.config.image).exists() => Err(error),
             Err(error) => {
-                self.report.put_off(&error);
+                self.report.put_off(Part::Volume, &error);
                 Ok(false)
             }
         }
