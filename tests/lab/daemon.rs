@@ -201,3 +201,8 @@ fn daemon_read_only_6_12() {
 fn daemon_powered_off_empty_6_12() {
     pass("daemon_powered_off_empty", Series::V6_12);
 }
+
+#[test]
+fn daemon_disk_full_6_12() {
+    pass("daemon_disk_full", Series::V6_12);
+}

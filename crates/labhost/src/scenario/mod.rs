@@ -135,6 +135,7 @@ pub const ALL: &[Scenario] = &[
     Scenario::linux("daemon_partitioned", daemon::media::partitioned),
     Scenario::linux("daemon_full", daemon::media::full),
     Scenario::linux("daemon_full_unmounted", daemon::media::full_unmounted),
+    Scenario::linux("daemon_disk_full", daemon::disk::full),
     Scenario::linux("try_usb", try_usb::run),
     Scenario::desktop("desktop_kept", desktop::kept),
     Scenario::desktop("desktop_unmounted", desktop::unmounted),

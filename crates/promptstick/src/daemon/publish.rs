@@ -3,8 +3,10 @@
 //! Order: intent into the ledger, change set through the journal, result into the ledger. A crash
 //! between any two is resolved by the ledger from what it then finds on the volume.
 
+use std::fmt;
 use std::path::Path;
 
+use anyhow::Context;
 use mailbox::{JobId, Mailbox};
 use volume::{ChangeSet, EditError, FatTime, ImageFile, ReadError, Volume};
 
@@ -42,7 +44,7 @@ pub fn publish(
     let names = mailbox.names_for(&ids, &|path| scan.exists(path));
     let (changes, written) = edit(device, scan, mailbox, report, names)?;
     if !written.is_empty() {
-        mailbox.publishing(&written)?;
+        mailbox.publishing(&written).context(NotBegun)?;
         volume::publish(device, journal, &changes)?;
         mailbox.published(&written)?;
     }
@@ -54,6 +56,16 @@ pub fn publish(
         left: ready.len() - written.len(),
         ids: written.into_iter().map(|(id, _)| id).collect(),
     })
+}
+
+/// Marks a failure before the first write to the volume or to its journal.
+#[derive(Debug)]
+pub struct NotBegun;
+
+impl fmt::Display for NotBegun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cannot note which answers are about to be published")
+    }
 }
 
 type Named = Vec<(JobId, String)>;

@@ -9,8 +9,10 @@
 //! | [`viewer`] | reads answers on the other drives, and keeps them open |
 //! | [`led`] | looks at the LED |
 //! | [`media`] | has a partitioned or a full volume |
+//! | [`disk`] | meets a stick whose own disk is full |
 //! | [`plugged`] | the steps that these share |
 
+pub mod disk;
 pub mod kept;
 pub mod led;
 pub mod let_go;

@@ -9,7 +9,7 @@ use volume::{ImageFile, PublishError, ReadAt, Volume};
 
 use super::{Mode, Session, Step, open_volume};
 use crate::daemon::drive::Drive;
-use crate::daemon::publish::publish;
+use crate::daemon::publish::{NotBegun, publish};
 use crate::daemon::report::Part;
 use crate::daemon::scan::Scan;
 use crate::stick;
@@ -201,8 +201,9 @@ pub(super) fn digest<D: ReadAt>(volume: &Volume<D>, path: &str) -> Option<Digest
 
 /// Whether the failure left the volume as it was, with nothing to repair.
 fn is_harmless(error: &anyhow::Error) -> bool {
-    matches!(
+    let left_alone = matches!(
         error.downcast_ref(),
         Some(PublishError::Journal(_) | PublishError::Read(_))
-    )
+    );
+    left_alone || error.is::<NotBegun>()
 }

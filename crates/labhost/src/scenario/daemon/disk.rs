@@ -1,0 +1,80 @@
+//! The disk under the stick's image is full: the device's own trouble, which costs the host nothing
+//! but time.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::mount::{MsFlags, mount};
+
+use super::plugged::{Plugged, QUESTION, SWAP_LIMIT, ask, inserted, response_on};
+use crate::error::{Doing, ensure};
+use crate::mount::How;
+use crate::scenario::Lab;
+use crate::{Result, files, report, stick, wait};
+
+/// The disk: enough for the image, which is sparse, and for what the daemon keeps beside it.
+const DISK: &str = "size=24m";
+
+/// Bytes that are written at once until the disk is full.
+const FILLER_BYTES: usize = 4096;
+
+/// What the daemon logs when the answer cannot be put onto the volume.
+const PUT_OFF: &str = "the journal cannot be written beside the image";
+
+/// The host's own file.
+const KEPT_BYTES: usize = 300_000;
+
+/// How long the drive is watched: longer than three attempts, each of which takes the medium out
+/// for an instant.
+const WATCHED: Duration = Duration::from_secs(15);
+
+/// The disk is full when the host lets go of the volume. The drive stays, and can be mounted; the
+/// answer is on it when there is room again.
+pub fn full(lab: &Lab) -> Result<()> {
+    let folder = Path::new(stick::FOLDER);
+    let flags = MsFlags::empty();
+    mount(Some("disk"), folder, Some("tmpfs"), flags, Some(DISK)).doing("mounting the disk")?;
+    let mut stick = Plugged::on_desktop("")?;
+    let mount = stick.mount(How::Flush)?;
+    let kept = files::random(lab.seed(), KEPT_BYTES);
+    mount.put_synced("kept.bin", &kept)?;
+    ask(&mount, "prompt.txt", QUESTION)?;
+    stick.wait_answered(1)?;
+    let filler = fill(folder)?;
+    mount.unmount()?;
+    stick.daemon.wait_logged(PUT_OFF, SWAP_LIMIT)?;
+
+    wait::pass(WATCHED);
+    ensure(!inserted(0)?.is_empty(), || "the drive is empty".into())?;
+    let mount = stick.mount(How::ReadOnly)?;
+    let seen = mount.get("kept.bin")?.unwrap_or_default();
+    files::ensure_same("kept.bin", &seen, &kept)?;
+    mount.unmount()?;
+    ensure(stick.published() == 0, || "there was no room".into())?;
+    ensure(stick.daemon.times_logged(PUT_OFF) == 1, || {
+        "the same trouble is reported again and again".into()
+    })?;
+
+    fs::remove_file(&filler).doing("removing the filler")?;
+    report::step("the disk has room again");
+    stick.wait_published(1)?;
+    let mount = stick.mount_showing("prompt.response.txt")?;
+    response_on(&mount, "prompt.txt")?;
+    mount.unmount()?;
+    stick.daemon.stop()
+}
+
+/// Fills the disk to its last page; gives the file that does.
+fn fill(folder: &Path) -> Result<std::path::PathBuf> {
+    let path = folder.join("filler");
+    let mut file = File::create(&path).doing("making the filler")?;
+    let page = [1; FILLER_BYTES];
+    let mut pages = 0;
+    while file.write_all(&page).is_ok() {
+        pages += 1;
+    }
+    report::step(format!("the disk is full after {pages} pages"));
+    Ok(path)
+}
