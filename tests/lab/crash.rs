@@ -17,6 +17,11 @@ fn daemon_killed_under_host_6_12() {
     pass("daemon_killed_under_host", Series::V6_12);
 }
 
+#[test]
+fn daemon_killed_state_broken_6_12() {
+    pass("daemon_killed_state_broken", Series::V6_12);
+}
+
 /// 12 rounds take two minutes on an idle machine.
 const MANY_ROUNDS_LIMIT: Duration = Duration::from_secs(1800);
 
@@ -76,4 +81,9 @@ fn host_wipes_6_12() {
 #[test]
 fn host_formats_6_12() {
     pass("host_formats", Series::V6_12);
+}
+
+#[test]
+fn cable_pulled_disk_full_6_12() {
+    pass("cable_pulled_disk_full", Series::V6_12);
 }

@@ -1,5 +1,6 @@
 //! What can go wrong, one type an operation. The text is the message that a person reads: what
-//! happened, then what to do. Nothing else in the crate words a message.
+//! happened, then what to do. Nothing else in the crate words a message. A cause that the text tells
+//! is no `source`: whoever prints the whole chain would print it twice.
 
 use std::io;
 
@@ -14,7 +15,7 @@ use crate::names::{MAX_NAME_UNITS, MAX_PATH_DEPTH};
 pub enum OpenError {
     /// The device failed.
     #[error("the image cannot be read: {0}")]
-    Io(#[source] io::Error),
+    Io(io::Error),
     /// All zeros where a boot sector would be.
     #[error("the image is blank: format it first (`promptstick volume format`)")]
     Blank,
@@ -79,9 +80,9 @@ pub enum OpenError {
 pub enum ReadError {
     /// The device failed.
     #[error("the image cannot be read: {0}")]
-    Io(#[source] io::Error),
+    Io(io::Error),
     /// What was read could not be passed on.
-    #[error("the copy cannot be written: {0}")]
+    #[error("the copy cannot be written")]
     Output(#[source] io::Error),
     /// There is no such file or folder.
     #[error("{path:?} is not on the volume: check its name (`promptstick volume ls`)")]
@@ -214,16 +215,16 @@ pub enum BadName {
 pub enum PublishError {
     /// The device failed while it was read; nothing was written.
     #[error("the image cannot be read: {0}")]
-    Read(#[source] io::Error),
+    Read(io::Error),
     /// The device failed while it was written; the journal stays and completes the work.
     #[error("the image cannot be written: {0}; the change is journalled and will be completed")]
-    Apply(#[source] io::Error),
+    Apply(io::Error),
     /// The journal could not be written; the image was not touched.
     #[error("the journal cannot be written beside the image: {0}; free some space there")]
-    Journal(#[source] io::Error),
+    Journal(io::Error),
     /// The change is complete and durable, but its journal is still there.
     #[error("the journal cannot be removed: {0}; the change itself is complete")]
-    Remove(#[source] io::Error),
+    Remove(io::Error),
     /// A journal is waiting.
     #[error("a journal is waiting beside the image: recover it before the next change")]
     JournalWaiting,
@@ -286,7 +287,7 @@ impl From<EditError> for RepairError {
 pub enum FormatError {
     /// The device failed.
     #[error("the image cannot be written: {0}")]
-    Io(#[source] io::Error),
+    Io(io::Error),
     /// Too small for the type.
     #[error("{bytes} bytes are too small for {what}: use at least {minimum_bytes} bytes")]
     TooSmall {
@@ -343,7 +344,7 @@ pub enum GrowingError {
     Edit(#[from] EditError),
     /// The device failed in the midst of a write.
     #[error("the image cannot be written: {0}; it is made again")]
-    Write(#[source] io::Error),
+    Write(io::Error),
     /// It is not what appending leaves behind.
     #[error("the image cannot be added to: {what}; it is made again")]
     NotWhole {

@@ -1,7 +1,7 @@
 //! The daemon killed under a host, by a seeded choice of moments: nothing of the host's is lost and
 //! each prompt is answered once.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +23,17 @@ use crate::{Failure, Result, desktop, report, stick, sysfs, wait};
 
 /// Longer than the host takes to notice a medium.
 const NOTICED_LIMIT: Duration = Duration::from_secs(60);
+
+/// What the log says when the daemon cannot go on, and when it can.
+const TROUBLE: &str = "trying again until it is mended";
+/// See [`TROUBLE`].
+const READY: &str = "ready for prompts";
+
+/// Longer than several attempts of a daemon that cannot go on.
+const SEVERAL_ATTEMPTS: Duration = Duration::from_secs(6);
+
+/// A file of the host's.
+const KEPT_BYTES: usize = 300_000;
 
 /// The daemon dies while the host writes to the mounted volume all the time; the next one takes
 /// the gadget over, and the host notices nothing.
@@ -109,6 +120,42 @@ pub fn killed_under_viewer(_: &Lab) -> Result<()> {
     }
     daemon.stop()?;
     served::ensure_none_lives()
+}
+
+/// The daemon dies, and the next one finds a state folder that it cannot use: the drive, which the
+/// host has mounted, goes on as it is, and so does the daemon when the folder is mended.
+pub fn killed_and_state_broken(lab: &Lab) -> Result<()> {
+    desktop::start()?;
+    let daemon = served::serve()?;
+    let mount = served::mounted(How::Flush)?;
+    mount.put_synced("prompt.txt", QUESTIONS[0])?;
+    served::wait_logged(&daemon, ANSWERED, 1)?;
+    let lun = Lun::wait(0)?;
+    let seen = disk_sequence(&lun)?;
+    daemon.kill()?;
+    let (state, aside) = (served::image("stick.img.state"), Path::new("/run/state"));
+    fs::rename(&state, aside).doing("taking the state folder away")?;
+    fs::write(&state, b"not a folder").doing("breaking the state folder")?;
+
+    let daemon = served::serve()?;
+    served::wait_logged(&daemon, TROUBLE, 1)?;
+    let kept = files::random(lab.seed(), KEPT_BYTES);
+    mount.put_synced("kept.bin", &kept)?;
+    wait::pass(SEVERAL_ATTEMPTS);
+    let still = mount.get("prompt.txt")?.unwrap_or_default();
+    files::ensure_same("prompt.txt", &still, QUESTIONS[0])?;
+    ensure(disk_sequence(&lun)? == seen, || {
+        "the host saw a change of LUN 0's medium".into()
+    })?;
+
+    fs::remove_file(&state).doing("mending the state folder")?;
+    fs::rename(aside, &state).doing("giving the state folder back")?;
+    served::wait_logged(&daemon, READY, 1)?;
+    mount.unmount()?;
+    served::remounted_with(&response_name("prompt"))?;
+    ensure_answered_once("prompt")?;
+    served::ensure_on_stick("kept.bin", &kept)?;
+    daemon.stop()
 }
 
 /// How often the host has seen another medium in a unit (`diskseq`, Linux 5.15).

@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::Lab;
+use super::daemon::disk;
 use super::served::{self, ANSWERED, PUBLISHED, QUESTIONS, THINKING, response_name};
 use crate::daemon::Daemon;
 use crate::error::{Doing, ensure};
@@ -86,6 +87,39 @@ pub fn cable_pulled(lab: &Lab) -> Result<()> {
     let cable = Cable::plug()?;
     published_and_whole(&daemon, &torn)?;
     cable.pull()?;
+    daemon.stop()
+}
+
+/// The cable is pulled with the volume dirty while the device's own disk is full, so that nothing
+/// can be repaired or published. The next host gets the volume as it was left.
+pub fn cable_pulled_disk_full(_: &Lab) -> Result<()> {
+    disk::small()?;
+    let daemon = serve_over_usbip()?;
+    let cable = Cable::plug()?;
+    let mount = served::mounted(How::Sync)?;
+    mount.put_synced("prompt.txt", QUESTIONS[0])?;
+    served::wait_logged(&daemon, ANSWERED, 1)?;
+    let filler = disk::fill()?;
+    cable.pull()?;
+    mount.abandon()?;
+    served::wait_logged(&daemon, disk::PUT_OFF, 1)?;
+    wait::pass(HAND);
+    let cable = Cable::plug()?;
+    let mount = served::mounted(How::ReadOnly)?;
+    let kept = mount.get("prompt.txt")?.unwrap_or_default();
+    files::ensure_same("prompt.txt", &kept, QUESTIONS[0])?;
+    mount.unmount()?;
+    ensure(served::logged(&daemon, PUBLISHED) == 0, || {
+        "published without room for a journal".into()
+    })?;
+
+    std::fs::remove_file(&filler).doing("removing the filler")?;
+    cable.pull()?;
+    served::wait_logged(&daemon, PUBLISHED, 1)?;
+    wait::pass(HAND);
+    let _cable = Cable::plug()?;
+    served::remounted_with(&response_name("prompt"))?;
+    served::ensure_answered_once("prompt")?;
     daemon.stop()
 }
 

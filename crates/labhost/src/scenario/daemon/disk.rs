@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::mount::{MsFlags, mount};
@@ -17,11 +17,11 @@ use crate::{Result, files, report, stick, wait};
 /// The disk: enough for the image, which is sparse, and for what the daemon keeps beside it.
 const DISK: &str = "size=24m";
 
-/// Bytes that are written at once until the disk is full.
-const FILLER_BYTES: usize = 4096;
+/// What is written at once until the disk is full.
+const PAGE_BYTES: usize = 4096;
 
 /// What the daemon logs when the answer cannot be put onto the volume.
-const PUT_OFF: &str = "the journal cannot be written beside the image";
+pub const PUT_OFF: &str = "the journal cannot be written beside the image";
 
 /// The host's own file.
 const KEPT_BYTES: usize = 300_000;
@@ -33,16 +33,14 @@ const WATCHED: Duration = Duration::from_secs(15);
 /// The disk is full when the host lets go of the volume. The drive stays, and can be mounted; the
 /// answer is on it when there is room again.
 pub fn full(lab: &Lab) -> Result<()> {
-    let folder = Path::new(stick::FOLDER);
-    let flags = MsFlags::empty();
-    mount(Some("disk"), folder, Some("tmpfs"), flags, Some(DISK)).doing("mounting the disk")?;
+    small()?;
     let mut stick = Plugged::on_desktop("")?;
     let mount = stick.mount(How::Flush)?;
     let kept = files::random(lab.seed(), KEPT_BYTES);
     mount.put_synced("kept.bin", &kept)?;
     ask(&mount, "prompt.txt", QUESTION)?;
     stick.wait_answered(1)?;
-    let filler = fill(folder)?;
+    let filler = fill()?;
     mount.unmount()?;
     stick.daemon.wait_logged(PUT_OFF, SWAP_LIMIT)?;
 
@@ -66,11 +64,18 @@ pub fn full(lab: &Lab) -> Result<()> {
     stick.daemon.stop()
 }
 
+/// Puts a small disk under the stick's folder.
+pub fn small() -> Result<()> {
+    let flags = MsFlags::empty();
+    let folder = Path::new(stick::FOLDER);
+    mount(Some("disk"), folder, Some("tmpfs"), flags, Some(DISK)).doing("mounting the disk")
+}
+
 /// Fills the disk to its last page; gives the file that does.
-fn fill(folder: &Path) -> Result<std::path::PathBuf> {
-    let path = folder.join("filler");
+pub fn fill() -> Result<PathBuf> {
+    let path = Path::new(stick::FOLDER).join("filler");
     let mut file = File::create(&path).doing("making the filler")?;
-    let page = [1; FILLER_BYTES];
+    let page = [1; PAGE_BYTES];
     let mut pages = 0;
     while file.write_all(&page).is_ok() {
         pages += 1;

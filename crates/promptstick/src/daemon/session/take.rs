@@ -5,7 +5,7 @@ use std::fs::File;
 use mailbox::Digest;
 use mailbox::limits::RESPONSE_LIMIT_BYTES;
 use medium::{Event, How, Refusal, Take};
-use volume::{ImageFile, PublishError, ReadAt, Volume};
+use volume::{ImageFile, PublishError, ReadAt, RepairError, Volume};
 
 use super::{Mode, Session, Step, open_volume};
 use crate::daemon::drive::Drive;
@@ -131,8 +131,10 @@ impl Session<'_> {
     /// The medium is granted; it is ours if the volume says so as well.
     async fn use_medium(&mut self, how: How, image: &File) -> anyhow::Result<Used> {
         let mut device = ImageFile::from_file(image.try_clone()?)?;
-        if !is_asked(how) && !self.finish_for_host(&mut device)? {
-            return Ok(Used::Refused(Refusal::Inconsistent));
+        if !is_asked(how)
+            && let Some(refusal) = self.finish_for_host(&mut device)?
+        {
+            return Ok(Used::Refused(refusal));
         }
         let volume = Volume::open(&device)?;
         if volume.serial() != self.serial {
@@ -171,19 +173,22 @@ impl Session<'_> {
         Ok(Used::Done { changed })
     }
 
-    /// Repairs what a host that is gone left undone; whether the volume is whole now.
+    /// Repairs what a host that is gone left undone; why the volume is not whole now, if it is not.
     ///
     /// # Errors
     /// The repair broke off in the middle of a change, which has to be completed first.
-    fn finish_for_host(&mut self, device: &mut ImageFile) -> anyhow::Result<bool> {
-        match stick::repair(&self.config.image, device) {
-            Ok(_) => Ok(true),
-            Err(error) if stick::journal(&self.config.image).exists() => Err(error),
-            Err(error) => {
-                self.report.put_off(Part::Volume, &error);
-                Ok(false)
-            }
+    fn finish_for_host(&mut self, device: &mut ImageFile) -> anyhow::Result<Option<Refusal>> {
+        let Err(error) = stick::repair(&self.config.image, device) else {
+            return Ok(None);
+        };
+        if stick::journal(&self.config.image).exists() {
+            return Err(error);
         }
+        self.report.put_off(Part::Volume, &error);
+        Ok(Some(match error.downcast_ref() {
+            Some(RepairError::Publish(_)) => Refusal::Failed,
+            _ => Refusal::Inconsistent,
+        }))
     }
 }
 
