@@ -8,6 +8,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use labhost::cpio::Writer;
+use labhost::daemon::{MODEL, PROGRAM};
 use sha2::{Digest, Sha256};
 
 use crate::cache::Cache;
@@ -15,12 +16,6 @@ use crate::error::At;
 use crate::kernel::Kernel;
 use crate::programs::Programs;
 use crate::{LabError, Result, libraries, modules, tool};
-
-/// Where the program under test lies in a guest.
-pub const PROMPTSTICK: &str = "/usr/bin/promptstick";
-
-/// Where the model lies in a guest.
-pub const MODEL: &str = "/usr/share/promptstick/model.gguf";
 
 /// The shell for looking around in a guest by hand.
 const BUSYBOX: &str = "busybox";
@@ -83,7 +78,7 @@ fn items(kernel: &Kernel, programs: &Programs) -> Result<Vec<Item>> {
     let busybox = find(BUSYBOX)?;
     let mut files = vec![
         ("/init".to_owned(), programs.labhost.clone()),
-        (PROMPTSTICK.to_owned(), programs.promptstick.clone()),
+        (PROGRAM.to_owned(), programs.promptstick.clone()),
         (MODEL.to_owned(), programs.model.clone()),
         ("/bin/busybox".to_owned(), busybox.clone()),
         ("/bin/sh".to_owned(), busybox),

@@ -12,10 +12,10 @@ use crate::error::{Doing, ensure};
 use crate::protocol::Line;
 use crate::{Failure, Result, report, sysfs, wait};
 
-/// Where the harness puts the program and its model.
-const PROGRAM: &str = "/usr/bin/promptstick";
+/// Where the harness puts the program.
+pub const PROGRAM: &str = "/usr/bin/promptstick";
 
-/// The model that goes into every guest.
+/// Where it puts the model, which goes into every guest.
 pub const MODEL: &str = "/usr/share/promptstick/model.gguf";
 
 /// Where virtio's ports are; the only one that is not a console is the log's.

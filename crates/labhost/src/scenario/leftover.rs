@@ -13,7 +13,7 @@ use crate::error::{Doing, ensure};
 use crate::gadget::PlainGadget;
 use crate::init;
 use crate::lun::Lun;
-use crate::modules::Modules;
+use crate::modules::{self, Modules};
 use crate::mount::How;
 use crate::{Failure, Result, desktop, report, stick, sysfs};
 
@@ -123,9 +123,8 @@ pub fn lacking(_: &Lab) -> Result<()> {
     plain.bind()?;
     refuses(&[], &["in use by the gadget plain"])?;
     plain.unbind()?;
-    for name in init::HOST_MODULES.iter().chain(&[init::DISK_MODULE]) {
-        modules.load(name)?;
-    }
+    modules.load_all(&modules::HOST)?;
+    modules.load(modules::DISK)?;
     let daemon = served::serve()?;
     answered(&daemon, "prompt")?;
     let second = served::arguments(&served::image("second.img"));
