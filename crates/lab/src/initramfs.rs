@@ -82,7 +82,7 @@ fn items(kernel: &Kernel, programs: &Programs) -> Result<Vec<Item>> {
         (MODEL.to_owned(), programs.model.clone()),
         ("/bin/busybox".to_owned(), busybox.clone()),
         ("/bin/sh".to_owned(), busybox),
-        ("/sbin/mkfs.fat".to_owned(), find(MKFS)?),
+        (labhost::mount::MKFS.to_owned(), find(MKFS)?),
     ];
     let mut shared = BTreeSet::new();
     for program in [&programs.labhost, &programs.promptstick] {

@@ -22,9 +22,18 @@ pub const PARTITION_BYTES: u64 = 1 << 20;
 
 const SECTOR_BYTES: usize = crate::scsi::BLOCK_BYTES;
 
+/// Offset of the byte of a FAT16 volume's boot sector (`BS_Reserved1`) in which hosts leave a note
+/// that they have the volume in use.
+const BOOT_MARK: u64 = 0x25;
+
+/// A file of the stick's own.
+pub fn file(name: &str) -> PathBuf {
+    Path::new(FOLDER).join(name)
+}
+
 /// The image of LUN 0.
 pub fn image() -> PathBuf {
-    Path::new(FOLDER).join("stick.img")
+    file("stick.img")
 }
 
 /// Makes a FAT volume of `mebibytes` in a new file, and puts `files` into its top folder.
@@ -127,9 +136,7 @@ pub fn add_file(image: &Path, name: &str, content: &[u8]) -> Result<()> {
 /// The image holds no volume, or it is damaged.
 pub fn read_file(image: &Path, name: &str) -> Result<Option<Vec<u8>>> {
     let what = format!("reading {name} from {}", image.display());
-    // The host may hold the volume: what only looks must be unable to write.
-    let file = File::open(image).doing(&what)?;
-    let volume = fatfs::FileSystem::new(file, FsOptions::new()).doing(&what)?;
+    let volume = looked_at(image).doing(&what)?;
     let mut content = Vec::new();
     let file = volume.root_dir().open_file(name);
     match file.and_then(|mut file| file.read_to_end(&mut content)) {
@@ -139,16 +146,45 @@ pub fn read_file(image: &Path, name: &str) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Clears the dirty mark of a FAT16 volume's boot sector (`BS_Reserved1`), which a host that was
-/// cut off leaves behind.
+/// Names in the top folder of an image, sorted, whatever the host thinks of it.
+///
+/// # Errors
+/// The image holds no volume, or it is damaged.
+pub fn names(image: &Path) -> Result<Vec<String>> {
+    let what = format!("listing {}", image.display());
+    let volume = looked_at(image).doing(&what)?;
+    let entries = volume.root_dir().iter();
+    let names = entries.map(|entry| Ok(entry?.file_name()));
+    let mut names = names.collect::<io::Result<Vec<_>>>().doing(what)?;
+    names.sort();
+    Ok(names)
+}
+
+/// The volume on an image. The host may hold it: what only looks must be unable to write.
+fn looked_at(image: &Path) -> io::Result<fatfs::FileSystem<File>> {
+    fatfs::FileSystem::new(File::open(image)?, FsOptions::new())
+}
+
+/// Whether the boot sector of a FAT16 volume says that a host has it in use.
+///
+/// # Errors
+/// The image cannot be read.
+pub fn has_boot_mark(image: &Path) -> Result<bool> {
+    let what = format!("reading the mark of {}", image.display());
+    let mut mark = [0];
+    let file = File::open(image).doing(&what)?;
+    file.read_exact_at(&mut mark, BOOT_MARK).doing(what)?;
+    Ok(mark != [0])
+}
+
+/// Clears that mark, which a host that was cut off leaves behind.
 ///
 /// # Errors
 /// The image cannot be written.
 pub fn clear_boot_mark(image: &Path) -> Result<()> {
-    const MARK: u64 = 0x25;
     let what = format!("clearing the mark of {}", image.display());
     let file = open(image).doing(&what)?;
-    file.write_all_at(&[0], MARK).doing(what)
+    file.write_all_at(&[0], BOOT_MARK).doing(what)
 }
 
 fn open(image: &Path) -> io::Result<File> {

@@ -1,7 +1,7 @@
 //! The models of other hosts, proved against a gadget made by hand: that they hold and drop the
 //! lock, and notice or miss a medium, as the sources say those hosts do.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use fatfs::FatType;
@@ -23,10 +23,7 @@ const SEVERAL_POLLS: Duration = Duration::from_secs(4);
 
 fn plugged_in(kind: FatType) -> Result<PlainGadget> {
     stick::format(&stick::image(), 64, kind, "PROMPTSTICK", &[])?;
-    let gadget = PlainGadget::new()?;
-    gadget.insert(0, &stick::image())?;
-    gadget.bind()?;
-    Ok(gadget)
+    PlainGadget::with_stick(&stick::image())
 }
 
 /// Lets the host live on for some time.
@@ -122,7 +119,7 @@ pub fn macos(lab: &Lab) -> Result<()> {
 
 /// An image with an answer for a read-only unit.
 fn answers(lun: u8) -> Result<PathBuf> {
-    let path = Path::new(stick::FOLDER).join(format!("answers{lun}.img"));
+    let path = stick::file(&format!("answers{lun}.img"));
     stick::format(
         &path,
         16,

@@ -1,5 +1,6 @@
 //! Scenarios: what happens to the stick, step by step, by name. The harness boots one guest for
-//! each. A new scenario is a function, a row of [`ALL`] and a test in `tests/lab`.
+//! each. A new scenario is a function, a row of [`ALL`] and a test in `tests/lab`; what several of
+//! them do is in [`steps`].
 
 mod crash;
 mod daemon;
@@ -8,7 +9,7 @@ mod foreign;
 mod hosts;
 mod leftover;
 mod plain;
-mod served;
+mod steps;
 mod try_usb;
 mod vanish;
 

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::plugged::{ANSWER_LIMIT, Plugged, QUESTION, SWAP_LIMIT, SlowBoard, ask, response_on};
 use crate::modules::{self, Modules};
 use crate::mount::How;
 use crate::scenario::Lab;
+use crate::scenario::steps::{
+    ANSWER_LIMIT, Plugged, QUESTION, SWAP_LIMIT, SlowBoard, ask, response_on,
+};
 use crate::{Failure, Result, report, sysfs, wait};
 
 const LEDS: &str = "/sys/class/leds";

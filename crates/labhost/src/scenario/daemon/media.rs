@@ -6,15 +6,14 @@ use std::path::Path;
 
 use fatfs::FatType;
 
-use super::plugged::{Plugged, QUESTION, SWAP_LIMIT, answers, ask, response_name, response_on};
 use crate::error::{Doing, ensure};
 use crate::lun::Lun;
 use crate::mount::{How, Mount};
 use crate::scenario::Lab;
+use crate::scenario::steps::{
+    Plugged, QUESTION, SWAP_LIMIT, answers, ask, log, response_name, response_on,
+};
 use crate::{Result, files, report, stick};
-
-/// What the daemon logs when an answer does not fit.
-const NO_ROOM: &str = "cannot be put onto the volume";
 
 /// Bytes of the file that is to fill the volume, which has 16 MiB: more than fit.
 const FILLER_BYTES: usize = 20 << 20;
@@ -52,7 +51,7 @@ pub fn full(lab: &Lab) -> Result<()> {
     report::measured("lun1_readable", ready.elapsed());
     second.unmount()?;
     mount.unmount()?;
-    stick.daemon.wait_logged(NO_ROOM, SWAP_LIMIT)?;
+    stick.daemon.wait_logged(log::NO_ROOM, SWAP_LIMIT)?;
     let mount = stick.mount(How::Flush)?;
     ensure(mount.get(&response_name("prompt.txt"))?.is_none(), || {
         "there was no room, and yet there is a response".into()
@@ -79,7 +78,7 @@ pub fn full_unmounted(lab: &Lab) -> Result<()> {
     let shown = response_on(&second, "prompt.txt")?;
     report::measured("lun1_readable", ready.elapsed());
     second.unmount()?;
-    ensure(stick.daemon.times_logged(NO_ROOM) == 1, || {
+    ensure(stick.daemon.times_logged(log::NO_ROOM) == 1, || {
         "the daemon does not say why".into()
     })?;
     let mount = stick.mount(How::Flush)?;
@@ -87,7 +86,7 @@ pub fn full_unmounted(lab: &Lab) -> Result<()> {
     mount.unmount()?;
     let response = stick.response_after_swap("prompt.txt")?;
     files::ensure_same("the response on LUN 0", &response, &shown)?;
-    let drives = stick.daemon.times_logged("to be read on the second drive");
+    let drives = stick.daemon.times_logged(log::SHOWN);
     ensure(drives == 1, || format!("shown {drives} times"))?;
     stick.daemon.stop()
 }

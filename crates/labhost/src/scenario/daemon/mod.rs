@@ -9,12 +9,10 @@
 //! | [`viewer`] | reads answers on the other drives, and keeps them open |
 //! | [`led`] | looks at the LED |
 //! | [`media`] | has a partitioned or a full volume |
-//! | [`plugged`] | the steps that these share |
 
 pub mod kept;
 pub mod led;
 pub mod let_go;
 pub mod media;
-mod plugged;
 pub mod prompts;
 pub mod viewer;
