@@ -14,6 +14,17 @@ use crate::{Failure, Result, cpio, sysfs};
 /// Where the stick keeps its images and the daemon its state. What lies here is exported.
 pub const FOLDER: &str = "/run/stick";
 
+/// The label of the drive that takes prompts.
+pub const LABEL: &str = "PROMPTSTICK";
+
+/// The size of a stick as it usually is, and of one that is soon full.
+pub const USUAL_MEBIBYTES: u64 = 64;
+/// See [`USUAL_MEBIBYTES`].
+pub const SMALL_MEBIBYTES: u64 = 16;
+
+/// What a read-only unit shows where no daemon takes part: a name and the content.
+pub const ANSWER: (&str, &[u8]) = ("answer.txt", b"42");
+
 /// The disk that takes the export: a raw archive from its first byte.
 const EXPORT_DISK: &str = "/dev/vda";
 
@@ -66,11 +77,39 @@ pub fn format(
     fill(image, files).doing(what)
 }
 
+/// Makes the image of LUN 0 with an empty volume of `mebibytes`.
+///
+/// # Errors
+/// No room.
+pub fn make(mebibytes: u64, kind: FatType) -> Result<()> {
+    format(&image(), mebibytes, kind, LABEL, &[])
+}
+
+/// Makes the image of LUN 0 with an empty volume in a partition.
+///
+/// # Errors
+/// No room.
+pub fn make_partitioned() -> Result<()> {
+    let volume = Path::new("/tmp/volume.img");
+    format(volume, USUAL_MEBIBYTES, FatType::Fat16, LABEL, &[])?;
+    partition(volume, &image())
+}
+
+/// Makes an image with [`ANSWER`] for a read-only unit.
+///
+/// # Errors
+/// No room.
+pub fn make_answers(lun: u8) -> Result<PathBuf> {
+    let path = file(&format!("answers{lun}.img"));
+    format(&path, SMALL_MEBIBYTES, FatType::Fat16, "ANSWERS", &[ANSWER])?;
+    Ok(path)
+}
+
 /// Puts a volume, as [`format`] made it, into the first partition of a new image.
 ///
 /// # Errors
 /// No room, or the volume cannot be read.
-pub fn partition(volume: &Path, image: &Path) -> Result<()> {
+fn partition(volume: &Path, image: &Path) -> Result<()> {
     let what = format!("partitioning {}", image.display());
     let mut volume = File::open(volume).doing(&what)?;
     let volume_bytes = volume.seek(SeekFrom::End(0)).doing(&what)?;
@@ -222,7 +261,7 @@ mod tests {
     fn a_new_volume_holds_what_was_put_there() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("stick.img");
-        format(&path, 16, FatType::Fat16, "PROMPTSTICK", &[("a.txt", b"A")]).expect("room");
+        format(&path, 16, FatType::Fat16, LABEL, &[("a.txt", b"A")]).expect("room");
         let image = File::options().read(true).write(true).open(&path);
         let volume = fatfs::FileSystem::new(image.expect("it"), FsOptions::new()).expect("FAT");
         assert_eq!(volume.fat_type(), FatType::Fat16);

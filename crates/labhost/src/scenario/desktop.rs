@@ -10,10 +10,10 @@ use crate::debian::{self, MOUNT_LIMIT};
 use crate::error::{Doing, ensure};
 use crate::lun::Lun;
 use crate::mount::Mount;
+use crate::stick::LABEL;
 use crate::{Result, files, report, wait};
 
-/// The labels of the drives.
-const STICK: &str = "PROMPTSTICK";
+/// The label of the drive for answers.
 const ANSWERS: &str = "ANSWERS";
 
 const PROMPT: &str = "prompt.txt";
@@ -27,8 +27,8 @@ pub fn kept(_: &Lab) -> Result<()> {
     report::measured("answers_mounted", took);
     let shown = read(&answers, ANSWER_LIMIT)?;
     wait::pass(QUIET_WATCH);
-    ensure(debian::has_mounted(STICK)?, || {
-        format!("{STICK} is no longer mounted")
+    ensure(debian::has_mounted(LABEL)?, || {
+        format!("{LABEL} is no longer mounted")
     })?;
     ensure(daemon.times_logged(log::PUBLISHED) == 0, || {
         "the daemon wrote a volume that is mounted".into()
@@ -84,7 +84,7 @@ pub fn powered_off(_: &Lab) -> Result<()> {
 /// The daemon, and its drive as the desktop has mounted it, with a prompt on it.
 fn plugged() -> Result<(Daemon, Mount)> {
     let daemon = serve()?;
-    let (mount, took) = debian::wait_mounted(STICK, MOUNT_LIMIT)?;
+    let (mount, took) = debian::wait_mounted(LABEL, MOUNT_LIMIT)?;
     report::measured("mounted", took);
     mount.put(PROMPT, QUESTION)?;
     report::flushed(PROMPT, QUESTION);
@@ -102,7 +102,7 @@ fn device() -> Result<String> {
 /// Waits until the desktop has mounted the drive again, with the response.
 fn back() -> Result<Vec<u8>> {
     let ended = std::time::Instant::now();
-    let (mount, _) = debian::wait_mounted(STICK, ANSWER_LIMIT)?;
+    let (mount, _) = debian::wait_mounted(LABEL, ANSWER_LIMIT)?;
     let response = read(&mount, ANSWER_LIMIT)?;
     report::measured("response", ended.elapsed());
     // The judge wants the volume as a host leaves it.

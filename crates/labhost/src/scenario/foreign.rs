@@ -39,7 +39,7 @@ pub fn windows(lab: &Lab) -> Result<()> {
 
 /// Windows-like host, FAT32.
 pub fn windows_fat32(lab: &Lab) -> Result<()> {
-    stick::format(&stick::image(), 64, FatType::Fat32, "PROMPTSTICK", &[])?;
+    stick::make(stick::USUAL_MEBIBYTES, FatType::Fat32)?;
     windows_host(lab)
 }
 

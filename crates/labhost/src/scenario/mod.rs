@@ -63,22 +63,16 @@ impl Scenario {
     /// On a host that speaks SCSI by itself.
     const fn raw(name: &'static str, run: fn(&Lab) -> Result<()>) -> Self {
         Self {
-            name,
             host_has_disks: false,
-            kernel_is_ready: true,
-            host_is_desktop: false,
-            run,
+            ..Self::linux(name, run)
         }
     }
 
     /// On a kernel that lacks all that a gadget and a host need.
     const fn unprepared(name: &'static str, run: fn(&Lab) -> Result<()>) -> Self {
         Self {
-            name,
-            host_has_disks: false,
             kernel_is_ready: false,
-            host_is_desktop: false,
-            run,
+            ..Self::raw(name, run)
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The lab itself, proved with a gadget made by hand: no daemon takes part.
 
-use std::path::Path;
 use std::time::Duration;
 
 use fatfs::FatType;
@@ -35,7 +34,7 @@ const LATE_LIMIT: Duration = Duration::from_secs(120);
 
 /// A gadget with a formatted medium in LUN 0, bound, and its unit as the host sees it.
 fn plugged_in() -> Result<(PlainGadget, Lun)> {
-    stick::format(&stick::image(), 64, FatType::Fat16, "PROMPTSTICK", &[])?;
+    stick::make(stick::USUAL_MEBIBYTES, FatType::Fat16)?;
     let gadget = PlainGadget::with_stick(&stick::image())?;
     let lun = Lun::wait(0)?;
     lun.touch()?;
@@ -148,24 +147,14 @@ pub fn desktop_polling(lab: &Lab) -> Result<()> {
     files::ensure_same("flushed.bin right after its close", &seen, &content)?;
     report::flushed("flushed.bin", &content);
 
-    let answers = stick::file("answers.img");
-    stick::format(
-        &answers,
-        16,
-        FatType::Fat16,
-        "ANSWERS",
-        &[("answer.txt", b"42")],
-    )?;
-    gadget.insert(1, &answers)?;
+    gadget.insert(1, &stick::make_answers(1)?)?;
     let second = Lun::wait(1)?;
     let took = second.wait_medium(NOTICED_LIMIT)?;
     report::measured("lun1_noticed", took);
     let read_only = Mount::new(&second.block()?, How::ReadOnly)?;
-    files::ensure_same(
-        "answer.txt",
-        &read_only.get("answer.txt")?.unwrap_or_default(),
-        b"42",
-    )?;
+    let (name, content) = stick::ANSWER;
+    let seen = read_only.get(name)?.unwrap_or_default();
+    files::ensure_same(name, &seen, content)?;
     ensure(!gadget.eject(1)?, || {
         "LUN 1 was given up although it is mounted".into()
     })?;
@@ -195,9 +184,7 @@ pub fn late_writes(lab: &Lab) -> Result<()> {
 
 /// A stick with a partition table.
 pub fn partitioned(lab: &Lab) -> Result<()> {
-    let volume = Path::new("/tmp/volume.img");
-    stick::format(volume, 64, FatType::Fat16, "PROMPTSTICK", &[])?;
-    stick::partition(volume, &stick::image())?;
+    stick::make_partitioned()?;
     let gadget = PlainGadget::with_stick(&stick::image())?;
     let lun = Lun::wait(0)?;
     lun.touch()?;
@@ -215,7 +202,7 @@ pub fn partitioned(lab: &Lab) -> Result<()> {
 /// The program under test and its model work in the guest: the processor that QEMU emulates has
 /// what they were compiled for.
 pub fn program(_: &Lab) -> Result<()> {
-    stick::format(&stick::image(), 64, FatType::Fat16, "PROMPTSTICK", &[])?;
+    stick::make(stick::USUAL_MEBIBYTES, FatType::Fat16)?;
     stick::add_file(&stick::image(), "prompt.txt", QUESTION)?;
     report::flushed("prompt.txt", QUESTION);
     let image = stick::image();
@@ -229,7 +216,7 @@ pub fn program(_: &Lab) -> Result<()> {
 
 /// The daemon is started, killed, started again and stopped, without a gadget.
 pub fn daemon_killed(_: &Lab) -> Result<()> {
-    stick::format(&stick::image(), 64, FatType::Fat16, "PROMPTSTICK", &[])?;
+    stick::make(stick::USUAL_MEBIBYTES, FatType::Fat16)?;
     steps::configure("")?;
     let serve = steps::arguments(&["--gadget", "none"]);
     let mut first = Daemon::start(&serve)?;

@@ -1,6 +1,6 @@
 //! A host that keeps the volume mounted and goes on writing.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::ensure;
 use crate::mount::How;
@@ -180,13 +180,11 @@ pub fn reset(lab: &Lab) -> Result<()> {
 
 /// The medium of LUN 0 must stay in the drive all the time.
 fn watch_medium(stick: &Plugged, time: Duration) -> Result<()> {
-    let end = Instant::now() + time;
-    while Instant::now() < end {
+    wait::watch(time, || {
         ensure(!inserted(0)?.is_empty() && stick.published() == 0, || {
             "the daemon took a medium that is mounted".into()
-        })?;
-        wait::pass(Duration::from_millis(20));
-    }
+        })
+    })?;
     report::step("the medium stayed in the drive");
     Ok(())
 }

@@ -64,14 +64,11 @@ pub fn ejected(_: &Lab) -> Result<()> {
 }
 
 fn ensure_stays_away() -> Result<()> {
-    let end = Instant::now() + EJECTED_WATCH;
-    while Instant::now() < end {
+    wait::watch(EJECTED_WATCH, || {
         ensure(inserted(0)?.is_empty(), || {
             "a drive that was ejected came back with nothing to show".into()
-        })?;
-        wait::pass(Duration::from_millis(100));
-    }
-    Ok(())
+        })
+    })
 }
 
 /// The desktop powers the drive off after unmounting: it is connected anew with the answer.
@@ -124,13 +121,11 @@ pub fn asleep(_: &Lab) -> Result<()> {
     })?;
     drop(board);
     stick.wait_answered(1)?;
-    let end = Instant::now() + QUIET_WATCH;
-    while Instant::now() < end {
+    wait::watch(QUIET_WATCH, || {
         ensure(!inserted(0)?.is_empty() && stick.published() == 0, || {
             "the medium was taken from a host that sleeps".into()
-        })?;
-        wait::pass(Duration::from_millis(100));
-    }
+        })
+    })?;
     device.resume()?;
     let start = Instant::now();
     stick.wait_published(1)?;
@@ -145,9 +140,9 @@ pub fn asleep(_: &Lab) -> Result<()> {
 pub fn never_mounted(_: &Lab) -> Result<()> {
     stick::format(
         &stick::image(),
-        64,
+        stick::USUAL_MEBIBYTES,
         FatType::Fat16,
-        "PROMPTSTICK",
+        stick::LABEL,
         &[("prompt.txt", QUESTION)],
     )?;
     report::flushed("prompt.txt", QUESTION);

@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::Path;
 
 use fatfs::FatType;
 
@@ -23,9 +22,7 @@ const MOST_SMALL: u32 = 100;
 
 /// A stick with a partition table.
 pub fn partitioned(_: &Lab) -> Result<()> {
-    let volume = Path::new("/tmp/volume.img");
-    stick::format(volume, 64, FatType::Fat16, "PROMPTSTICK", &[])?;
-    stick::partition(volume, &stick::image())?;
+    stick::make_partitioned()?;
     let mut stick = Plugged::on_desktop("")?;
     let mount = Mount::new(&stick.lun.partition()?, How::Flush)?;
     ask(&mount, "prompt.txt", QUESTION)?;
@@ -40,7 +37,7 @@ pub fn partitioned(_: &Lab) -> Result<()> {
 /// No room for the answer: it is shown on the second drive, waits, and is put onto the volume when
 /// the host has made room.
 pub fn full(lab: &Lab) -> Result<()> {
-    stick::format(&stick::image(), 16, FatType::Fat16, "PROMPTSTICK", &[])?;
+    stick::make(stick::SMALL_MEBIBYTES, FatType::Fat16)?;
     let mut stick = Plugged::on_desktop("")?;
     let mount = stick.mount(How::Flush)?;
     ask(&mount, "prompt.txt", QUESTION)?;
@@ -66,7 +63,7 @@ pub fn full(lab: &Lab) -> Result<()> {
 /// The same for a host that unmounts at once: the answer, which fits nowhere, is on the second
 /// drive nevertheless, once.
 pub fn full_unmounted(lab: &Lab) -> Result<()> {
-    stick::format(&stick::image(), 16, FatType::Fat16, "PROMPTSTICK", &[])?;
+    stick::make(stick::SMALL_MEBIBYTES, FatType::Fat16)?;
     let mut stick = Plugged::on_desktop("")?;
     let mount = stick.mount(How::Flush)?;
     fill(&mount, lab.seed())?;

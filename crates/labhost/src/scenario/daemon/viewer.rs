@@ -172,13 +172,11 @@ pub fn pinned(_: &Lab) -> Result<()> {
         Lun::wait(1)?.medium_number()?,
         Lun::wait(2)?.medium_number()?,
     ];
-    let end = Instant::now() + QUIET_WATCH;
-    while Instant::now() < end {
+    wait::watch(QUIET_WATCH, || {
         ensure(!inserted(1)?.is_empty() && !inserted(2)?.is_empty(), || {
             "a medium was taken from a viewer".into()
-        })?;
-        wait::pass(Duration::from_millis(100));
-    }
+        })
+    })?;
     let after = [
         Lun::wait(1)?.medium_number()?,
         Lun::wait(2)?.medium_number()?,

@@ -57,9 +57,9 @@ fn expected_response(name: &str, content: &[u8]) -> Result<Vec<u8>> {
     let (image, state) = (folder.join("stick.img"), folder.join("stick.img.state"));
     stick::format(
         &image,
-        64,
+        stick::USUAL_MEBIBYTES,
         FatType::Fat16,
-        "PROMPTSTICK",
+        stick::LABEL,
         &[(name, content)],
     )?;
     if state.exists() {

@@ -66,8 +66,9 @@ pub fn configure(configuration: &str) -> Result<()> {
     fs::create_dir_all(stick::FOLDER).doing("making the stick's folder")?;
     let image = stick::image();
     let usual = format!(
-        "image = {image:?}\nimage_size = \"64M\"\nmodel = {:?}\ngadget = \"configfs\"\n\
+        "image = {image:?}\nimage_size = \"{}M\"\nmodel = {:?}\ngadget = \"configfs\"\n\
          {configuration}\n",
+        stick::USUAL_MEBIBYTES,
         daemon::MODEL
     );
     fs::write(CONFIGURATION, usual).doing(CONFIGURATION)
