@@ -1,4 +1,4 @@
-//! The lab itself, proved with a gadget made by hand: no daemon takes part.
+//! The lab itself, proved with a gadget made by hand; and the program under test without a gadget.
 
 use std::time::Duration;
 
