@@ -1,5 +1,5 @@
-//! The modules that a guest may load (`labhost::modules` names them), with those that they need, and
-//! their files as the guest's kernel takes them. Used by [`initramfs`](crate::initramfs).
+//! The modules that a guest may load (`labhost::modules` names them), with those that they need,
+//! and their files as the guest's kernel takes them. Used by [`initramfs`](crate::initramfs).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

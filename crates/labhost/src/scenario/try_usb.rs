@@ -1,6 +1,6 @@
 //! The newcomer's main job, for `cargo xtask try --usb`: a desktop copies a prompt to the drive,
-//! unmounts it, and finds the response when the drive comes back. Everything that both ends say goes
-//! over the protocol's line, in the order of time, for a person to watch.
+//! unmounts it, and finds the response when the drive comes back. Everything that both ends say
+//! goes over the protocol's line, in the order of time, for a person to watch.
 
 use std::path::Path;
 use std::time::Duration;

@@ -118,8 +118,8 @@ impl Plugged {
     }
 
     /// Mounts the drive again and again, as somebody who waits for a file does, until it is there.
-    /// Unlike [`remounted_with`](super::remounted_with) it waits until the host has noticed a medium
-    /// by itself, and mounts for writing.
+    /// Unlike [`remounted_with`](super::remounted_with) it waits until the host has noticed a
+    /// medium by itself, and mounts for writing.
     ///
     /// # Errors
     /// It never is.

@@ -1,4 +1,5 @@
-//! A program on the host that writes one file all the while, piece after piece, each of them synced.
+//! A program on the host that writes one file all the while, piece after piece, each of them
+//! synced.
 
 use std::fs::File;
 use std::io::{self, Write};
