@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use labhost::files::hex;
 use nix::fcntl::{Flock, FlockArg};
 use sha2::{Digest, Sha256};
 
@@ -60,6 +61,17 @@ impl Cache {
     }
 }
 
+/// Removes a folder with all that is in it, where it is there.
+///
+/// # Errors
+/// The system refuses.
+pub fn forget(folder: &Path) -> Result<()> {
+    if folder.is_dir() {
+        fs::remove_dir_all(folder).at(folder)?;
+    }
+    Ok(())
+}
+
 /// `XDG_CACHE_HOME` or `~/.cache` (XDG Base Directory Specification 0.8), and our name.
 fn user_folder() -> Result<PathBuf> {
     let given = env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty());
@@ -79,8 +91,7 @@ pub fn sha256(path: &Path) -> Result<String> {
     let mut file = File::open(path).at(path)?;
     let mut hash = HashWriter(Sha256::new());
     io::copy(&mut file, &mut hash).at(path)?;
-    let hash = hash.0.finalize();
-    Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&hash.0.finalize()))
 }
 
 /// Where the hash of a file is kept.

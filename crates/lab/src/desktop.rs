@@ -11,16 +11,17 @@ use std::path::{Path, PathBuf};
 
 use labhost::cpio::Writer;
 use labhost::debian::ROOT;
+use labhost::files::hex;
 use sha2::{Digest, Sha256};
 
-use crate::cache::{self, Cache};
+use crate::cache::{self, Cache, forget};
 use crate::error::At;
+use crate::kernel::ARCHITECTURE;
 use crate::packages::{self, Repository};
 use crate::{LabError, Result};
 
 /// The release: systemd 252, udisks 2.9.4.
 const SUITE: &str = "bookworm";
-const ARCHITECTURE: &str = "amd64";
 
 /// What a desktop needs for its drives (the last four), and what every Debian has. apt adds what
 /// these depend on.
@@ -169,12 +170,7 @@ fn fetched(cache: &Cache, folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn intact(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).at(folder)?.flatten();
-    let mut debs: Vec<PathBuf> = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|end| end == "deb"))
-        .collect();
-    debs.sort();
+    let debs = packages::debs(folder)?;
     for deb in &debs {
         if !cache::is_intact(deb)? {
             let path = deb.display();
@@ -198,18 +194,7 @@ fn key(debs: &[PathBuf]) -> String {
     for deb in debs {
         hash.update(deb.file_name().unwrap_or_default().as_encoded_bytes());
     }
-    let hash = hash.finalize();
-    hash.iter()
-        .take(BYTES)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
-fn forget(folder: &Path) -> Result<()> {
-    if folder.is_dir() {
-        fs::remove_dir_all(folder).at(folder)?;
-    }
-    Ok(())
+    hex(hash.finalize().get(..BYTES).unwrap_or_default())
 }
 
 /// An archive that is being written below [`ROOT`].

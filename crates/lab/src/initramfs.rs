@@ -8,19 +8,15 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use labhost::cpio::Writer;
+use labhost::daemon::{MODEL, PROGRAM};
+use labhost::files::hex;
 use sha2::{Digest, Sha256};
 
 use crate::cache::Cache;
 use crate::error::At;
 use crate::kernel::Kernel;
 use crate::programs::Programs;
-use crate::{LabError, Result, libraries, modules, tool};
-
-/// Where the program under test lies in a guest.
-pub const PROMPTSTICK: &str = "/usr/bin/promptstick";
-
-/// Where the model lies in a guest.
-pub const MODEL: &str = "/usr/share/promptstick/model.gguf";
+use crate::{Result, libraries, modules, tool};
 
 /// The shell for looking around in a guest by hand.
 const BUSYBOX: &str = "busybox";
@@ -80,14 +76,14 @@ pub fn scenario(files: &[(String, Vec<u8>)]) -> io::Result<Vec<u8>> {
 }
 
 fn items(kernel: &Kernel, programs: &Programs) -> Result<Vec<Item>> {
-    let busybox = find(BUSYBOX)?;
+    let busybox = tool::find(BUSYBOX)?;
     let mut files = vec![
         ("/init".to_owned(), programs.labhost.clone()),
-        (PROMPTSTICK.to_owned(), programs.promptstick.clone()),
+        (PROGRAM.to_owned(), programs.promptstick.clone()),
         (MODEL.to_owned(), programs.model.clone()),
         ("/bin/busybox".to_owned(), busybox.clone()),
         ("/bin/sh".to_owned(), busybox),
-        ("/sbin/mkfs.fat".to_owned(), find(MKFS)?),
+        (labhost::mount::MKFS.to_owned(), tool::find(MKFS)?),
     ];
     let mut shared = BTreeSet::new();
     for program in [&programs.labhost, &programs.promptstick] {
@@ -116,23 +112,9 @@ fn items(kernel: &Kernel, programs: &Programs) -> Result<Vec<Item>> {
     Ok(items)
 }
 
-/// A program on this machine's search path, or in the folders of the system's tools.
-fn find(program: &str) -> Result<PathBuf> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let folders = format!("{path}:/usr/sbin:/sbin");
-    let mut candidates = folders
-        .split(':')
-        .map(|folder| Path::new(folder).join(program));
-    candidates
-        .find(|path| path.is_file())
-        .ok_or_else(|| LabError::Missing {
-            program: program.to_owned(),
-        })
-}
-
 /// A name for the content: 16 hexadecimal digits of a hash over it.
 fn key(items: &[Item]) -> Result<String> {
-    const DIGITS: usize = 16;
+    const BYTES: usize = 8;
     let mut hash = Sha256::new();
     hash.update(FORM);
     for item in items {
@@ -142,9 +124,7 @@ fn key(items: &[Item]) -> Result<String> {
             Content::Bytes(bytes) => hash.update(Sha256::digest(bytes)),
         }
     }
-    let hash = hash.finalize();
-    let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(digits.chars().take(DIGITS).collect())
+    Ok(hex(hash.finalize().get(..BYTES).unwrap_or_default()))
 }
 
 fn write<W: Write>(out: W, items: &[Item]) -> io::Result<W> {
@@ -212,7 +192,7 @@ pub fn join(archives: &[PathBuf], scenario: &[u8], to: &Path) -> Result<()> {
 /// One is missing; the message says what installs it.
 pub fn ensure_tools() -> Result<()> {
     tool::run(tool::command(crate::guest::QEMU).arg("--version"))?;
-    find(BUSYBOX).map(drop)
+    tool::find(BUSYBOX).map(drop)
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ impl Series {
 }
 
 /// The architecture of guests.
-const ARCHITECTURE: &str = "amd64";
+pub const ARCHITECTURE: &str = "amd64";
 
 /// The package that stands for a release's newest kernel.
 const META_PACKAGE: &str = "linux-image-amd64";
@@ -88,10 +88,10 @@ impl Kernel {
 
 /// The package that was fetched earlier, its hash checked.
 fn kept_deb(folder: &Path) -> Result<Option<PathBuf>> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut paths = entries.map(|entry| entry.path());
-    let deb = paths.find(|path| path.extension().is_some_and(|end| end == "deb"));
-    match deb {
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    match packages::debs(folder)?.pop() {
         Some(deb) if cache::is_intact(&deb)? => Ok(Some(deb)),
         _ => Ok(None),
     }
@@ -114,18 +114,14 @@ fn fetch(cache: &Cache, series: Series, folder: &Path, deb: Option<PathBuf>) -> 
     };
     eprintln!("lab: unpacking {}", deb.display());
     let partial = folder.join("partial");
-    if partial.is_dir() {
-        fs::remove_dir_all(&partial).at(&partial)?;
-    }
+    cache::forget(&partial)?;
     packages::unpack(&deb, &partial)?;
     merge_usr(&partial)?;
     // The packages come without an index; that of a running system is made when they are installed.
     let release = only_name(&partial.join("lib/modules"))?;
     tool::run(tool::command("depmod").arg("-b").arg(&partial).arg(release))?;
     let tree = folder.join("tree");
-    if tree.is_dir() {
-        fs::remove_dir_all(&tree).at(&tree)?;
-    }
+    cache::forget(&tree)?;
     fs::rename(&partial, &tree).at(&tree)
 }
 

@@ -1,5 +1,5 @@
-//! Which modules a guest needs, with those that they need, and their files as the guest's kernel
-//! takes them. Used by [`initramfs`](crate::initramfs).
+//! The modules that a guest may load (`labhost::modules` names them), with those that they need,
+//! and their files as the guest's kernel takes them. Used by [`initramfs`](crate::initramfs).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,30 +11,6 @@ use crate::{Result, tool};
 
 /// Where modules lie in the guest.
 const GUEST_FOLDER: &str = "/lab/ko";
-
-/// Modules that a guest may load: what `labhost::init` asks for, and what scenarios add.
-const WANTED: [&str; 20] = [
-    "virtio_pci",
-    "virtio_blk",
-    "virtio_console",
-    "configfs",
-    "libcomposite",
-    "usb_f_mass_storage",
-    "dummy_hcd",
-    "usb_storage",
-    "sd_mod",
-    "sg",
-    "vfat",
-    "nls_cp437",
-    "nls_ascii",
-    "nls_iso8859_1",
-    "nls_utf8",
-    "loop",
-    "usbip_vudc",
-    "vhci_hcd",
-    "ledtrig_timer",
-    "ledtrig_pattern",
-];
 
 /// A module's file in the guest, and its content.
 pub type ModuleFile = (String, Vec<u8>);
@@ -49,7 +25,7 @@ pub fn collect(kernel: &Kernel) -> Result<(String, Vec<ModuleFile>)> {
     let index = Index::parse(&fs::read_to_string(&path).at(&path)?);
     let mut list = String::new();
     let mut files = Vec::new();
-    for name in index.closure(&WANTED) {
+    for name in index.closure(&labhost::modules::all()) {
         let Some(module) = index.modules.get(&name) else {
             continue;
         };

@@ -124,13 +124,9 @@ impl Repository {
             .arg("install")
             .args(packages);
         tool::run(&mut command)?;
-        for entry in fs::read_dir(folder).at(folder)?.flatten() {
-            let path = entry.path();
-            if path.extension().is_some_and(|end| end == "deb") {
-                cache::keep_hash(&path)?;
-            }
-        }
-        Ok(())
+        debs(folder)?
+            .iter()
+            .try_for_each(|deb| cache::keep_hash(deb))
     }
 
     /// apt's configuration stays the machine's (proxies, for one) but for what is ours.
@@ -169,6 +165,20 @@ fn configure(folder: &Path, given: Option<&OsStr>) -> Result<()> {
     let given = given.map(Path::new).map(include).unwrap_or_default();
     let text = format!("{given}Dir::Etc::main \"{}\";\n", last.display());
     fs::write(&first, text).at(&first)
+}
+
+/// The packages in a folder, sorted.
+///
+/// # Errors
+/// There is no such folder.
+pub fn debs(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).at(folder)?.flatten();
+    let paths = entries.map(|entry| entry.path());
+    let mut debs: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|end| end == "deb"))
+        .collect();
+    debs.sort();
+    Ok(debs)
 }
 
 /// The file of a package in a folder that holds no other version of it.

@@ -1,6 +1,7 @@
 //! Running programs. A missing one is an error that says what to do. Used by every module here.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::{LabError, Result};
@@ -9,11 +10,28 @@ use crate::{LabError, Result};
 /// every user's path, and that speaks English.
 pub fn command(program: &str) -> Command {
     let mut command = Command::new(program);
+    command.env("PATH", search_path()).env("LC_ALL", "C.UTF-8");
+    command
+}
+
+fn search_path() -> String {
     let path = std::env::var("PATH").unwrap_or_default();
-    command
-        .env("PATH", format!("{path}:/usr/sbin:/sbin"))
-        .env("LC_ALL", "C.UTF-8");
-    command
+    format!("{path}:/usr/sbin:/sbin")
+}
+
+/// The file of a program that [`command`] would run.
+///
+/// # Errors
+/// There is none.
+pub fn find(program: &str) -> Result<PathBuf> {
+    let folders = search_path();
+    let mut candidates = folders
+        .split(':')
+        .map(|folder| Path::new(folder).join(program));
+    let found = candidates.find(|path| path.is_file());
+    found.ok_or_else(|| LabError::Missing {
+        program: program.to_owned(),
+    })
 }
 
 /// Runs a program that must succeed, and gives what it printed.

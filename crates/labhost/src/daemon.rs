@@ -8,14 +8,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::error::{Doing, ensure};
 use crate::protocol::Line;
 use crate::{Failure, Result, report, sysfs, wait};
 
-/// Where the harness puts the program and its model.
-const PROGRAM: &str = "/usr/bin/promptstick";
+/// Where the harness puts the program.
+pub const PROGRAM: &str = "/usr/bin/promptstick";
 
-/// The model that goes into every guest.
+/// Where it puts the model, which goes into every guest.
 pub const MODEL: &str = "/usr/share/promptstick/model.gguf";
 
 /// Where virtio's ports are; the only one that is not a console is the log's.
@@ -174,9 +177,12 @@ impl Daemon {
     /// # Errors
     /// It has ended.
     pub fn reload(&self) -> Result<()> {
+        self.signal(Signal::SIGHUP).doing("telling the daemon")
+    }
+
+    fn signal(&self, signal: Signal) -> nix::Result<()> {
         let number = i32::try_from(self.child.id()).unwrap_or_default();
-        let pid = nix::unistd::Pid::from_raw(number);
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).doing("telling the daemon")
+        kill(Pid::from_raw(number), signal)
     }
 
     /// Asks it to end, and waits until it has.
@@ -184,9 +190,7 @@ impl Daemon {
     /// # Errors
     /// It does not, or not with success.
     pub fn stop(mut self) -> Result<()> {
-        let number = i32::try_from(self.child.id()).unwrap_or_default();
-        let pid = nix::unistd::Pid::from_raw(number);
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)
+        self.signal(Signal::SIGTERM)
             .doing("asking the daemon to end")?;
         let ended = || self.child.try_wait().doing("looking after the daemon");
         let (status, took) = wait::until("the daemon to end", END_LIMIT, ended)?;

@@ -11,8 +11,12 @@ use crate::error::{Doing, ensure};
 
 /// SHA-256 in hexadecimal.
 pub fn sha256(content: &[u8]) -> String {
-    let hash = Sha256::digest(content);
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(content))
+}
+
+/// Two digits for each byte.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Bytes that look random, the same ones for the same seed (xorshift64*).

@@ -11,7 +11,7 @@ use crate::error::Doing;
 use crate::{Failure, Result, report, sysfs};
 
 /// The configfs tree of all gadgets.
-const GADGETS: &str = "/sys/kernel/config/usb_gadget";
+pub const GADGETS: &str = "/sys/kernel/config/usb_gadget";
 
 /// The device controller of `dummy_hcd`.
 pub const UDC: &str = "dummy_udc.0";
@@ -63,6 +63,17 @@ impl PlainGadget {
         Ok(gadget)
     }
 
+    /// A gadget that is connected to the host and has this image in LUN 0.
+    ///
+    /// # Errors
+    /// As [`PlainGadget::new`]; the kernel cannot open the image.
+    pub fn with_stick(image: &Path) -> Result<Self> {
+        let gadget = Self::new()?;
+        gadget.insert(0, image)?;
+        gadget.bind()?;
+        Ok(gadget)
+    }
+
     /// Connects it to the host.
     ///
     /// # Errors
@@ -97,11 +108,7 @@ impl PlainGadget {
     /// # Errors
     /// Anything but the host's lock is in the way.
     pub fn eject(&self, lun: u8) -> Result<bool> {
-        let granted = match self.set(&format!("{}/file", lun_folder(lun)), "") {
-            Ok(()) => true,
-            Err(Failure::Io { source, .. }) if source.raw_os_error() == Some(libc::EBUSY) => false,
-            Err(error) => return Err(error),
-        };
+        let granted = polite_eject(&self.folder.join(lun_folder(lun)))?;
         let said = if granted { "granted" } else { "refused" };
         report::step(format!("device: polite eject of LUN {lun} {said}"));
         Ok(granted)
@@ -131,6 +138,18 @@ impl PlainGadget {
 
 fn lun_folder(lun: u8) -> String {
     format!("functions/mass_storage.0/lun.{lun}")
+}
+
+/// Asks for the medium of the unit in this folder of configfs; whether the host let go of it.
+///
+/// # Errors
+/// Anything but the host's lock is in the way.
+pub fn polite_eject(lun: &Path) -> Result<bool> {
+    match sysfs::write(lun.join("file"), "") {
+        Ok(()) => Ok(true),
+        Err(Failure::Io { source, .. }) if source.raw_os_error() == Some(libc::EBUSY) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// The state of the bus as the device's controller tells it.

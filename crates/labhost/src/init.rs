@@ -10,7 +10,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 
 use crate::error::{Doing, ensure};
-use crate::modules::Modules;
+use crate::modules::{self, Modules};
 use crate::protocol::Line;
 use crate::scenario::{self, Lab, Scenario};
 use crate::{Failure, Result, debian, gadget, report, stick};
@@ -26,31 +26,6 @@ const MOUNTS: [(&str, &str); 5] = [
     ("tmpfs", "/run"),
     ("tmpfs", "/tmp"),
 ];
-
-/// What every guest has: the export disk, the daemon's log.
-const MODULES: [&str; 3] = ["virtio_pci", "virtio_blk", "virtio_console"];
-
-/// The gadget's side.
-const GADGET_MODULES: [&str; 4] = [
-    "configfs",
-    "libcomposite",
-    "usb_f_mass_storage",
-    "dummy_hcd",
-];
-
-/// The host's USB side with FAT.
-pub const HOST_MODULES: [&str; 7] = [
-    "usb_storage",
-    "sg",
-    "vfat",
-    "nls_cp437",
-    "nls_ascii",
-    "nls_iso8859_1",
-    "nls_utf8",
-];
-
-/// The disk driver: a host that is not Linux does without.
-pub const DISK_MODULE: &str = "sd_mod";
 
 /// Runs as the guest's first process; never returns.
 pub fn main() -> ! {
@@ -95,18 +70,15 @@ fn run() -> Result<()> {
 
 fn load_modules(scenario: &Scenario) -> Result<()> {
     let mut modules = Modules::from_list()?;
-    for name in MODULES {
-        modules.load(name)?;
-    }
+    modules.load_all(&modules::BASIC)?;
     if !scenario.kernel_is_ready {
         return Ok(());
     }
     if scenario.host_has_disks {
-        modules.load(DISK_MODULE)?;
+        modules.load(modules::DISK)?;
     }
-    for name in GADGET_MODULES.iter().chain(&HOST_MODULES) {
-        modules.load(name)?;
-    }
+    modules.load_all(&modules::GADGET)?;
+    modules.load_all(&modules::HOST)?;
     mount_configfs()?;
     let udc = Path::new("/sys/class/udc").join(gadget::UDC);
     ensure(udc.exists(), || {

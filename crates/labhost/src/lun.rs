@@ -89,9 +89,7 @@ impl Lun {
     pub fn medium_bytes(&self) -> Result<u64> {
         /// The attribute counts in these whatever the unit's blocks are.
         const SECTOR_BYTES: u64 = 512;
-        let block = self.block()?;
-        let name = block.file_name().unwrap_or_default();
-        let Ok(text) = sysfs::read(Path::new("/sys/block").join(name).join("size")) else {
+        let Ok(text) = sysfs::read(self.attribute("size")?) else {
             return Ok(0);
         };
         let sectors: u64 = text
@@ -118,9 +116,14 @@ impl Lun {
     /// # Errors
     /// The unit is gone.
     pub fn medium_number(&self) -> Result<String> {
+        sysfs::read(self.attribute("diskseq")?)
+    }
+
+    /// The path of an attribute of its block device.
+    fn attribute(&self, name: &str) -> Result<PathBuf> {
         let block = self.block()?;
-        let name = block.file_name().unwrap_or_default();
-        sysfs::read(Path::new("/sys/block").join(name).join("diskseq"))
+        let block = block.file_name().unwrap_or_default();
+        Ok(Path::new("/sys/block").join(block).join(name))
     }
 
     /// Waits until the host's kernel has noticed a medium. On a host that does not poll, something

@@ -1,5 +1,6 @@
-//! Loading kernel modules with those that they need. The harness writes the list; this end only
-//! follows it. Used by [`init`](crate::init).
+//! The kernel modules of a guest: which there are, and loading them with those that they need. The
+//! harness puts what is named here into the guest (`lab::modules`) and writes the list; this end
+//! follows it. Used by [`init`](crate::init) and by scenarios.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
@@ -11,6 +12,43 @@ use nix::kmod::{ModuleInitFlags, finit_module};
 
 use crate::error::Doing;
 use crate::{Failure, Result};
+
+/// What every guest has: the export disk, the daemon's log.
+pub const BASIC: [&str; 3] = ["virtio_pci", "virtio_blk", "virtio_console"];
+
+/// The gadget's side.
+pub const GADGET: [&str; 4] = [
+    "configfs",
+    "libcomposite",
+    "usb_f_mass_storage",
+    "dummy_hcd",
+];
+
+/// The host's USB side with FAT.
+pub const HOST: [&str; 7] = [
+    "usb_storage",
+    "sg",
+    "vfat",
+    "nls_cp437",
+    "nls_ascii",
+    "nls_iso8859_1",
+    "nls_utf8",
+];
+
+/// The disk driver: a host that is not Linux does without.
+pub const DISK: &str = "sd_mod";
+
+/// Both ends of a cable that can be pulled ([`usbip`](crate::usbip)).
+pub const USBIP: [&str; 2] = ["usbip_vudc", "vhci_hcd"];
+
+/// What the kernel blinks with.
+pub const LED_TRIGGERS: [&str; 2] = ["ledtrig_timer", "ledtrig_pattern"];
+
+/// All modules that a guest may load.
+pub fn all() -> Vec<&'static str> {
+    let groups: [&[&str]; 6] = [&BASIC, &GADGET, &HOST, &[DISK], &USBIP, &LED_TRIGGERS];
+    groups.concat()
+}
 
 /// Where the harness puts the list: lines of a module's name, its file, and the names of the
 /// modules that it needs, directly or not.
@@ -73,6 +111,14 @@ impl Modules {
             self.load_one(need)?;
         }
         self.load_one(name)
+    }
+
+    /// As [`Modules::load`], for several.
+    ///
+    /// # Errors
+    /// As [`Modules::load`].
+    pub fn load_all(&mut self, names: &[&str]) -> Result<()> {
+        names.iter().try_for_each(|name| self.load(name))
     }
 
     fn load_one(&mut self, name: &str) -> Result<()> {

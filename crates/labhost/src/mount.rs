@@ -1,17 +1,37 @@
-//! A volume of the stick, mounted on the host as Linux does. Used by scenarios.
+//! What Linux does with a volume of the stick: mounts it, or makes a new one. Used by scenarios.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount, umount};
 
-use crate::error::Doing;
+use crate::error::{Doing, ensure};
 use crate::{Result, files, report, wait};
 
 /// Longer than probes by others keep a device busy.
 const BUSY_LIMIT: Duration = Duration::from_secs(20);
+
+/// Where the harness puts the host's formatting program (dosfstools).
+pub const MKFS: &str = "/sbin/mkfs.fat";
+
+/// Formats as desktops do: no partition table, FAT32, another serial number.
+///
+/// # Errors
+/// The program is missing, or it failed.
+pub fn format_whole_disk(device: &Path) -> Result<()> {
+    let mut command = Command::new(MKFS);
+    command
+        .args(["-I", "-F", "32", "-n", "NEW STICK"])
+        .arg(device);
+    let output = command.output().doing(format!("starting {MKFS}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure(output.status.success(), || format!("{command:?}: {said}"))?;
+    report::step("the host has formatted the drive");
+    Ok(())
+}
 
 /// How a volume is mounted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,6 +14,17 @@ use crate::{Failure, Result, cpio, sysfs};
 /// Where the stick keeps its images and the daemon its state. What lies here is exported.
 pub const FOLDER: &str = "/run/stick";
 
+/// The label of the drive that takes prompts.
+pub const LABEL: &str = "PROMPTSTICK";
+
+/// The size of a stick as it usually is, and of one that is soon full.
+pub const USUAL_MEBIBYTES: u64 = 64;
+/// See [`USUAL_MEBIBYTES`].
+pub const SMALL_MEBIBYTES: u64 = 16;
+
+/// What a read-only unit shows where no daemon takes part: a name and the content.
+pub const ANSWER: (&str, &[u8]) = ("answer.txt", b"42");
+
 /// The disk that takes the export: a raw archive from its first byte.
 const EXPORT_DISK: &str = "/dev/vda";
 
@@ -22,9 +33,18 @@ pub const PARTITION_BYTES: u64 = 1 << 20;
 
 const SECTOR_BYTES: usize = crate::scsi::BLOCK_BYTES;
 
+/// Offset of the byte of a FAT16 volume's boot sector (`BS_Reserved1`) in which hosts leave a note
+/// that they have the volume in use.
+const BOOT_MARK: u64 = 0x25;
+
+/// A file of the stick's own.
+pub fn file(name: &str) -> PathBuf {
+    Path::new(FOLDER).join(name)
+}
+
 /// The image of LUN 0.
 pub fn image() -> PathBuf {
-    Path::new(FOLDER).join("stick.img")
+    file("stick.img")
 }
 
 /// Makes a FAT volume of `mebibytes` in a new file, and puts `files` into its top folder.
@@ -57,11 +77,39 @@ pub fn format(
     fill(image, files).doing(what)
 }
 
+/// Makes the image of LUN 0 with an empty volume of `mebibytes`.
+///
+/// # Errors
+/// No room.
+pub fn make(mebibytes: u64, kind: FatType) -> Result<()> {
+    format(&image(), mebibytes, kind, LABEL, &[])
+}
+
+/// Makes the image of LUN 0 with an empty volume in a partition.
+///
+/// # Errors
+/// No room.
+pub fn make_partitioned() -> Result<()> {
+    let volume = Path::new("/tmp/volume.img");
+    format(volume, USUAL_MEBIBYTES, FatType::Fat16, LABEL, &[])?;
+    partition(volume, &image())
+}
+
+/// Makes an image with [`ANSWER`] for a read-only unit.
+///
+/// # Errors
+/// No room.
+pub fn make_answers(lun: u8) -> Result<PathBuf> {
+    let path = file(&format!("answers{lun}.img"));
+    format(&path, SMALL_MEBIBYTES, FatType::Fat16, "ANSWERS", &[ANSWER])?;
+    Ok(path)
+}
+
 /// Puts a volume, as [`format`] made it, into the first partition of a new image.
 ///
 /// # Errors
 /// No room, or the volume cannot be read.
-pub fn partition(volume: &Path, image: &Path) -> Result<()> {
+fn partition(volume: &Path, image: &Path) -> Result<()> {
     let what = format!("partitioning {}", image.display());
     let mut volume = File::open(volume).doing(&what)?;
     let volume_bytes = volume.seek(SeekFrom::End(0)).doing(&what)?;
@@ -127,9 +175,7 @@ pub fn add_file(image: &Path, name: &str, content: &[u8]) -> Result<()> {
 /// The image holds no volume, or it is damaged.
 pub fn read_file(image: &Path, name: &str) -> Result<Option<Vec<u8>>> {
     let what = format!("reading {name} from {}", image.display());
-    // The host may hold the volume: what only looks must be unable to write.
-    let file = File::open(image).doing(&what)?;
-    let volume = fatfs::FileSystem::new(file, FsOptions::new()).doing(&what)?;
+    let volume = looked_at(image).doing(&what)?;
     let mut content = Vec::new();
     let file = volume.root_dir().open_file(name);
     match file.and_then(|mut file| file.read_to_end(&mut content)) {
@@ -139,16 +185,45 @@ pub fn read_file(image: &Path, name: &str) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Clears the dirty mark of a FAT16 volume's boot sector (`BS_Reserved1`), which a host that was
-/// cut off leaves behind.
+/// Names in the top folder of an image, sorted, whatever the host thinks of it.
+///
+/// # Errors
+/// The image holds no volume, or it is damaged.
+pub fn names(image: &Path) -> Result<Vec<String>> {
+    let what = format!("listing {}", image.display());
+    let volume = looked_at(image).doing(&what)?;
+    let entries = volume.root_dir().iter();
+    let names = entries.map(|entry| Ok(entry?.file_name()));
+    let mut names = names.collect::<io::Result<Vec<_>>>().doing(what)?;
+    names.sort();
+    Ok(names)
+}
+
+/// The volume on an image. The host may hold it: what only looks must be unable to write.
+fn looked_at(image: &Path) -> io::Result<fatfs::FileSystem<File>> {
+    fatfs::FileSystem::new(File::open(image)?, FsOptions::new())
+}
+
+/// Whether the boot sector of a FAT16 volume says that a host has it in use.
+///
+/// # Errors
+/// The image cannot be read.
+pub fn has_boot_mark(image: &Path) -> Result<bool> {
+    let what = format!("reading the mark of {}", image.display());
+    let mut mark = [0];
+    let file = File::open(image).doing(&what)?;
+    file.read_exact_at(&mut mark, BOOT_MARK).doing(what)?;
+    Ok(mark != [0])
+}
+
+/// Clears that mark, which a host that was cut off leaves behind.
 ///
 /// # Errors
 /// The image cannot be written.
 pub fn clear_boot_mark(image: &Path) -> Result<()> {
-    const MARK: u64 = 0x25;
     let what = format!("clearing the mark of {}", image.display());
     let file = open(image).doing(&what)?;
-    file.write_all_at(&[0], MARK).doing(what)
+    file.write_all_at(&[0], BOOT_MARK).doing(what)
 }
 
 fn open(image: &Path) -> io::Result<File> {
@@ -186,7 +261,7 @@ mod tests {
     fn a_new_volume_holds_what_was_put_there() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("stick.img");
-        format(&path, 16, FatType::Fat16, "PROMPTSTICK", &[("a.txt", b"A")]).expect("room");
+        format(&path, 16, FatType::Fat16, LABEL, &[("a.txt", b"A")]).expect("room");
         let image = File::options().read(true).write(true).open(&path);
         let volume = fatfs::FileSystem::new(image.expect("it"), FsOptions::new()).expect("FAT");
         assert_eq!(volume.fat_type(), FatType::Fat16);

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use crate::error::Doing;
-use crate::modules::Modules;
+use crate::modules::{self, Modules};
 use crate::usb::UsbDevice;
 use crate::{Result, report, sysfs, wait};
 
@@ -46,9 +46,7 @@ pub struct Cable {
 /// # Errors
 /// The kernel has no USB/IP.
 pub fn load() -> Result<()> {
-    let mut modules = Modules::from_list()?;
-    modules.load("usbip_vudc")?;
-    modules.load("vhci_hcd")
+    Modules::from_list()?.load_all(&modules::USBIP)
 }
 
 impl Cable {

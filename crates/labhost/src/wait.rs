@@ -45,6 +45,19 @@ pub fn until_true(
     Ok(took)
 }
 
+/// Lets time pass, in which `look` must never fail.
+///
+/// # Errors
+/// What it failed with.
+pub fn watch(time: Duration, mut look: impl FnMut() -> Result<()>) -> Result<()> {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        look()?;
+        thread::sleep(Duration::from_millis(LOOK_MS));
+    }
+    Ok(())
+}
+
 /// Lets time pass that is itself the subject ("a host that does nothing for 30 s").
 pub fn pass(time: Duration) {
     thread::sleep(time);

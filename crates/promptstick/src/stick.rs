@@ -1,12 +1,13 @@
-//! The image as a whole: making a new one with the files that explain it, and repairing one after
-//! an interrupted publication. Used by the daemon and by `volume format` and `volume put`.
+//! The image as a whole: making a new one with the files that explain it, taking it to change it,
+//! and repairing one after an interrupted publication. Used by the daemon and by `volume format`,
+//! `volume put` and `volume repair`.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use medium::{Medium, Take};
+use medium::{ImageLock, Medium, PlainFile, Take};
 use volume::{DiscardReason, FatTime, FormatOptions, ImageFile, Recovery, RepairLimits, Volume};
 
 use crate::config::beside;
@@ -94,6 +95,31 @@ fn sync_folder(path: &Path) -> anyhow::Result<()> {
 /// The journal of publications to `image`, beside it.
 pub fn journal(image: &Path) -> PathBuf {
     beside(image, ".journal")
+}
+
+/// Lets `work` change an image that is a plain file and no drive of a host: it is locked against a
+/// daemon and other commands, a publication that was interrupted is completed first, and nobody
+/// else has it open meanwhile.
+///
+/// # Errors
+/// Another program has the image open, the image or its journal cannot be used, or `work` failed.
+pub fn change<T>(
+    image: &Path,
+    work: impl FnOnce(&mut ImageFile) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let _lock = ImageLock::acquire(image)?;
+    let mut medium = PlainFile::new(image);
+    recover(image, &mut medium)?;
+    let Take::Granted(file) = medium.try_take()? else {
+        bail!(
+            "another program has {} open; close it first",
+            image.display()
+        );
+    };
+    let mut device = ImageFile::from_file(file.try_clone()?)?;
+    let result = work(&mut device)?;
+    medium.give_back(file)?;
+    Ok(result)
 }
 
 /// Completes or sets aside a publication to `image` that was interrupted.

@@ -5,9 +5,8 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use crate::Result;
 use crate::error::At;
-use crate::programs;
+use crate::{Result, cache, programs};
 
 /// Guests at a time in this process: each keeps a core busy.
 const MAX_GUESTS: usize = 2;
@@ -52,9 +51,7 @@ impl Folder {
     }
 
     fn at(path: PathBuf) -> Result<Self> {
-        if path.is_dir() {
-            fs::remove_dir_all(&path).at(&path)?;
-        }
+        cache::forget(&path)?;
         fs::create_dir_all(&path).at(&path)?;
         let folder = Self(path);
         let export = folder.export();

@@ -4,46 +4,38 @@
 use std::time::Duration;
 
 use super::Lab;
-use crate::daemon::{self, Daemon};
+use super::steps::{ANSWER_LIMIT, QUESTION, QUIET_WATCH, log, serve};
+use crate::daemon::Daemon;
 use crate::debian::{self, MOUNT_LIMIT};
 use crate::error::{Doing, ensure};
 use crate::lun::Lun;
 use crate::mount::Mount;
-use crate::{Result, files, report, stick, wait};
+use crate::stick::LABEL;
+use crate::{Result, files, report, wait};
 
-/// The labels of the drives.
-const STICK: &str = "PROMPTSTICK";
+/// The label of the drive for answers.
 const ANSWERS: &str = "ANSWERS";
 
 const PROMPT: &str = "prompt.txt";
 const RESPONSE: &str = "prompt.response.txt";
 
-/// A question that the model in the guest knows.
-const QUESTION: &[u8] = b"How do I use this stick?";
-
-/// From a prompt to its response under emulation, with all waiting times of the protocol.
-const ANSWER_LIMIT: Duration = Duration::from_secs(240);
-
-/// How long a drive that must be left alone is watched after the answer.
-const QUIET: Duration = Duration::from_secs(15);
-
 /// The drive stays mounted: the response is on the second one, which the desktop mounts by itself.
 pub fn kept(_: &Lab) -> Result<()> {
     let (mut daemon, mount) = plugged()?;
-    daemon.wait_logged(" answered job=", ANSWER_LIMIT)?;
+    daemon.wait_logged(log::ANSWERED, ANSWER_LIMIT)?;
     let (answers, took) = debian::wait_mounted(ANSWERS, ANSWER_LIMIT)?;
     report::measured("answers_mounted", took);
     let shown = read(&answers, ANSWER_LIMIT)?;
-    wait::pass(QUIET);
-    ensure(debian::has_mounted(STICK)?, || {
-        format!("{STICK} is no longer mounted")
+    wait::pass(QUIET_WATCH);
+    ensure(debian::has_mounted(LABEL)?, || {
+        format!("{LABEL} is no longer mounted")
     })?;
-    ensure(!daemon.log().contains(" published job="), || {
+    ensure(daemon.times_logged(log::PUBLISHED) == 0, || {
         "the daemon wrote a volume that is mounted".into()
     })?;
     files::ensure_same(PROMPT, &mount.get(PROMPT)?.unwrap_or_default(), QUESTION)?;
     unmount()?;
-    daemon.wait_logged(" published job=", ANSWER_LIMIT)?;
+    daemon.wait_logged(log::PUBLISHED, ANSWER_LIMIT)?;
     let response = back()?;
     files::ensure_same("the response on the drive itself", &response, &shown)?;
     daemon.stop()
@@ -91,12 +83,8 @@ pub fn powered_off(_: &Lab) -> Result<()> {
 
 /// The daemon, and its drive as the desktop has mounted it, with a prompt on it.
 fn plugged() -> Result<(Daemon, Mount)> {
-    let image = stick::image();
-    let image = image.to_string_lossy();
-    let mut arguments = vec!["serve", "--image", &image, "--image-size", "64M"];
-    arguments.extend(["--model", daemon::MODEL, "--gadget", "configfs"]);
-    let daemon = Daemon::start(&arguments)?;
-    let (mount, took) = debian::wait_mounted(STICK, MOUNT_LIMIT)?;
+    let daemon = serve()?;
+    let (mount, took) = debian::wait_mounted(LABEL, MOUNT_LIMIT)?;
     report::measured("mounted", took);
     mount.put(PROMPT, QUESTION)?;
     report::flushed(PROMPT, QUESTION);
@@ -114,7 +102,7 @@ fn device() -> Result<String> {
 /// Waits until the desktop has mounted the drive again, with the response.
 fn back() -> Result<Vec<u8>> {
     let ended = std::time::Instant::now();
-    let (mount, _) = debian::wait_mounted(STICK, ANSWER_LIMIT)?;
+    let (mount, _) = debian::wait_mounted(LABEL, ANSWER_LIMIT)?;
     let response = read(&mount, ANSWER_LIMIT)?;
     report::measured("response", ended.elapsed());
     // The judge wants the volume as a host leaves it.

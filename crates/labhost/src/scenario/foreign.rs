@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use fatfs::FatType;
 
 use super::Lab;
-use super::served::{self, ANSWER_LIMIT, ANSWERED, QUESTIONS};
+use super::steps::{self, ANSWER_LIMIT, QUESTIONS, ensure_answered_once, inserted, log};
 use crate::daemon::Daemon;
 use crate::error::ensure;
 use crate::model::{Host, MacOs, Windows};
@@ -39,13 +39,13 @@ pub fn windows(lab: &Lab) -> Result<()> {
 
 /// Windows-like host, FAT32.
 pub fn windows_fat32(lab: &Lab) -> Result<()> {
-    stick::format(&stick::image(), 64, FatType::Fat32, "PROMPTSTICK", &[])?;
+    stick::make(stick::USUAL_MEBIBYTES, FatType::Fat32)?;
     windows_host(lab)
 }
 
 /// Two prompts one after the other, a file of the host's between them, one changed prompt.
 fn windows_host(lab: &Lab) -> Result<()> {
-    let daemon = served::serve()?;
+    let daemon = steps::serve()?;
     let mut host = Windows::plug_in(LIMIT)?;
     host.put("prompt.txt", QUESTIONS[0])?;
     same_volume(&mut host, &daemon, 1, "prompt.response.txt")?;
@@ -57,7 +57,7 @@ fn windows_host(lab: &Lab) -> Result<()> {
     same_volume(&mut host, &daemon, 3, "prompt.response-2.txt")?;
     let kept = host.get("photos.bin")?.unwrap_or_default();
     files::ensure_same("photos.bin as the host sees it", &kept, &photos)?;
-    served::ensure_answered_once("second question")?;
+    ensure_answered_once("second question.txt")?;
     daemon.stop()
 }
 
@@ -71,7 +71,7 @@ fn same_volume(host: &mut Windows, daemon: &Daemon, nth: usize, name: &str) -> R
 
 fn is_ready(host: &mut impl Host, daemon: &Daemon, nth: usize) -> Result<()> {
     let what = format!("answer {nth} to be ready");
-    let ready = |_: &mut _| Ok((served::logged(daemon, ANSWERED) >= nth).then_some(()));
+    let ready = |_: &mut _| Ok((daemon.times_logged(log::ANSWERED) >= nth).then_some(()));
     host.until(&what, ANSWER_LIMIT, ready)?;
     report::step(format!("answer {nth} is ready"));
     Ok(())
@@ -94,7 +94,7 @@ fn judge(name: &str, response: &[u8], took: Duration, limit: Duration) -> Result
 /// A macOS-like host keeps LUN 0 locked: answers come through LUN 1. The user ejects LUN 0, which
 /// comes back with the response; ejects LUN 1, which stays empty until there is news.
 pub fn macos(lab: &Lab) -> Result<()> {
-    let daemon = served::serve()?;
+    let daemon = steps::serve()?;
     let mut host = MacOs::plug_in(LIMIT)?;
     host.put("photos.bin", &files::random(lab.seed(), HISTORY_BYTES))?;
     host.put("prompt.txt", QUESTIONS[0])?;
@@ -119,8 +119,8 @@ pub fn macos(lab: &Lab) -> Result<()> {
     host.eject(0)?;
     stays_empty(&mut host, 0)?;
     stays_empty(&mut host, 1)?;
-    served::ensure_answered_once("prompt")?;
-    served::ensure_answered_once("second question")?;
+    ensure_answered_once("prompt.txt")?;
+    ensure_answered_once("second question.txt")?;
     daemon.stop()
 }
 
@@ -135,7 +135,7 @@ fn second_drive(host: &mut MacOs, daemon: &Daemon, nth: usize, name: &str) -> Re
 fn stays_empty(host: &mut MacOs, lun: u8) -> Result<()> {
     let end = Instant::now() + LEFT_EMPTY;
     let over = |_: &mut MacOs| {
-        ensure(served::medium(lun)?.is_empty(), || {
+        ensure(inserted(lun)?.is_empty(), || {
             format!("LUN {lun} came back although there is nothing new")
         })?;
         Ok((Instant::now() >= end).then_some(()))

@@ -1,7 +1,6 @@
 //! The models of other hosts, proved against a gadget made by hand: that they hold and drop the
 //! lock, and notice or miss a medium, as the sources say those hosts do.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fatfs::FatType;
@@ -22,11 +21,8 @@ const ABSENCE: Duration = Duration::from_millis(2500);
 const SEVERAL_POLLS: Duration = Duration::from_secs(4);
 
 fn plugged_in(kind: FatType) -> Result<PlainGadget> {
-    stick::format(&stick::image(), 64, kind, "PROMPTSTICK", &[])?;
-    let gadget = PlainGadget::new()?;
-    gadget.insert(0, &stick::image())?;
-    gadget.bind()?;
-    Ok(gadget)
+    stick::make(stick::USUAL_MEBIBYTES, kind)?;
+    PlainGadget::with_stick(&stick::image())
 }
 
 /// Lets the host live on for some time.
@@ -92,11 +88,12 @@ pub fn macos(lab: &Lab) -> Result<()> {
         "the eject was granted while the volume is mounted".into()
     })?;
 
+    let (name, content) = stick::ANSWER;
     for lun in [1, 2] {
-        gadget.insert(lun, &answers(lun)?)?;
-        let (answer, took) = host.until("the answer", LIMIT, |host| host.get(lun, "answer.txt"))?;
+        gadget.insert(lun, &stick::make_answers(lun)?)?;
+        let (answer, took) = host.until("the answer", LIMIT, |host| host.get(lun, name))?;
         report::measured(&format!("lun{lun}_read"), took);
-        files::ensure_same("answer.txt", &answer, b"42")?;
+        files::ensure_same(name, &answer, content)?;
         ensure(!gadget.eject(lun)?, || {
             "a unit was given up while it is mounted".into()
         })?;
@@ -118,17 +115,4 @@ pub fn macos(lab: &Lab) -> Result<()> {
     report::measured("noticed_after_insertion", took);
     host.eject(0)?;
     gadget.unbind()
-}
-
-/// An image with an answer for a read-only unit.
-fn answers(lun: u8) -> Result<PathBuf> {
-    let path = Path::new(stick::FOLDER).join(format!("answers{lun}.img"));
-    stick::format(
-        &path,
-        16,
-        FatType::Fat16,
-        "ANSWERS",
-        &[("answer.txt", b"42")],
-    )?;
-    Ok(path)
 }

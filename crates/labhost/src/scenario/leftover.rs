@@ -7,71 +7,66 @@ use std::path::Path;
 use fatfs::FatType;
 
 use super::Lab;
-use super::served::{self, ADOPTED, ANSWERED, GADGETS, QUESTIONS, response_name};
+use super::steps::{
+    self, ANSWER_LIMIT, GADGET_NAME, QUESTION, ask, ensure_answered_once, inserted, log,
+    response_name,
+};
 use crate::daemon::Daemon;
 use crate::error::{Doing, ensure};
-use crate::gadget::PlainGadget;
+use crate::gadget::{GADGETS, PlainGadget};
 use crate::init;
 use crate::lun::Lun;
-use crate::modules::Modules;
+use crate::modules::{self, Modules};
 use crate::mount::How;
 use crate::{Failure, Result, desktop, report, stick, sysfs};
-
-/// What the log says when a gadget is made.
-const MADE: &str = "made the drive";
-
-/// The name of the daemon's gadget in configfs.
-const NAME: &str = "promptstick";
 
 /// Gadgets under the daemon's name that are not its own: of another shape, half made, of another
 /// image. Each is removed, and the drive works; after SIGTERM nothing is left.
 pub fn stale(_: &Lab) -> Result<()> {
     desktop::start()?;
-    let shaped = PlainGadget::named(NAME)?;
-    let other = served::image("other.img");
+    let shaped = PlainGadget::named(GADGET_NAME)?;
+    let other = stick::file("other.img");
     stick::format(&other, 16, FatType::Fat16, "OTHER", &[])?;
     shaped.insert(0, &other)?;
     shaped.bind()?;
     Lun::wait(0)?;
-    replaced_by_a_drive("first", "a gadget of another shape")?;
+    replaced_by_a_drive("first.txt", "a gadget of another shape")?;
 
-    let half = Path::new(GADGETS).join(NAME);
+    let half = Path::new(GADGETS).join(GADGET_NAME);
     fs::create_dir(&half).doing("making half a gadget")?;
-    replaced_by_a_drive("second", "half a gadget")?;
+    replaced_by_a_drive("second.txt", "half a gadget")?;
 
-    let daemon = served::serve_image(&other)?;
-    served::wait_logged(&daemon, "ready for prompts", 1)?;
+    let mut daemon = steps::serve_image(&other)?;
+    daemon.wait_logged(log::READY, ANSWER_LIMIT)?;
     daemon.kill()?;
-    ensure(served::medium(0)?.ends_with("other.img"), || {
+    ensure(inserted(0)?.ends_with("other.img"), || {
         "the daemon that was killed took its gadget along".into()
     })?;
-    replaced_by_a_drive("third", "a gadget of another image")
+    replaced_by_a_drive("third.txt", "a gadget of another image")
 }
 
-/// Starts the daemon, which finds `what`; the drive that it makes answers the prompt STEM.txt.
-fn replaced_by_a_drive(stem: &str, what: &str) -> Result<()> {
+/// Starts the daemon, which finds `what`; the drive that it makes answers `prompt`.
+fn replaced_by_a_drive(prompt: &str, what: &str) -> Result<()> {
     report::step(format!("the daemon finds {what}"));
-    let daemon = served::serve()?;
-    served::wait_logged(&daemon, MADE, 1)?;
-    ensure(served::logged(&daemon, ADOPTED) == 0, || {
+    let mut daemon = steps::serve()?;
+    daemon.wait_logged(log::MADE, ANSWER_LIMIT)?;
+    ensure(daemon.times_logged(log::ADOPTED) == 0, || {
         format!("{what} was taken over")
     })?;
-    answered(&daemon, stem)?;
+    answered(&mut daemon, prompt)?;
     daemon.stop()?;
     let left = sysfs::names(GADGETS);
     ensure(left.is_empty(), || format!("the daemon leaves {left:?}"))
 }
 
-/// The host copies STEM.txt, unmounts, and finds the response.
-fn answered(daemon: &Daemon, stem: &str) -> Result<()> {
-    let mount = served::mounted(How::Flush)?;
-    let prompt = format!("{stem}.txt");
-    mount.put(&prompt, QUESTIONS[0])?;
+/// The host copies `prompt`, unmounts, and finds the response.
+fn answered(daemon: &mut Daemon, prompt: &str) -> Result<()> {
+    let mount = steps::mounted(How::Flush)?;
+    ask(&mount, prompt, QUESTION)?;
     mount.unmount()?;
-    report::flushed(&prompt, QUESTIONS[0]);
-    served::wait_logged(daemon, ANSWERED, 1)?;
-    served::remounted_with(&response_name(stem))?;
-    served::ensure_answered_once(stem)
+    daemon.wait_logged(log::ANSWERED, ANSWER_LIMIT)?;
+    steps::remounted_with(&response_name(prompt))?;
+    ensure_answered_once(prompt)
 }
 
 /// What is loaded or mounted one after the other, and what the daemon says before.
@@ -123,14 +118,13 @@ pub fn lacking(_: &Lab) -> Result<()> {
     plain.bind()?;
     refuses(&[], &["in use by the gadget plain"])?;
     plain.unbind()?;
-    for name in init::HOST_MODULES.iter().chain(&[init::DISK_MODULE]) {
-        modules.load(name)?;
-    }
-    let daemon = served::serve()?;
-    answered(&daemon, "prompt")?;
-    let second = served::arguments(&served::image("second.img"));
-    says(
-        &served::as_words(&second),
+    modules.load_all(&modules::HOST)?;
+    modules.load(modules::DISK)?;
+    let mut daemon = steps::serve()?;
+    answered(&mut daemon, "prompt.txt")?;
+    let second = stick::file("second.img");
+    refuses(
+        &["--image", &second.to_string_lossy()],
         &["another promptstick", "stop it first"],
     )?;
     daemon.stop()?;
@@ -139,19 +133,10 @@ pub fn lacking(_: &Lab) -> Result<()> {
     })
 }
 
-/// Fails unless the daemon, with these arguments more, ends and its message holds these words.
-fn refuses(more: &[&str], words: &[&str]) -> Result<()> {
-    let arguments = served::arguments(&stick::image());
-    let all: Vec<&str> = served::as_words(&arguments)
-        .into_iter()
-        .chain(more.iter().copied())
-        .collect();
-    says(&all, words)
-}
-
-fn says(arguments: &[&str], words: &[&str]) -> Result<()> {
-    fs::create_dir_all(stick::FOLDER).doing("making the stick's folder")?;
-    let Err(Failure::Wrong(said)) = Daemon::run(arguments) else {
+/// Fails unless the daemon, with these flags, ends and its message holds these words.
+fn refuses(flags: &[&str], words: &[&str]) -> Result<()> {
+    steps::configure("")?;
+    let Err(Failure::Wrong(said)) = Daemon::run(&steps::arguments(flags)) else {
         return Err(Failure::Wrong(
             "the daemon ended as if all were well".into(),
         ));

@@ -1,5 +1,6 @@
 //! Scenarios: what happens to the stick, step by step, by name. The harness boots one guest for
-//! each. A new scenario is a function, a row of [`ALL`] and a test in `tests/lab`.
+//! each. A new scenario is a function, a row of [`ALL`] and a test in `tests/lab`; what several of
+//! them do is in [`steps`].
 
 mod crash;
 mod daemon;
@@ -8,7 +9,7 @@ mod foreign;
 mod hosts;
 mod leftover;
 mod plain;
-mod served;
+mod steps;
 mod try_usb;
 mod unfinished;
 mod vanish;
@@ -63,22 +64,16 @@ impl Scenario {
     /// On a host that speaks SCSI by itself.
     const fn raw(name: &'static str, run: fn(&Lab) -> Result<()>) -> Self {
         Self {
-            name,
             host_has_disks: false,
-            kernel_is_ready: true,
-            host_is_desktop: false,
-            run,
+            ..Self::linux(name, run)
         }
     }
 
     /// On a kernel that lacks all that a gadget and a host need.
     const fn unprepared(name: &'static str, run: fn(&Lab) -> Result<()>) -> Self {
         Self {
-            name,
-            host_has_disks: false,
             kernel_is_ready: false,
-            host_is_desktop: false,
-            run,
+            ..Self::raw(name, run)
         }
     }
 }

@@ -1,11 +1,11 @@
-//! The lab itself, proved with a gadget made by hand: no daemon takes part.
+//! The lab itself, proved with a gadget made by hand; and the program under test without a gadget.
 
-use std::path::Path;
 use std::time::Duration;
 
 use fatfs::FatType;
 
 use super::Lab;
+use super::steps::{self, QUESTION, log, make_history, on_stick};
 use crate::daemon::{self, Daemon};
 use crate::error::ensure;
 use crate::gadget::{self, PlainGadget};
@@ -23,9 +23,6 @@ const GRANTED_LIMIT: Duration = Duration::from_secs(10);
 /// Longer than an answer of the demo model takes in an emulated machine.
 const DAEMON_LIMIT: Duration = Duration::from_secs(120);
 
-/// Enough to give the device a share of what may be dirty.
-const HISTORY_BYTES: usize = 8_000_000;
-
 /// As long as a usual prompt.
 const SMALL_BYTES: usize = 2_000;
 
@@ -37,10 +34,8 @@ const LATE_LIMIT: Duration = Duration::from_secs(120);
 
 /// A gadget with a formatted medium in LUN 0, bound, and its unit as the host sees it.
 fn plugged_in() -> Result<(PlainGadget, Lun)> {
-    stick::format(&stick::image(), 64, FatType::Fat16, "PROMPTSTICK", &[])?;
-    let gadget = PlainGadget::new()?;
-    gadget.insert(0, &stick::image())?;
-    gadget.bind()?;
+    stick::make(stick::USUAL_MEBIBYTES, FatType::Fat16)?;
+    let gadget = PlainGadget::with_stick(&stick::image())?;
     let lun = Lun::wait(0)?;
     lun.touch()?;
     lun.wait_medium(NOTICED_LIMIT)?;
@@ -152,24 +147,14 @@ pub fn desktop_polling(lab: &Lab) -> Result<()> {
     files::ensure_same("flushed.bin right after its close", &seen, &content)?;
     report::flushed("flushed.bin", &content);
 
-    let answers = Path::new(stick::FOLDER).join("answers.img");
-    stick::format(
-        &answers,
-        16,
-        FatType::Fat16,
-        "ANSWERS",
-        &[("answer.txt", b"42")],
-    )?;
-    gadget.insert(1, &answers)?;
+    gadget.insert(1, &stick::make_answers(1)?)?;
     let second = Lun::wait(1)?;
     let took = second.wait_medium(NOTICED_LIMIT)?;
     report::measured("lun1_noticed", took);
     let read_only = Mount::new(&second.block()?, How::ReadOnly)?;
-    files::ensure_same(
-        "answer.txt",
-        &read_only.get("answer.txt")?.unwrap_or_default(),
-        b"42",
-    )?;
+    let (name, content) = stick::ANSWER;
+    let seen = read_only.get(name)?.unwrap_or_default();
+    files::ensure_same(name, &seen, content)?;
     ensure(!gadget.eject(1)?, || {
         "LUN 1 was given up although it is mounted".into()
     })?;
@@ -183,16 +168,14 @@ pub fn desktop_polling(lab: &Lab) -> Result<()> {
 pub fn late_writes(lab: &Lab) -> Result<()> {
     let (_gadget, lun) = plugged_in()?;
     let mount = Mount::new(&lun.block()?, How::Default)?;
-    mount.put_synced("history.bin", &files::random(lab.seed(), HISTORY_BYTES))?;
+    make_history(&mount, lab)?;
     let content = files::random(lab.seed(), SMALL_BYTES);
     mount.put("late.bin", &content)?;
-    let early = stick::read_file(&stick::image(), "late.bin").ok().flatten();
-    ensure(early.as_ref() != Some(&content), || {
+    ensure(on_stick("late.bin").as_ref() != Some(&content), || {
         "the host wrote at once".into()
     })?;
     let (_, took) = wait::until("the late writes", LATE_LIMIT, || {
-        let seen = stick::read_file(&stick::image(), "late.bin").ok().flatten();
-        Ok(seen.filter(|seen| *seen == content))
+        Ok(on_stick("late.bin").filter(|seen| *seen == content))
     })?;
     report::measured("late_write", took);
     report::flushed("late.bin", &content);
@@ -201,12 +184,8 @@ pub fn late_writes(lab: &Lab) -> Result<()> {
 
 /// A stick with a partition table.
 pub fn partitioned(lab: &Lab) -> Result<()> {
-    let volume = Path::new("/tmp/volume.img");
-    stick::format(volume, 64, FatType::Fat16, "PROMPTSTICK", &[])?;
-    stick::partition(volume, &stick::image())?;
-    let gadget = PlainGadget::new()?;
-    gadget.insert(0, &stick::image())?;
-    gadget.bind()?;
+    stick::make_partitioned()?;
+    let gadget = PlainGadget::with_stick(&stick::image())?;
     let lun = Lun::wait(0)?;
     lun.touch()?;
     let mount = Mount::new(&lun.partition()?, How::Sync)?;
@@ -223,10 +202,9 @@ pub fn partitioned(lab: &Lab) -> Result<()> {
 /// The program under test and its model work in the guest: the processor that QEMU emulates has
 /// what they were compiled for.
 pub fn program(_: &Lab) -> Result<()> {
-    stick::format(&stick::image(), 64, FatType::Fat16, "PROMPTSTICK", &[])?;
-    let prompt = b"How do I use this stick?";
-    stick::add_file(&stick::image(), "prompt.txt", prompt)?;
-    report::flushed("prompt.txt", prompt);
+    stick::make(stick::USUAL_MEBIBYTES, FatType::Fat16)?;
+    stick::add_file(&stick::image(), "prompt.txt", QUESTION)?;
+    report::flushed("prompt.txt", QUESTION);
     let image = stick::image();
     let start = std::time::Instant::now();
     Daemon::run(&["answer", &image.to_string_lossy(), "--model", daemon::MODEL])?;
@@ -238,24 +216,15 @@ pub fn program(_: &Lab) -> Result<()> {
 
 /// The daemon is started, killed, started again and stopped, without a gadget.
 pub fn daemon_killed(_: &Lab) -> Result<()> {
-    stick::format(&stick::image(), 64, FatType::Fat16, "PROMPTSTICK", &[])?;
-    let image = stick::image();
-    let image = image.to_string_lossy();
-    let serve = [
-        "serve",
-        "--gadget",
-        "none",
-        "--image",
-        &image,
-        "--model",
-        daemon::MODEL,
-    ];
+    stick::make(stick::USUAL_MEBIBYTES, FatType::Fat16)?;
+    steps::configure("")?;
+    let serve = steps::arguments(&["--gadget", "none"]);
     let mut first = Daemon::start(&serve)?;
-    first.wait_logged("ready for prompts", DAEMON_LIMIT)?;
+    first.wait_logged(log::READY, DAEMON_LIMIT)?;
     first.kill()?;
     stick::add_file(&stick::image(), "prompt.txt", b"What does the LED mean?")?;
     let mut second = Daemon::start(&serve)?;
-    let took = second.wait_logged("published", DAEMON_LIMIT)?;
+    let took = second.wait_logged(log::PUBLISHED, DAEMON_LIMIT)?;
     report::measured("published_after_restart", took);
     second.stop()
 }

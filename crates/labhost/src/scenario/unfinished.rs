@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::Lab;
-use super::served::{self, ANSWERED, PUBLISHED, QUESTIONS, response_name};
+use super::steps::{self, ANSWER_LIMIT, QUESTIONS, ensure_answered_once, log, response_name};
 use crate::error::ensure;
 use crate::model::{Careless, Host};
 use crate::{Result, files, report};
@@ -15,20 +15,17 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Longer than all waiting times of the daemon but the one for what stays damaged.
 const LEFT_ALONE: Duration = Duration::from_secs(20);
 
-/// What the log says when the medium was taken and is given back at once.
-const GIVEN_BACK: &str = "the computer has not finished a file";
-
 /// The answer to a whole prompt waits while another file is unfinished: nothing is written next to
 /// it, and the host never misses the medium. When the file is whole, both prompts have answers.
 pub fn given_back(lab: &Lab) -> Result<()> {
-    let daemon = served::serve()?;
+    let mut daemon = steps::serve()?;
     let mut host = Careless::plug_in(LIMIT)?;
     let photos = files::random(lab.seed(), 300_000);
     host.put("photos.bin", &photos)?;
     host.put("prompt.txt", QUESTIONS[0])?;
     host.put_entry_first("second.txt", QUESTIONS[1])?;
-    served::wait_logged(&daemon, ANSWERED, 1)?;
-    served::wait_logged(&daemon, GIVEN_BACK, 1)?;
+    daemon.wait_logged(log::ANSWERED, ANSWER_LIMIT)?;
+    daemon.wait_logged(log::UNFINISHED, ANSWER_LIMIT)?;
 
     let end = Instant::now() + LEFT_ALONE;
     host.until("the time to pass", LEFT_ALONE + LIMIT, |host| {
@@ -36,8 +33,8 @@ pub fn given_back(lab: &Lab) -> Result<()> {
         Ok((Instant::now() >= end).then_some(()))
     })?;
     let (attempts, published) = (
-        served::logged(&daemon, GIVEN_BACK),
-        served::logged(&daemon, PUBLISHED),
+        daemon.times_logged(log::UNFINISHED),
+        daemon.times_logged(log::PUBLISHED),
     );
     ensure((attempts, published) == (1, 0), || {
         format!("taken {attempts} times and published {published} times beside unfinished work")
@@ -45,12 +42,12 @@ pub fn given_back(lab: &Lab) -> Result<()> {
 
     let finished = Instant::now();
     host.finish("second.txt", QUESTIONS[1])?;
-    for stem in ["prompt", "second"] {
-        let name = response_name(stem);
-        let (response, _) = host.until(&name, served::ANSWER_LIMIT, |host| host.get(&name))?;
+    for prompt in ["prompt.txt", "second.txt"] {
+        let name = response_name(prompt);
+        let (response, _) = host.until(&name, ANSWER_LIMIT, |host| host.get(&name))?;
         report::measured(&name, finished.elapsed());
         ensure(!response.is_empty(), || format!("{name} is empty"))?;
-        served::ensure_answered_once(stem)?;
+        ensure_answered_once(prompt)?;
     }
     daemon.stop()
 }

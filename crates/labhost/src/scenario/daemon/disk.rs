@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use nix::mount::{MsFlags, mount};
 
-use super::plugged::{Plugged, QUESTION, SWAP_LIMIT, ask, inserted, response_on};
 use crate::error::{Doing, ensure};
 use crate::mount::How;
 use crate::scenario::Lab;
+use crate::scenario::steps::{Plugged, QUESTION, SWAP_LIMIT, ask, inserted, log, response_on};
 use crate::{Result, files, report, stick, wait};
 
 /// The disk: enough for the image, which is sparse, and for what the daemon keeps beside it.
@@ -19,9 +19,6 @@ const DISK: &str = "size=24m";
 
 /// What is written at once until the disk is full.
 const PAGE_BYTES: usize = 4096;
-
-/// What the daemon logs when the answer cannot be put onto the volume.
-pub const PUT_OFF: &str = "the journal cannot be written beside the image";
 
 /// The host's own file.
 const KEPT_BYTES: usize = 300_000;
@@ -42,7 +39,7 @@ pub fn full(lab: &Lab) -> Result<()> {
     stick.wait_answered(1)?;
     let filler = fill()?;
     mount.unmount()?;
-    stick.daemon.wait_logged(PUT_OFF, SWAP_LIMIT)?;
+    stick.daemon.wait_logged(log::NO_JOURNAL, SWAP_LIMIT)?;
 
     wait::pass(WATCHED);
     ensure(!inserted(0)?.is_empty(), || "the drive is empty".into())?;
@@ -51,7 +48,7 @@ pub fn full(lab: &Lab) -> Result<()> {
     files::ensure_same("kept.bin", &seen, &kept)?;
     mount.unmount()?;
     ensure(stick.published() == 0, || "there was no room".into())?;
-    ensure(stick.daemon.times_logged(PUT_OFF) == 1, || {
+    ensure(stick.daemon.times_logged(log::NO_JOURNAL) == 1, || {
         "the same trouble is reported again and again".into()
     })?;
 

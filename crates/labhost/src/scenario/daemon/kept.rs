@@ -1,22 +1,16 @@
 //! A host that keeps the volume mounted and goes on writing.
 
-use std::fs::File;
-use std::io::Write;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::plugged::{
-    ANSWER_LIMIT, Plugged, QUESTION, QUIET_WATCH, SlowBoard, answers, ask, ensure_expected,
-    inserted, make_history, polite_eject, response_name, response_on,
-};
-use crate::error::{Doing, ensure};
+use crate::error::ensure;
 use crate::mount::How;
 use crate::scenario::Lab;
+use crate::scenario::steps::{
+    ANSWER_LIMIT, Plugged, QUESTION, QUIET_WATCH, SlowBoard, Writer, answers, ask, ensure_expected,
+    inserted, log, make_history, on_stick, polite_eject, response_name, response_on,
+};
 use crate::usb::UsbDevice;
-use crate::{Failure, Result, files, report, stick, wait};
+use crate::{Result, files, report, wait};
 
 /// Bytes of the long prompt: more than a cluster of the stick (2 KiB).
 const LONG_PROMPT_BYTES: usize = 5_000;
@@ -24,12 +18,8 @@ const LONG_PROMPT_BYTES: usize = 5_000;
 /// Longer than Linux keeps what it was not asked to write, and the daemon doubts what it then sees.
 const LATE_LIMIT: Duration = Duration::from_secs(300);
 
-/// What the writer of the large file writes at a time, and its pause: the volume lasts for minutes.
-const PIECE_BYTES: usize = 64 << 10;
+/// Between the pieces of the large file: the volume lasts for more than a minute.
 const PIECE_PAUSE: Duration = Duration::from_millis(100);
-
-/// The large file ends here at the latest: the volume has 64 MiB.
-const BULK_BYTES: usize = 48 << 20;
 
 /// The volume stays mounted: the response is on the second drive within seconds, and the first is
 /// left alone until the user unmounts it.
@@ -92,8 +82,8 @@ pub fn large_file(lab: &Lab) -> Result<()> {
     let mount = stick.mount(How::Flush)?;
     let board = SlowBoard::start();
     ask(&mount, "prompt.txt", QUESTION)?;
-    stick.daemon.wait_logged(" thinking job=", ANSWER_LIMIT)?;
-    let bulk = Bulk::start(mount.path("bulk.bin"), lab.seed());
+    stick.daemon.wait_logged(log::THINKING, ANSWER_LIMIT)?;
+    let bulk = Writer::start(&mount.path("bulk.bin"), lab.seed(), PIECE_PAUSE)?;
     drop(board);
     let ready = stick.wait_answered(1)?;
     let second = answers(1)?;
@@ -116,48 +106,6 @@ pub fn large_file(lab: &Lab) -> Result<()> {
     stick.daemon.stop()
 }
 
-/// A file that grows, each piece of it synced, until it is told to end.
-struct Bulk {
-    over: Arc<AtomicBool>,
-    writer: JoinHandle<Result<Vec<u8>>>,
-}
-
-impl Bulk {
-    fn start(path: PathBuf, seed: u64) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&over);
-        let writer = thread::spawn(move || write_pieces(&path, seed, &seen));
-        report::step("a large file is being written");
-        Self { over, writer }
-    }
-
-    fn finish(self) -> Result<Vec<u8>> {
-        self.over.store(true, Ordering::Relaxed);
-        let ended = self.writer.join();
-        let content = ended.map_err(|_| Failure::Wrong("the writer panicked".into()))??;
-        report::step(format!("the large file has {} bytes", content.len()));
-        Ok(content)
-    }
-}
-
-fn write_pieces(path: &PathBuf, seed: u64, over: &AtomicBool) -> Result<Vec<u8>> {
-    let what = "writing the large file";
-    let mut content = files::random(seed, BULK_BYTES);
-    let mut file = File::create(path).doing(what)?;
-    let mut written = 0;
-    for piece in content.chunks(PIECE_BYTES) {
-        if over.load(Ordering::Relaxed) {
-            break;
-        }
-        file.write_all(piece).doing(what)?;
-        file.sync_data().doing(what)?;
-        written += piece.len();
-        thread::sleep(PIECE_PAUSE);
-    }
-    content.truncate(written);
-    Ok(content)
-}
-
 /// A mount without options, whose data comes 30 to 60 s late: the prompt that is answered is the
 /// whole prompt.
 pub fn late_writes(lab: &Lab) -> Result<()> {
@@ -167,19 +115,14 @@ pub fn late_writes(lab: &Lab) -> Result<()> {
     let prompt = long_prompt();
     mount.put("prompt.txt", &prompt)?;
     report::asked("prompt.txt");
-    let on_stick = || {
-        stick::read_file(&stick::image(), "prompt.txt")
-            .ok()
-            .flatten()
-    };
-    ensure(on_stick().as_ref() != Some(&prompt), || {
+    ensure(on_stick("prompt.txt").as_ref() != Some(&prompt), || {
         "the host wrote at once".into()
     })?;
     let (_, took) = wait::until("the late writes", LATE_LIMIT, || {
-        Ok(on_stick().filter(|seen| *seen == prompt))
+        Ok(on_stick("prompt.txt").filter(|seen| *seen == prompt))
     })?;
     report::measured("late_write", took);
-    ensure(stick.daemon.times_logged(" answered job=") == 0, || {
+    ensure(stick.daemon.times_logged(log::ANSWERED) == 0, || {
         "something was answered before the prompt was complete".into()
     })?;
     let ready = stick.wait_answered(1)?;
@@ -237,13 +180,11 @@ pub fn reset(lab: &Lab) -> Result<()> {
 
 /// The medium of LUN 0 must stay in the drive all the time.
 fn watch_medium(stick: &Plugged, time: Duration) -> Result<()> {
-    let end = Instant::now() + time;
-    while Instant::now() < end {
+    wait::watch(time, || {
         ensure(!inserted(0)?.is_empty() && stick.published() == 0, || {
             "the daemon took a medium that is mounted".into()
-        })?;
-        wait::pass(Duration::from_millis(20));
-    }
+        })
+    })?;
     report::step("the medium stayed in the drive");
     Ok(())
 }

@@ -2,16 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::plugged::{ANSWER_LIMIT, Plugged, QUESTION, SWAP_LIMIT, SlowBoard, ask, response_on};
-use crate::modules::Modules;
+use crate::modules::{self, Modules};
 use crate::mount::How;
 use crate::scenario::Lab;
+use crate::scenario::steps::{
+    ANSWER_LIMIT, Plugged, QUESTION, SWAP_LIMIT, SlowBoard, ask, response_on,
+};
 use crate::{Failure, Result, report, sysfs, wait};
 
 const LEDS: &str = "/sys/class/leds";
-
-/// What the kernel blinks with.
-const TRIGGERS: [&str; 2] = ["ledtrig_timer", "ledtrig_pattern"];
 
 /// Thinking: half a period of the timer.
 const THINKING: [(&str, &str); 3] = [
@@ -27,10 +26,7 @@ const WAITING: [(&str, &str); 1] = [("trigger", "[pattern]")];
 
 /// Ready, thinking, an answer that waits, ready again, and as it was before at the end.
 pub fn signs(_: &Lab) -> Result<()> {
-    let mut modules = Modules::from_list()?;
-    for name in TRIGGERS {
-        modules.load(name)?;
-    }
+    Modules::from_list()?.load_all(&modules::LED_TRIGGERS)?;
     let led = caps_lock()?;
     let before = trigger(&led)?;
     let name = led.file_name().unwrap_or_default().to_string_lossy();

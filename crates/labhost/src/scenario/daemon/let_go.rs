@@ -5,29 +5,26 @@ use std::time::{Duration, Instant};
 
 use fatfs::FatType;
 
-use super::plugged::{
-    ANSWER_LIMIT, Plugged, QUESTION, QUIET_WATCH, SWAP_LIMIT, SlowBoard, configure,
-    ensure_expected, inserted, response_on, serve,
-};
 use crate::error::ensure;
 use crate::lun::Lun;
 use crate::mount::How;
 use crate::scenario::Lab;
+use crate::scenario::steps::{
+    ANSWER_LIMIT, Plugged, QUESTION, QUIET_WATCH, SWAP_LIMIT, SlowBoard, configure,
+    ensure_expected, inserted, log, response_on, serve,
+};
 use crate::usb::UsbDevice;
 use crate::{Result, report, stick, wait};
 
 /// How long a stick that was ejected is watched for coming back by itself.
 const EJECTED_WATCH: Duration = Duration::from_secs(10);
 
-/// What the daemon logs when it disconnects the drive for a host that does not look at it.
-const REBINDS: &str = " it anew";
-
 /// The host copies a prompt, unmounts, and finds the response when the drive has come back.
 pub fn unmounted(_: &Lab) -> Result<()> {
     let mut stick = Plugged::on_desktop("")?;
     stick.ask_and_unmount("prompt.txt", QUESTION)?;
     let response = stick.response_after_swap("prompt.txt")?;
-    ensure(stick.daemon.times_logged(REBINDS) == 0, || {
+    ensure(stick.daemon.times_logged(log::REBOUND) == 0, || {
         "the drive was connected anew under a host that looks at it".into()
     })?;
     stick.daemon.stop()?;
@@ -60,23 +57,18 @@ pub fn ejected(_: &Lab) -> Result<()> {
     report::step("ejected, and stays away");
     configure("nice = 11")?;
     stick.daemon.reload()?;
-    stick
-        .daemon
-        .wait_logged("the configuration has changed", SWAP_LIMIT)?;
+    stick.daemon.wait_logged(log::RECONFIGURED, SWAP_LIMIT)?;
     ensure_stays_away()?;
     report::step("stays away with another configuration");
     stick.daemon.stop()
 }
 
 fn ensure_stays_away() -> Result<()> {
-    let end = Instant::now() + EJECTED_WATCH;
-    while Instant::now() < end {
+    wait::watch(EJECTED_WATCH, || {
         ensure(inserted(0)?.is_empty(), || {
             "a drive that was ejected came back with nothing to show".into()
-        })?;
-        wait::pass(Duration::from_millis(100));
-    }
-    Ok(())
+        })
+    })
 }
 
 /// The desktop powers the drive off after unmounting: it is connected anew with the answer.
@@ -101,7 +93,7 @@ pub fn powered_off_empty(_: &Lab) -> Result<()> {
 
 /// The drive is connected anew, once, with the answer on it.
 fn found_anew(mut stick: Plugged, start: Instant) -> Result<()> {
-    stick.daemon.wait_logged(REBINDS, ANSWER_LIMIT)?;
+    stick.daemon.wait_logged(log::REBOUND, ANSWER_LIMIT)?;
     wait::until_true("the drive", SWAP_LIMIT, || Lun::sees_medium(0))?;
     report::measured("back_after_power_off", start.elapsed());
     stick.lun = Lun::wait(0)?;
@@ -110,7 +102,7 @@ fn found_anew(mut stick: Plugged, start: Instant) -> Result<()> {
     mount.unmount()?;
     // Once is enough: the host that reads it now is not disturbed.
     wait::pass(QUIET_WATCH);
-    ensure(stick.daemon.times_logged(REBINDS) == 1, || {
+    ensure(stick.daemon.times_logged(log::REBOUND) == 1, || {
         "the drive was connected anew again".into()
     })?;
     stick.daemon.stop()
@@ -122,20 +114,18 @@ pub fn asleep(_: &Lab) -> Result<()> {
     let device = UsbDevice::wait()?;
     let board = SlowBoard::start();
     stick.ask_and_unmount("prompt.txt", QUESTION)?;
-    stick.daemon.wait_logged(" thinking job=", ANSWER_LIMIT)?;
+    stick.daemon.wait_logged(log::THINKING, ANSWER_LIMIT)?;
     device.suspend()?;
-    ensure(stick.daemon.times_logged(" answered job=") == 0, || {
+    ensure(stick.daemon.times_logged(log::ANSWERED) == 0, || {
         "the answer was too fast for this scenario".into()
     })?;
     drop(board);
     stick.wait_answered(1)?;
-    let end = Instant::now() + QUIET_WATCH;
-    while Instant::now() < end {
+    wait::watch(QUIET_WATCH, || {
         ensure(!inserted(0)?.is_empty() && stick.published() == 0, || {
             "the medium was taken from a host that sleeps".into()
-        })?;
-        wait::pass(Duration::from_millis(100));
-    }
+        })
+    })?;
     device.resume()?;
     let start = Instant::now();
     stick.wait_published(1)?;
@@ -150,22 +140,22 @@ pub fn asleep(_: &Lab) -> Result<()> {
 pub fn never_mounted(_: &Lab) -> Result<()> {
     stick::format(
         &stick::image(),
-        64,
+        stick::USUAL_MEBIBYTES,
         FatType::Fat16,
-        "PROMPTSTICK",
+        stick::LABEL,
         &[("prompt.txt", QUESTION)],
     )?;
     report::flushed("prompt.txt", QUESTION);
     report::asked("prompt.txt");
-    let mut daemon = serve("")?;
+    let mut daemon = serve()?;
     capacity()?;
-    daemon.wait_logged(" published job=", ANSWER_LIMIT)?;
-    daemon.wait_logged(REBINDS, SWAP_LIMIT)?;
+    daemon.wait_logged(log::PUBLISHED, ANSWER_LIMIT)?;
+    daemon.wait_logged(log::REBOUND, SWAP_LIMIT)?;
     wait::pass(QUIET_WATCH);
     capacity()?;
     let (published, rebinds) = (
-        daemon.times_logged(" published job="),
-        daemon.times_logged(REBINDS),
+        daemon.times_logged(log::PUBLISHED),
+        daemon.times_logged(log::REBOUND),
     );
     ensure((published, rebinds) == (1, 1), || {
         format!("published {published} times, connected anew {rebinds} times")

@@ -2,19 +2,17 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::Path;
 
 use fatfs::FatType;
 
-use super::plugged::{Plugged, QUESTION, SWAP_LIMIT, answers, ask, response_name, response_on};
 use crate::error::{Doing, ensure};
 use crate::lun::Lun;
 use crate::mount::{How, Mount};
 use crate::scenario::Lab;
+use crate::scenario::steps::{
+    Plugged, QUESTION, SWAP_LIMIT, answers, ask, log, response_name, response_on,
+};
 use crate::{Result, files, report, stick};
-
-/// What the daemon logs when an answer does not fit.
-const NO_ROOM: &str = "cannot be put onto the volume";
 
 /// Bytes of the file that is to fill the volume, which has 16 MiB: more than fit.
 const FILLER_BYTES: usize = 20 << 20;
@@ -24,9 +22,7 @@ const MOST_SMALL: u32 = 100;
 
 /// A stick with a partition table.
 pub fn partitioned(_: &Lab) -> Result<()> {
-    let volume = Path::new("/tmp/volume.img");
-    stick::format(volume, 64, FatType::Fat16, "PROMPTSTICK", &[])?;
-    stick::partition(volume, &stick::image())?;
+    stick::make_partitioned()?;
     let mut stick = Plugged::on_desktop("")?;
     let mount = Mount::new(&stick.lun.partition()?, How::Flush)?;
     ask(&mount, "prompt.txt", QUESTION)?;
@@ -41,7 +37,7 @@ pub fn partitioned(_: &Lab) -> Result<()> {
 /// No room for the answer: it is shown on the second drive, waits, and is put onto the volume when
 /// the host has made room.
 pub fn full(lab: &Lab) -> Result<()> {
-    stick::format(&stick::image(), 16, FatType::Fat16, "PROMPTSTICK", &[])?;
+    stick::make(stick::SMALL_MEBIBYTES, FatType::Fat16)?;
     let mut stick = Plugged::on_desktop("")?;
     let mount = stick.mount(How::Flush)?;
     ask(&mount, "prompt.txt", QUESTION)?;
@@ -52,7 +48,7 @@ pub fn full(lab: &Lab) -> Result<()> {
     report::measured("lun1_readable", ready.elapsed());
     second.unmount()?;
     mount.unmount()?;
-    stick.daemon.wait_logged(NO_ROOM, SWAP_LIMIT)?;
+    stick.daemon.wait_logged(log::NO_ROOM, SWAP_LIMIT)?;
     let mount = stick.mount(How::Flush)?;
     ensure(mount.get(&response_name("prompt.txt"))?.is_none(), || {
         "there was no room, and yet there is a response".into()
@@ -67,7 +63,7 @@ pub fn full(lab: &Lab) -> Result<()> {
 /// The same for a host that unmounts at once: the answer, which fits nowhere, is on the second
 /// drive nevertheless, once.
 pub fn full_unmounted(lab: &Lab) -> Result<()> {
-    stick::format(&stick::image(), 16, FatType::Fat16, "PROMPTSTICK", &[])?;
+    stick::make(stick::SMALL_MEBIBYTES, FatType::Fat16)?;
     let mut stick = Plugged::on_desktop("")?;
     let mount = stick.mount(How::Flush)?;
     fill(&mount, lab.seed())?;
@@ -79,7 +75,7 @@ pub fn full_unmounted(lab: &Lab) -> Result<()> {
     let shown = response_on(&second, "prompt.txt")?;
     report::measured("lun1_readable", ready.elapsed());
     second.unmount()?;
-    ensure(stick.daemon.times_logged(NO_ROOM) == 1, || {
+    ensure(stick.daemon.times_logged(log::NO_ROOM) == 1, || {
         "the daemon does not say why".into()
     })?;
     let mount = stick.mount(How::Flush)?;
@@ -87,7 +83,7 @@ pub fn full_unmounted(lab: &Lab) -> Result<()> {
     mount.unmount()?;
     let response = stick.response_after_swap("prompt.txt")?;
     files::ensure_same("the response on LUN 0", &response, &shown)?;
-    let drives = stick.daemon.times_logged("to be read on the second drive");
+    let drives = stick.daemon.times_logged(log::SHOWN);
     ensure(drives == 1, || format!("shown {drives} times"))?;
     stick.daemon.stop()
 }

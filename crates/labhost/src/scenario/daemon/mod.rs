@@ -10,13 +10,11 @@
 //! | [`led`] | looks at the LED |
 //! | [`media`] | has a partitioned or a full volume |
 //! | [`disk`] | meets a stick whose own disk is full |
-//! | [`plugged`] | the steps that these share |
 
 pub mod disk;
 pub mod kept;
 pub mod led;
 pub mod let_go;
 pub mod media;
-mod plugged;
 pub mod prompts;
 pub mod viewer;

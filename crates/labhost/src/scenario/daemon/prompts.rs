@@ -3,14 +3,14 @@
 use std::fs;
 use std::time::Duration;
 
-use super::plugged::{
-    ANSWER_LIMIT, OTHER_QUESTION, Plugged, QUESTION, STORY, SlowBoard, ask, ensure_expected,
-    make_history, response_on,
-};
 use crate::error::{Doing, ensure};
 use crate::mount::How;
 use crate::scenario::Lab;
-use crate::{Result, files, report, stick, wait};
+use crate::scenario::steps::{
+    ANSWER_LIMIT, Plugged, QUESTION, QUESTIONS, STORY, SlowBoard, ask, ensure_expected, log,
+    make_history, on_stick, response_on,
+};
+use crate::{Result, files, report, wait};
 
 /// Less than a file on a volume in use has to stay the same.
 const BETWEEN_CHANGES: Duration = Duration::from_millis(700);
@@ -23,12 +23,12 @@ pub fn queue(_: &Lab) -> Result<()> {
     let mut stick = Plugged::on_desktop("")?;
     let board = SlowBoard::start();
     stick.ask_and_unmount("first.txt", STORY)?;
-    stick.daemon.wait_logged(" thinking job=", ANSWER_LIMIT)?;
+    stick.daemon.wait_logged(log::THINKING, ANSWER_LIMIT)?;
     let mount = stick.mount(How::Flush)?;
     ask(&mount, "second.txt", QUESTION)?;
-    ask(&mount, "third.txt", OTHER_QUESTION)?;
+    ask(&mount, "third.txt", QUESTIONS[1])?;
     mount.unmount()?;
-    ensure(stick.daemon.times_logged(" answered job=") == 0, || {
+    ensure(stick.daemon.times_logged(log::ANSWERED) == 0, || {
         "the first answer was too fast for this scenario".into()
     })?;
     drop(board);
@@ -37,7 +37,7 @@ pub fn queue(_: &Lab) -> Result<()> {
     for (name, content) in [
         ("first.txt", STORY),
         ("second.txt", QUESTION),
-        ("third.txt", OTHER_QUESTION),
+        ("third.txt", QUESTIONS[1]),
     ] {
         let response = response_on(&mount, name)?;
         ensure_expected(name, content, &response)?;
@@ -52,16 +52,14 @@ pub fn changed(_: &Lab) -> Result<()> {
     let mount = stick.mount(How::Flush)?;
     let board = SlowBoard::start();
     mount.put("prompt.txt", STORY)?;
-    stick.daemon.wait_logged(" thinking job=", ANSWER_LIMIT)?;
+    stick.daemon.wait_logged(log::THINKING, ANSWER_LIMIT)?;
     ask(&mount, "prompt.txt", QUESTION)?;
-    stick
-        .daemon
-        .wait_logged("the prompt changed", ANSWER_LIMIT)?;
+    stick.daemon.wait_logged(log::CHANGED, ANSWER_LIMIT)?;
     drop(board);
     stick.wait_answered(1)?;
     mount.unmount()?;
     let response = stick.response_after_swap("prompt.txt")?;
-    let answered = stick.daemon.times_logged(" answered job=");
+    let answered = stick.daemon.times_logged(log::ANSWERED);
     ensure(answered == 1, || {
         format!("{answered} answers to one prompt")
     })?;
@@ -76,12 +74,12 @@ pub fn queue_changed(_: &Lab) -> Result<()> {
     let mut stick = Plugged::on_desktop("")?;
     let mount = stick.mount(How::Flush)?;
     let board = SlowBoard::start();
-    mount.put("second.txt", OTHER_QUESTION)?;
+    mount.put("second.txt", QUESTIONS[1])?;
     ask(&mount, "first.txt", STORY)?;
-    stick.daemon.wait_logged(" thinking job=", ANSWER_LIMIT)?;
+    stick.daemon.wait_logged(log::THINKING, ANSWER_LIMIT)?;
     drop(board);
     let mut changes = 0;
-    while stick.daemon.times_logged(" answered job=") == 0 && changes < MOST_CHANGES {
+    while stick.daemon.times_logged(log::ANSWERED) == 0 && changes < MOST_CHANGES {
         changes += 1;
         mount.put("second.txt", format!("Draft {changes}").as_bytes())?;
         wait::pass(BETWEEN_CHANGES);
@@ -106,18 +104,15 @@ pub fn rename_save(lab: &Lab) -> Result<()> {
     fs::rename(&temporary, mount.path("prompt.txt")).doing("renaming")?;
     report::step("saved by renaming");
     report::asked("prompt.txt");
-    let on_stick = || {
-        stick::read_file(&stick::image(), "prompt.txt")
-            .ok()
-            .flatten()
-    };
-    let (_, took) = wait::until("the rename on the stick", RENAME_LIMIT, || Ok(on_stick()))?;
+    let (_, took) = wait::until("the rename on the stick", RENAME_LIMIT, || {
+        Ok(on_stick("prompt.txt"))
+    })?;
     report::measured("late_rename", took);
     stick.wait_answered(1)?;
     mount.unmount()?;
     report::flushed("prompt.txt", QUESTION);
     let response = stick.response_after_swap("prompt.txt")?;
-    let answered = stick.daemon.times_logged(" answered job=");
+    let answered = stick.daemon.times_logged(log::ANSWERED);
     ensure(answered == 1, || {
         format!("{answered} answers to one prompt")
     })?;

@@ -5,18 +5,15 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::time::{Duration, Instant};
 
-use super::plugged::{
-    ANSWER_LIMIT, OTHER_QUESTION, Plugged, QUESTION, QUIET_WATCH, STORY, SWAP_LIMIT, SlowBoard,
-    answers, ask, ensure_expected, inserted, response_name, response_on,
-};
 use crate::error::{Doing, ensure};
 use crate::lun::Lun;
 use crate::mount::{How, Mount};
 use crate::scenario::Lab;
+use crate::scenario::steps::{
+    ANSWER_LIMIT, Plugged, QUESTION, QUESTIONS, QUIET_WATCH, STORY, SWAP_LIMIT, SlowBoard, answers,
+    ask, ensure_expected, inserted, log, response_name, response_on,
+};
 use crate::{Result, files, report, wait};
-
-/// What the daemon logs when it takes a medium from a viewer.
-const FORCES: &str = "took the answers from a viewer";
 
 /// A screen, for the status file.
 const SCREEN_LINES: usize = 24;
@@ -31,8 +28,8 @@ const NOT_COMPLETE: &str = "\r\n\r\n[not complete";
 /// Prompts of one scenario.
 const PROMPTS: [(&str, &[u8]); 3] = [
     ("first.txt", QUESTION),
-    ("second.txt", OTHER_QUESTION),
-    ("third.txt", b"What is a token?"),
+    ("second.txt", QUESTIONS[1]),
+    ("third.txt", QUESTIONS[2]),
 ];
 
 /// All files that were ever seen on the drives for answers: a name means one content for ever.
@@ -175,13 +172,11 @@ pub fn pinned(_: &Lab) -> Result<()> {
         Lun::wait(1)?.medium_number()?,
         Lun::wait(2)?.medium_number()?,
     ];
-    let end = Instant::now() + QUIET_WATCH;
-    while Instant::now() < end {
+    wait::watch(QUIET_WATCH, || {
         ensure(!inserted(1)?.is_empty() && !inserted(2)?.is_empty(), || {
             "a medium was taken from a viewer".into()
-        })?;
-        wait::pass(Duration::from_millis(100));
-    }
+        })
+    })?;
     let after = [
         Lun::wait(1)?.medium_number()?,
         Lun::wait(2)?.medium_number()?,
@@ -196,7 +191,7 @@ pub fn pinned(_: &Lab) -> Result<()> {
     report::measured("shown_after_close", start.elapsed());
     seen.look(&mount)?;
     second.ensure_same()?;
-    ensure(stick.daemon.times_logged(FORCES) == 0, || {
+    ensure(stick.daemon.times_logged(log::FORCED) == 0, || {
         "something was forced".into()
     })?;
     mount.unmount()?;
@@ -214,7 +209,7 @@ pub fn forced(_: &Lab) -> Result<()> {
     let (name, content) = PROMPTS[2];
     ask(&volume, name, content)?;
     let ready = stick.wait_answered(3)?;
-    stick.daemon.wait_logged(FORCES, SWAP_LIMIT)?;
+    stick.daemon.wait_logged(log::FORCED, SWAP_LIMIT)?;
     report::measured("forced_after", ready.elapsed());
     wait::until("the drive to be filled again", SWAP_LIMIT, || {
         Ok((!inserted(1)?.is_empty()).then_some(()))
@@ -243,7 +238,7 @@ pub fn progress(_: &Lab) -> Result<()> {
     let mut seen = Seen::default();
     let board = SlowBoard::start();
     ask(&volume, "story.txt", STORY)?;
-    stick.daemon.wait_logged(" thinking job=", ANSWER_LIMIT)?;
+    stick.daemon.wait_logged(log::THINKING, ANSWER_LIMIT)?;
     let partials = |seen: &Seen| -> Vec<String> {
         let names = seen.0.keys().filter(|name| name.contains(".partial-"));
         names.map(|name| seen.text(name)).collect()
@@ -280,7 +275,7 @@ pub fn status(_: &Lab) -> Result<()> {
     ask(&volume, "good.txt", QUESTION)?;
     stick.wait_answered(1)?;
     ask(&volume, "bad.txt", NO_TEXT)?;
-    stick.daemon.wait_logged("cannot be asked", ANSWER_LIMIT)?;
+    stick.daemon.wait_logged(log::REFUSED, ANSWER_LIMIT)?;
     let mut seen = Seen::default();
     wait::until("the error on the second drive", ANSWER_LIMIT, || {
         let mount = answers(1)?;

@@ -10,9 +10,10 @@ mod tree;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use volume::ImageFile;
+use volume::{FatTime, ImageFile};
 
 /// Work on a volume image with the stick's own FAT code.
 #[derive(Debug, clap::Args)]
@@ -49,6 +50,14 @@ fn open(image: &Path) -> anyhow::Result<volume::Volume<ImageFile>> {
     let device =
         ImageFile::open_read_only(image).with_context(|| format!("opening {}", image.display()))?;
     volume::Volume::open(device).with_context(|| image.display().to_string())
+}
+
+/// The time that changed entries get.
+fn now() -> FatTime {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    FatTime::from_unix_seconds(now.as_secs())
 }
 
 /// A name from the volume, safe for a terminal.

@@ -3,13 +3,10 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::bail;
-use medium::{ImageLock, Medium, PlainFile, Take};
-use volume::{FatTime, ImageFile, RepairLimits};
+use volume::RepairLimits;
 
-use super::printable;
+use super::{now, printable};
 use crate::stick;
 
 /// Repair a volume that a computer left unfinished; nothing of the files on it is thrown away.
@@ -23,23 +20,10 @@ pub struct Repair {
 
 impl Repair {
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let _lock = ImageLock::acquire(&self.image)?;
-        let mut medium = PlainFile::new(&self.image);
-        stick::recover(&self.image, &mut medium)?;
-        let Take::Granted(image) = medium.try_take()? else {
-            bail!(
-                "another program has {} open; close it first",
-                self.image.display()
-            );
-        };
-        let mut device = ImageFile::from_file(image.try_clone()?)?;
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let time = FatTime::from_unix_seconds(now.as_secs());
-        let journal = stick::journal(&self.image);
-        let report = volume::repair(&mut device, &journal, RepairLimits::default(), time)?;
-        medium.give_back(image)?;
+        let (journal, limits) = (stick::journal(&self.image), RepairLimits::default());
+        let report = stick::change(&self.image, |device| {
+            Ok(volume::repair(device, &journal, limits, now())?)
+        })?;
         let mut out = io::stdout().lock();
         for finding in report.findings() {
             writeln!(out, "{}", printable(&finding.to_string()))?;

@@ -4,13 +4,11 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail, ensure};
-use medium::{ImageLock, Medium, PlainFile, Take};
-use volume::{FatTime, ImageFile, MAX_CHANGE_BYTES, ReadError};
+use volume::{ImageFile, MAX_CHANGE_BYTES, ReadError};
 
-use super::{open, tree};
+use super::{now, open, tree};
 use crate::stick;
 
 /// Copy a file from the volume.
@@ -72,19 +70,14 @@ impl Put {
             );
         }
         let content = fs::read(&self.file).with_context(naming)?;
-        let _lock = ImageLock::acquire(&self.image)?;
-        let mut medium = PlainFile::new(&self.image);
-        stick::recover(&self.image, &mut medium)?;
-        let Take::Granted(image) = medium.try_take()? else {
-            bail!(
-                "another program has {} open; close it first",
-                self.image.display()
-            );
-        };
-        let mut device = ImageFile::from_file(image.try_clone()?)?;
-        let changes = self.changes(&device, &content)?;
-        volume::publish(&mut device, &stick::journal(&self.image), &changes)?;
-        medium.give_back(image)?;
+        stick::change(&self.image, |device| {
+            let changes = self.changes(device, &content)?;
+            Ok(volume::publish(
+                device,
+                &stick::journal(&self.image),
+                &changes,
+            )?)
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -102,10 +95,7 @@ impl Put {
             let name = name.with_context(|| format!("{} has no name", self.file.display()))?;
             path = tree::join(&path, name);
         }
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let time = FatTime::from_unix_seconds(now.as_secs());
+        let time = now();
         let mut edit = volume.edit();
         if self.replace && volume.find(&path)?.is_some() {
             edit.replace(&path, content, time)?;
