@@ -13,7 +13,7 @@ use crate::protocol::Line;
 use crate::{Failure, Result, report, sysfs, wait};
 
 /// Where the harness puts the program and its model.
-const PROGRAM: &str = "/usr/bin/promptstick";
+pub const PROGRAM: &str = "/usr/bin/promptstick";
 
 /// The model that goes into every guest.
 pub const MODEL: &str = "/usr/share/promptstick/model.gguf";
