@@ -43,6 +43,11 @@ const MODEL: &str = "usr/share/promptstick/promptstick-demo-q8_0.gguf";
 /// Where it has the image.
 const IMAGE: &str = "var/lib/promptstick/stick.img";
 
+/// Where the shipped unit looks for the program.
+const PROGRAM: &str = "usr/bin/promptstick";
+/// Where the libraries are that the program was built with.
+const LIBRARIES: &str = "/lib/x86_64-linux-gnu";
+
 const SERVICE: &str = "promptstick.service";
 const QUESTION: &[u8] = b"How do I use this stick?";
 const ANSWER_LIMIT: Duration = Duration::from_secs(240);
@@ -87,8 +92,12 @@ fn install() -> Result<()> {
         write(path, content.as_bytes(), 0o644)?;
     }
     let read = |path: &str| fs::read(path).doing(path);
-    write("usr/bin/promptstick", &read(daemon::PROGRAM)?, 0o755)?;
+    write(PROGRAM, &read(daemon::PROGRAM)?, 0o755)?;
     write(MODEL, &read(daemon::MODEL)?, 0o644)?;
+    if debian::run(&[&format!("/{PROGRAM}"), "--version"]).is_err() {
+        update_libraries()?;
+        debian::run(&[&format!("/{PROGRAM}"), "--version"])?;
+    }
     debian::run(&["systemd-sysusers"])?;
     debian::run(&["systemd-tmpfiles", "--create", "promptstick.conf"])?;
     debian::run(&["systemctl", "daemon-reload"])?;
@@ -99,6 +108,25 @@ fn install() -> Result<()> {
         "--action=add",
         "--subsystem-match=udc",
     ])?;
+    Ok(())
+}
+
+/// The program was built on a newer system than this Debian: its libraries, with which Debian's
+/// programs run as well, take the place of Debian's.
+fn update_libraries() -> Result<()> {
+    let mut libraries = sysfs::paths(LIBRARIES);
+    libraries.extend(sysfs::paths("/lib64"));
+    for library in libraries {
+        let content = fs::read(&library).doing("reading a library")?;
+        let path = library.to_string_lossy().into_owned();
+        let path = path.trim_start_matches('/');
+        let new = format!("{path}.new");
+        write(&new, &content, 0o755)?;
+        let at = |path: &str| Path::new(ROOT).join(path);
+        // Whoever has the old one open goes on with it.
+        fs::rename(at(&new), at(path)).doing("replacing a library")?;
+        report::step(format!("replaced {path}"));
+    }
     Ok(())
 }
 
