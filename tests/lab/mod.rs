@@ -8,6 +8,7 @@ mod foreign;
 mod hosts;
 mod judge;
 mod plain;
+mod service;
 
 use std::io::{self, Write};
 use std::sync::OnceLock;

@@ -168,11 +168,20 @@ impl Raw {
         }
     }
 
+    /// The LED, if there is to be one.
+    ///
+    /// # Errors
+    /// Its name is none.
+    pub fn led(&self) -> anyhow::Result<Option<String>> {
+        Ok(self.led.clone().map(led_name).transpose()?.flatten())
+    }
+
     /// Checks everything that can be checked before anything is opened.
     ///
     /// # Errors
     /// What is missing or out of range, and what to write instead.
     pub fn validate(self) -> anyhow::Result<Config> {
+        let led = self.led()?;
         let image = self
             .image
             .context("no image: give --image FILE, or `image` in the config")?;
@@ -212,7 +221,7 @@ impl Raw {
             models: self.models.unwrap_or_else(|| parent(&model)),
             memory_limit_bytes: self.memory_limit.map(|size| size.0),
             log_prompts: self.log_prompts.unwrap_or(false),
-            led: self.led.map(led_name).transpose()?.flatten(),
+            led,
             progress: self.progress_s.map(progress).transpose()?.flatten(),
             image,
             model,

@@ -9,6 +9,7 @@ mod foreign;
 mod hosts;
 mod leftover;
 mod plain;
+mod service;
 mod steps;
 mod try_usb;
 mod unfinished;
@@ -138,6 +139,7 @@ pub const ALL: &[Scenario] = &[
     Scenario::desktop("desktop_unmounted", desktop::unmounted),
     Scenario::desktop("desktop_ejected", desktop::ejected),
     Scenario::desktop("desktop_powered_off", desktop::powered_off),
+    Scenario::desktop("service", service::service),
     Scenario::raw("windows_model", hosts::windows),
     Scenario::raw("windows_model_fat32", hosts::windows_fat32),
     Scenario::raw("macos_model", hosts::macos),

@@ -34,6 +34,8 @@ pub use error::GadgetError;
 pub use lun::Ejection;
 pub use paths::Paths;
 
+use adopt::Leftover;
+use attributes::Attribute;
 use lun::Lun;
 use register::GadgetsLock;
 
@@ -54,13 +56,56 @@ pub enum Started {
     /// It was there, bound, with this image or nothing in LUN 0: a computer may have it mounted.
     /// The other LUNs are as they were left; nothing was written.
     Adopted(Gadget),
-    /// It was made anew: not bound, all LUNs empty.
+    /// It was made anew, or emptied: not bound, all LUNs empty.
     Fresh(Gadget),
 }
 
+/// Who may serve the drive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// What the gadget is to be.
+struct Plan<'a> {
+    description: &'a Description,
+    serial: String,
+    wanted: Vec<Attribute>,
+}
+
+impl<'a> Plan<'a> {
+    fn new(description: &'a Description, paths: &Paths) -> Self {
+        let own_serial = || serial::of_board(paths);
+        let serial = description.serial.clone().unwrap_or_else(own_serial);
+        Self {
+            wanted: attributes::of(description, &serial),
+            description,
+            serial,
+        }
+    }
+
+    fn leftover(&self, paths: &Paths, image: &Path) -> Result<Option<Leftover>, GadgetError> {
+        adopt::read(
+            &paths.gadget(),
+            &self.wanted,
+            self.description.luns.len(),
+            image,
+        )
+    }
+
+    /// In the place of whatever is left of ours.
+    fn make(&self, paths: &Paths) -> Result<(), GadgetError> {
+        register::remove(paths)?;
+        register::register(paths, self.description, &self.serial, &self.wanted)
+    }
+}
+
 impl Gadget {
-    /// Adopts the gadget that a daemon of this `image` left behind, or removes whatever is left of
-    /// ours and makes a new one. `udc` names the controller; without it one is found
+    /// Adopts the gadget that a daemon of this `image` left behind; else empties one that is as
+    /// described, or removes whatever is left of ours and makes a new one. `udc` names the controller; without it one is found
     /// ([`choose_udc`]).
     ///
     /// # Errors
@@ -73,25 +118,52 @@ impl Gadget {
         image: &Path,
     ) -> Result<Started, GadgetError> {
         let lock = register::acquire(paths)?;
-        let udc = choose_udc(paths, udc)?;
-        let own_serial = || serial::of_board(paths);
-        let serial = description.serial.clone().unwrap_or_else(own_serial);
-        let wanted = attributes::of(description, &serial);
-        let luns = description.luns.len();
-        let leftover = adopt::read(&paths.gadget(), &wanted, luns, image)?;
-        let gadget = |udc| Self {
+        let plan = Plan::new(description, paths);
+        let gadget = Self {
+            udc: choose_udc(paths, udc)?,
             paths: paths.clone(),
-            udc,
-            luns,
+            luns: description.luns.len(),
             stale_state: RefCell::new(None),
             _lock: lock,
         };
-        if leftover.is_some_and(|leftover| adopt::is_adoptable(&leftover, &udc)) {
-            return Ok(Started::Adopted(gadget(udc)));
+        match plan.leftover(paths, image)? {
+            Some(leftover) if adopt::is_adoptable(&leftover, &gadget.udc) => {
+                return Ok(Started::Adopted(gadget));
+            }
+            Some(leftover) if leftover.as_described && gadget.reset()? => {}
+            _ => plan.make(paths)?,
         }
-        register::remove(paths)?;
-        register::register(paths, description, &serial, &wanted)?;
-        Ok(Started::Fresh(gadget(udc)))
+        Ok(Started::Fresh(gadget))
+    }
+
+    /// Makes the gadget where there is none of this description, and gives the files by which it
+    /// is served to a user, so that the process that serves it needs no rights of root. One that
+    /// is there stays as it is, connected or not.
+    ///
+    /// # Errors
+    /// As [`Gadget::start`]; a controller is not needed yet.
+    pub fn prepare(
+        description: &Description,
+        paths: &Paths,
+        owner: Owner,
+    ) -> Result<(), GadgetError> {
+        let _lock = register::acquire(paths)?;
+        let plan = Plan::new(description, paths);
+        let leftover = plan.leftover(paths, Path::new(""))?;
+        if !leftover.is_some_and(|leftover| leftover.as_described) {
+            plan.make(paths)?;
+        }
+        register::give(paths, description.luns.len(), owner)
+    }
+
+    /// Removes the gadget from configfs, whoever made it and whatever it holds: for the end of a
+    /// process that was not allowed to.
+    ///
+    /// # Errors
+    /// The kernel refused, or a promptstick serves it.
+    pub fn clear(paths: &Paths) -> Result<(), GadgetError> {
+        let _lock = register::acquire(paths)?;
+        register::remove(paths)
     }
 
     /// The controller's name.
@@ -231,12 +303,27 @@ impl Gadget {
         Ok(self.lun(lun)?.folder.join("file"))
     }
 
-    /// Disconnects the drive and removes it from configfs: nothing is left.
+    /// Disconnects the drive and removes it from configfs: nothing is left. Where this process may
+    /// not remove it, it stays there, disconnected and empty.
     ///
     /// # Errors
     /// The kernel refused. [`Gadget::start`] removes what is left then.
     pub fn remove(self) -> Result<(), GadgetError> {
-        register::remove(&self.paths)
+        match register::remove(&self.paths) {
+            Err(GadgetError::PermissionDenied(_)) => self.reset().map(drop),
+            result => result,
+        }
+    }
+
+    /// Disconnects the drive and empties it; whether the kernel let go of all media.
+    fn reset(&self) -> Result<bool, GadgetError> {
+        self.unbind()?;
+        for lun in 0..self.luns {
+            if self.eject(lun)? == Ejection::Busy {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn lun(&self, index: usize) -> Result<Lun, GadgetError> {

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::chown;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -10,6 +11,7 @@ use nix::sys::statfs::{FsType, statfs};
 use usb_gadget::function::msd;
 use usb_gadget::{Class, Config, Id, RegGadget, Strings};
 
+use super::Owner;
 use super::attributes::{self, Attribute};
 use super::description::{Description, LunDescription};
 use super::error::GadgetError;
@@ -73,6 +75,26 @@ pub(super) fn register(
         });
     }
     gadget.detach();
+    Ok(())
+}
+
+/// Gives the files that serving the drive writes to `owner`: they connect it and change media.
+/// configfs remembers that for as long as the gadget is there.
+pub(super) fn give(paths: &Paths, luns: usize, owner: Owner) -> Result<(), GadgetError> {
+    let gadget = paths.gadget();
+    let of_luns = (0..luns).flat_map(|index| {
+        let folder = gadget.join(attributes::lun(index));
+        ["file", "forced_eject"].map(|name| folder.join(name))
+    });
+    for path in [gadget.join("UDC")].into_iter().chain(of_luns) {
+        match chown(&path, Some(owner.uid), Some(owner.gid)) {
+            // An older kernel has no `forced_eject`.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(GadgetError::access(&path, error));
+            }
+            _ => {}
+        }
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod answer;
 mod ask;
 mod bench;
+mod gadget;
 mod model;
 mod serve;
 mod volume;
@@ -25,6 +26,7 @@ enum Command {
     Answer(answer::Answer),
     Ask(ask::Ask),
     Bench(bench::Bench),
+    Gadget(gadget::Gadget),
     Model(model::Model),
     Serve(serve::Serve),
     Volume(volume::Volume),
@@ -41,6 +43,7 @@ impl Cli {
             Command::Answer(command) => command.run(),
             Command::Ask(command) => command.run(),
             Command::Bench(command) => command.run(),
+            Command::Gadget(command) => command.run(),
             Command::Model(command) => command.run(),
             Command::Serve(command) => command.run(),
             Command::Volume(command) => command.run(),

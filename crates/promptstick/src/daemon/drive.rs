@@ -301,7 +301,11 @@ impl Drive {
     }
 }
 
-fn description(path: Option<&Path>) -> anyhow::Result<Description> {
+/// The drive as the host sees it: as `path` describes it, or as built in.
+///
+/// # Errors
+/// The description cannot be read, or is not valid.
+pub fn description(path: Option<&Path>) -> anyhow::Result<Description> {
     let Some(path) = path else {
         return Ok(Description::built_in());
     };

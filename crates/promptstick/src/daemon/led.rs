@@ -9,7 +9,11 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
+
+use medium::gadget::Owner;
+use nix::unistd::{AccessFlags, access};
 
 /// Where the kernel shows LEDs.
 pub const LED_CLASS: &str = "/sys/class/leds";
@@ -44,6 +48,8 @@ pub struct Abilities {
     pub triggers: Vec<String>,
     /// Full brightness.
     pub max_brightness: u32,
+    /// The timer is in force, and this process may change nothing but its delays ([`give`]).
+    pub delays_only: bool,
 }
 
 /// One attribute of the LED and what is written to it.
@@ -58,12 +64,29 @@ impl Abilities {
 impl Sign {
     /// What is written, in this order. Where the kernel cannot blink, only "ready" is lit.
     pub fn writes(self, abilities: &Abilities) -> Vec<Write> {
+        if abilities.delays_only {
+            return self.delays();
+        }
         match self {
             Self::Ready => steady(abilities.max_brightness),
             Self::Thinking => blinking(abilities, SLOW_MS),
             Self::AnswerWaiting => double_blinks(abilities),
             Self::Error => blinking(abilities, FAST_MS),
         }
+    }
+
+    /// A timer that is never off is a steady light.
+    fn delays(self) -> Vec<Write> {
+        let (on_ms, off_ms) = match self {
+            Self::Ready => (SLOW_MS, 0),
+            Self::Thinking => (SLOW_MS, SLOW_MS),
+            Self::AnswerWaiting => (BLINK_MS, PAUSE_MS),
+            Self::Error => (FAST_MS, FAST_MS),
+        };
+        vec![
+            ("delay_on", on_ms.to_string()),
+            ("delay_off", off_ms.to_string()),
+        ]
     }
 }
 
@@ -194,6 +217,7 @@ fn probe(folder: &Path) -> io::Result<(Abilities, Vec<Write>)> {
     let mut abilities = Abilities {
         max_brightness: number("max_brightness")?,
         triggers: Vec::new(),
+        delays_only: false,
     };
     let mut former = "none";
     for word in listed.split_whitespace() {
@@ -205,6 +229,10 @@ fn probe(folder: &Path) -> io::Result<(Abilities, Vec<Write>)> {
         abilities.triggers.push(active.unwrap_or(word).to_owned());
     }
     let mut before = vec![("trigger", former.to_owned())];
+    if access(&folder.join("trigger"), AccessFlags::W_OK).is_err() {
+        abilities.delays_only = former == "timer";
+        before.clear();
+    }
     match former {
         "none" => before.push(("brightness", number("brightness")?.to_string())),
         "timer" => {
@@ -224,6 +252,22 @@ fn write(attribute: &Path, value: &str) -> io::Result<()> {
         .truncate(true)
         .open(attribute)?;
     file.write_all(value.as_bytes())
+}
+
+/// Prepares the LED `name` of `class` for a daemon that is `owner`: the kernel's timer drives it,
+/// and its delays are the owner's to write. It is dark until then. For root.
+///
+/// # Errors
+/// There is no such LED, the kernel has no timer for it, or refused.
+pub fn give(class: &Path, name: &str, owner: Owner) -> io::Result<()> {
+    let folder = class.join(name);
+    write(&folder.join("trigger"), "timer")?;
+    write(&folder.join("delay_on"), "0")?;
+    // The trigger has made these files; they were root's until now.
+    for delay in ["delay_on", "delay_off"] {
+        chown(folder.join(delay), Some(owner.uid), Some(owner.gid))?;
+    }
+    Ok(())
 }
 
 /// The LEDs that there are, for a message.

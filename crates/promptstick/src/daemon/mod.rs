@@ -23,6 +23,9 @@ mod session;
 mod signals;
 mod watch;
 
+pub use drive::description;
+pub use led::{LED_CLASS, give as give_led};
+
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
@@ -35,7 +38,7 @@ use tokio::task::yield_now;
 use crate::config::Config;
 use crate::stick;
 use drive::Drive;
-use led::{LED_CLASS, Led, Sign};
+use led::{Led, Sign};
 use service::Service;
 use session::{Mode, Session, Step, Tools};
 use signals::{Request, Signals};

@@ -31,6 +31,7 @@ fn able(triggers: &[&str]) -> Abilities {
     Abilities {
         triggers: triggers.iter().map(|name| (*name).to_owned()).collect(),
         max_brightness: 255,
+        delays_only: false,
     }
 }
 
@@ -40,8 +41,12 @@ fn each_sign_is_its_own() {
         &["none", "timer", "heartbeat", "pattern"][..],
         &["none", "timer", "heartbeat"],
         &["none", "timer"],
+        &[],
     ] {
-        let abilities = able(triggers);
+        let abilities = Abilities {
+            delays_only: triggers.is_empty(),
+            ..able(triggers)
+        };
         let signs = [
             Sign::Ready,
             Sign::Thinking,
