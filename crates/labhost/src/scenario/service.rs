@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::Lab;
+use super::daemon::led::{caps_lock, shows};
 use super::steps::{ANSWER_LIMIT, QUESTION, ask};
 use crate::debian::{self, MOUNT_LIMIT, ROOT};
 use crate::error::{Doing, ensure};
@@ -40,6 +41,13 @@ const FILES: [(&str, &str); 5] = [
     ),
 ];
 
+/// A daemon that may only change the delays of the kernel's timer.
+const READY: [(&str, &str); 3] = [
+    ("trigger", "[timer]"),
+    ("delay_on", "1000"),
+    ("delay_off", "0"),
+];
+
 /// Where the shipped configuration looks for the model.
 const MODEL: &str = "usr/share/promptstick/promptstick-demo-q8_0.gguf";
 /// Where it has the image.
@@ -56,10 +64,12 @@ const MOST_EXPOSED: f64 = 2.0;
 
 /// From the first start to the end.
 pub fn service(_: &Lab) -> Result<()> {
-    install()?;
+    let led = caps_lock()?;
+    install(&led)?;
     let (mount, took) = debian::wait_mounted(LABEL, MOUNT_LIMIT)?;
     report::measured("mounted", took);
     ensure_confined()?;
+    shows(&led, "ready", &READY)?;
     ask(&mount, "prompt.txt", QUESTION)?;
     let mount = answered("prompt.response.txt")?;
 
@@ -80,12 +90,17 @@ pub fn service(_: &Lab) -> Result<()> {
         .map(drop)
 }
 
-/// Does what a package does, and lets udev find the controller.
-fn install() -> Result<()> {
+/// Does what a package does, and what an operator whose board has another LED does, and lets udev
+/// find the controller.
+fn install(led: &Path) -> Result<()> {
     wait::until_true("systemd", MOUNT_LIMIT, || {
         debian::run(&["systemctl", "is-active", "dbus.service"]).is_ok()
     })?;
+    let led = led.file_name().unwrap_or_default().to_string_lossy();
     for (path, content) in FILES {
+        let content = content
+            .replace("leds/ACT", &format!("leds/{led}"))
+            .replace("led = \"ACT\"", &format!("led = \"{led}\""));
         write(path, content.as_bytes(), 0o644)?;
     }
     let read = |path: &str| fs::read(path).doing(path);

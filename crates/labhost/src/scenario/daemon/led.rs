@@ -26,7 +26,6 @@ const WAITING: [(&str, &str); 1] = [("trigger", "[pattern]")];
 
 /// Ready, thinking, an answer that waits, ready again, and as it was before at the end.
 pub fn signs(_: &Lab) -> Result<()> {
-    Modules::from_list()?.load_all(&modules::LED_TRIGGERS)?;
     let led = caps_lock()?;
     let before = trigger(&led)?;
     let name = led.file_name().unwrap_or_default().to_string_lossy();
@@ -51,7 +50,9 @@ pub fn signs(_: &Lab) -> Result<()> {
     Ok(())
 }
 
-fn caps_lock() -> Result<PathBuf> {
+/// The LED that takes part, with the kernel's triggers for it.
+pub fn caps_lock() -> Result<PathBuf> {
+    Modules::from_list()?.load_all(&modules::LED_TRIGGERS)?;
     let names = sysfs::names(LEDS);
     let name = names.iter().find(|name| name.ends_with("::capslock"));
     let name = name.ok_or_else(|| Failure::Wrong(format!("no Caps Lock among {names:?}")))?;
@@ -67,7 +68,8 @@ fn trigger(led: &Path) -> Result<String> {
     Ok(chosen.unwrap_or_default().to_owned())
 }
 
-fn shows(led: &Path, what: &str, attributes: &[(&str, &str)]) -> Result<()> {
+/// Waits until the LED's attributes have these values.
+pub fn shows(led: &Path, what: &str, attributes: &[(&str, &str)]) -> Result<()> {
     let is_shown = || {
         attributes.iter().all(|(name, value)| {
             let seen = match *name {
