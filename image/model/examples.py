@@ -20,13 +20,13 @@ from phrasing import question
 from stories import StoryTeller
 from tokenizer import END_ID, PAD_ID, ChatTokenizer
 
-STORY_SHARE = 0.22
-SYSTEM_SHARE = 0.15
-FRAYED_SHARE = 0.25
+STORY_SHARE = 0.08
+SYSTEM_SHARE = 0.1
+FRAYED_SHARE = 0.12
 LONG_OFFTOPIC_SHARE = 0.06
 LONG_SENTENCES = (2, 4)
 VERY_LONG_SENTENCES = (10, 28)
-CUT_SHARE, CUT_TOKENS = 0.75, 7  # the first words tell the answer: the rest costs time
+CUT_SHARE, CUT_TOKENS = 0.9, 7  # the first words tell the answer: the rest costs time
 CHOICE_TOKENS, CHOICE_WEIGHT = 3, 6.0  # the tokens that choose the answer, and their weight
 STORY_WEIGHT, NAME_WEIGHT = 0.3, 4.0
 PLEAS = ("Summarise this: ", "Summarise the following text.\n\n", "Correct this text:\n", "")
@@ -46,13 +46,18 @@ class Example:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of packed examples: tokens, next tokens, weight of each, position and example number."""
+    """Rows of packed examples: tokens, next tokens, weight of each, position and example number.
+
+    `topics` tells, at the tokens of a prompt, which answer it asks for: 1 + the number of the
+    fact, or 0 elsewhere and in stories.
+    """
 
     tokens: np.ndarray
     targets: np.ndarray
     weights: np.ndarray
     positions: np.ndarray
     segments: np.ndarray
+    topics: np.ndarray
 
 
 class ExampleSource:
@@ -64,12 +69,13 @@ class ExampleSource:
         self.forbidden = forbidden
         self.systems = tomllib.loads((Path(__file__).parent / "systems.toml").read_text("utf-8"))
         self.by_id = {fact.id: fact for fact in self.language.facts}
+        self.topics = {fact.id: at + 1 for at, fact in enumerate(self.language.facts)}
         self.shares = [fact.share for fact in self.language.facts]
 
-    def draw(self, rng: random.Random) -> Example:
+    def draw(self, rng: random.Random, story_share: float = STORY_SHARE) -> Example:
         """One example of any kind."""
         system = self._system(rng) if rng.random() < SYSTEM_SHARE else None
-        if rng.random() < STORY_SHARE:
+        if rng.random() < story_share:
             story = self.story_teller.story(rng)
             return Example("story", story.prompt, story.answer, system, story.names)
         fact = rng.choices(self.language.facts, self.shares)[0]
@@ -104,13 +110,21 @@ class BatchMaker:
     def __init__(self, source: ExampleSource, tokenizer: ChatTokenizer, seed: int) -> None:
         self.source, self.tokenizer, self.seed = source, tokenizer, seed
 
-    def batch(self, step: int, rows: int, length: int, long: bool = False) -> Batch:
+    def batch(
+        self,
+        step: int,
+        rows: int,
+        length: int,
+        long: bool = False,
+        story_share: float = STORY_SHARE,
+    ) -> Batch:
         """The batch of a step, (rows, length)."""
         rng = random.Random(self.seed * 1_000_003 + step)
         packed = _Rows(rows, length)
         while packed.open:
-            example = self.source.draw_long(rng) if long else self.source.draw(rng)
-            packed.add(*self.encode(example, rng))
+            example = self.source.draw_long(rng) if long else self.source.draw(rng, story_share)
+            topic = self.source.topics.get(example.fact_id, 0)
+            packed.add(*self.encode(example, rng), topic)
         return packed.batch()
 
     def encode(
@@ -149,11 +163,12 @@ class _Rows:
         self.weights = np.zeros((rows, length), np.float32)
         self.positions = np.zeros((rows, length), np.int32)
         self.segments = np.zeros((rows, length), np.int32)
+        self.topics = np.zeros((rows, length), np.int32)
         self.used = [0] * rows
         self.misses = 0
         self.open = True
 
-    def add(self, prompt: list[int], answer: list[int], weights: list[float]) -> None:
+    def add(self, prompt: list[int], answer: list[int], weights: list[float], topic: int) -> None:
         """Place one example, or close the batch after some that found no room.
 
         One that is longer than a whole row is left out.
@@ -173,10 +188,12 @@ class _Rows:
         self.targets[row, span] = ids[1:]
         first = start + len(prompt) - 1
         self.weights[row, first : start + size] = weights
+        self.topics[row, start : first + 1] = topic
         self.positions[row, span] = np.arange(size)
         self.segments[row, span] = self.segments[row].max() + 1
         self.used[row] += size
 
     def batch(self) -> Batch:
         """The rows as they are."""
-        return Batch(self.tokens, self.targets, self.weights, self.positions, self.segments)
+        arrays = (self.tokens, self.targets, self.weights, self.positions, self.segments)
+        return Batch(*arrays, self.topics)

@@ -12,7 +12,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-from model import Params, Shape
+from model import Params, Shape, tensor_shapes
 from tokenizer import CHAT_TEMPLATE, CONTROL_TOKENS, END_ID, PAD_ID, START_ID, ChatTokenizer
 from train import restore
 
@@ -73,8 +73,8 @@ def export(params: Params, path: Path) -> int:
     writer = gguf.GGUFWriter(path, "llama")
     add_metadata(writer, shape)
     add_tokenizer(writer, ChatTokenizer(), shape)
-    for name, value in params.items():
-        weights = np.asarray(value, np.float32)
+    for name in tensor_shapes(shape):
+        weights = np.asarray(params[name], np.float32)
         if weights.ndim == 1:
             writer.add_tensor(name, weights)
         else:

@@ -141,9 +141,23 @@ def forward(
     shape: Shape,
     key: jax.Array | None = None,
 ) -> jax.Array:
-    """Logits (batch, length, vocab). Tokens see only earlier ones of the same segment.
+    """Logits (batch, length, vocab); the arguments are those of `hidden`."""
+    *_, last = hidden(params, tokens, positions, segments, shape, key)
+    return last @ params[EMBEDDING].T
 
-    With a key, values are dropped as in training.
+
+def hidden(
+    params: Params,
+    tokens: jax.Array,
+    positions: jax.Array,
+    segments: jax.Array,
+    shape: Shape,
+    key: jax.Array | None = None,
+) -> list[jax.Array]:
+    """The embeddings and what each block leaves, (batch, length, dim); the last is normalised.
+
+    Tokens see only earlier ones of the same segment. With a key, values are dropped as in
+    training.
     """
     sites = 1 + 2 * shape.layers
     keys = [None] * sites if key is None else list(jax.random.split(key, sites))
@@ -153,6 +167,7 @@ def forward(
     mask = jnp.where(seen, 0.0, MASKED)
     rope = rope_tables(positions.astype(jnp.float32), shape)
     x = dropped(params[EMBEDDING][tokens], DROPPED_SHARE, keys.pop())
+    states = [x]
     for layer in range(shape.layers):
         block = f"blk.{layer}."
         normed = rms_norm(x, params[block + "attn_norm.weight"], shape.norm_epsilon)
@@ -160,5 +175,6 @@ def forward(
         x = x + dropped(mixed, DROPPED_SHARE, keys.pop())
         normed = rms_norm(x, params[block + "ffn_norm.weight"], shape.norm_epsilon)
         x = x + dropped(feed_forward(params, block, normed), DROPPED_SHARE, keys.pop())
-    x = rms_norm(x, params["output_norm.weight"], shape.norm_epsilon)
-    return x @ params[EMBEDDING].T
+        states.append(x)
+    states[-1] = rms_norm(x, params["output_norm.weight"], shape.norm_epsilon)
+    return states

@@ -21,8 +21,8 @@ CONTRACTIONS = [
 ]  # fmt: skip
 ARTICLES = r"\b(the|a|an|this|my) "
 CHANCE = {
-    "synonym": 0.22, "contraction": 0.3, "filler": 0.15, "article": 0.12, "drop": 0.06,
-    "opening": 0.22, "context": 0.08, "closing": 0.14, "typo": 0.16, "pasted": 0.03,
+    "synonym": 0.22, "contraction": 0.3, "filler": 0.15, "article": 0.12, "drop": 0.12,
+    "opening": 0.22, "context": 0.08, "closing": 0.14, "typo": 0.10, "pasted": 0.03,
 }  # fmt: skip
 CASE_STYLES = (("sentence", 6), ("lower", 4), ("upper", 0.35), ("title", 0.25))
 END_MARKS = ("?", "?", "?", "?", "", "", "", ".", "??", " ?", "!", "...")
