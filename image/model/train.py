@@ -20,7 +20,16 @@ import numpy as np
 from examples import STORY_SHARE, Batch, BatchMaker, ExampleSource
 from facts import load_phrasings
 from grammar import squash
-from model import EMBEDDING, Params, Shape, count_params, hidden, init_params, rms_norm
+from model import (
+    EMBEDDING,
+    Params,
+    Shape,
+    count_params,
+    hidden,
+    init_params,
+    rms_norm,
+    tensor_shapes,
+)
 from scoring import exact_share
 from tokenizer import FILE as TOKENIZER_FILE
 from tokenizer import ChatTokenizer, train_tokenizer
@@ -189,7 +198,8 @@ def train(work: Path, steps: int) -> None:
     if checkpoint.exists():
         state, done = restore(checkpoint)
     last = steps + STORY_STEPS
-    print(f"{count_params(state['params']):,} weights, step {done} of {last}", flush=True)
+    exported = {name: state["params"][name] for name in tensor_shapes(shape)}
+    print(f"{count_params(exported):,} weights, step {done} of {last}", flush=True)
     answers = {fact.id: fact.answer for fact in source.language.facts}
     started, losses = time.time(), []
     for step in range(done, last):

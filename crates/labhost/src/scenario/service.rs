@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::Lab;
 use super::daemon::led::{caps_lock, shows};
-use super::steps::{ANSWER_LIMIT, QUESTION, ask};
+use super::steps::{ANSWER_LIMIT, QUESTION, ask, log};
 use crate::debian::{self, MOUNT_LIMIT, ROOT};
 use crate::error::{Doing, ensure};
 use crate::gadget::GADGETS;
@@ -59,8 +59,8 @@ const PROGRAM: &str = "usr/bin/promptstick";
 const LIBRARIES: &str = "/lib/x86_64-linux-gnu";
 
 const SERVICE: &str = "promptstick.service";
-/// The least exposed that systemd knows is 0, the most 10.
-const MOST_EXPOSED: f64 = 2.0;
+/// As docs/SERVICE.md says. The least exposed that systemd knows is 0, the most 10.
+const MOST_EXPOSED: f64 = 0.5;
 
 /// From the first start to the end.
 pub fn service(_: &Lab) -> Result<()> {
@@ -73,10 +73,18 @@ pub fn service(_: &Lab) -> Result<()> {
     ask(&mount, "prompt.txt", QUESTION)?;
     let mount = answered("prompt.response.txt")?;
 
-    let first = main_pid()?;
+    let lun = Lun::wait(0)?;
+    let (first, medium) = (main_pid()?, lun.medium_number()?);
     debian::run(&["systemctl", "kill", "--signal=KILL", SERVICE])?;
     wait::until_true("the service to be started again", ANSWER_LIMIT, || {
         main_pid().is_ok_and(|pid| pid != first && pid != "0")
+    })?;
+    let (_, took) = wait::until("the drive to be taken over", ANSWER_LIMIT, || {
+        Ok(journal()?.contains(log::ADOPTED).then_some(()))
+    })?;
+    report::measured("taken_over", took);
+    ensure(lun.medium_number()? == medium, || {
+        "the host saw the daemon die".into()
     })?;
     ask(&mount, "second.txt", QUESTION)?;
     answered("second.response.txt")?;
@@ -166,6 +174,18 @@ fn answered(response: &str) -> Result<Mount> {
 fn unmount() -> Result<()> {
     let device = Lun::wait(0)?.block()?.to_string_lossy().into_owned();
     debian::run(&["udisksctl", "unmount", "-b", &device]).map(drop)
+}
+
+/// What the service has logged.
+fn journal() -> Result<String> {
+    debian::run(&[
+        "journalctl",
+        "--unit",
+        SERVICE,
+        "--output",
+        "cat",
+        "--no-pager",
+    ])
 }
 
 fn main_pid() -> Result<String> {

@@ -94,20 +94,28 @@ pub fn cable_pulled_disk_full(_: &Lab) -> Result<()> {
     let filler = disk::fill()?;
     cable.pull()?;
     mount.abandon()?;
+    ensure(stick::has_boot_mark(&stick::image())?, || {
+        "the volume is not dirty: this proves nothing".into()
+    })?;
     daemon.wait_logged(log::NO_JOURNAL, ANSWER_LIMIT)?;
-    wait::pass(HAND);
+    // Past the second attempt, which comes after 2 s; the third comes after 4 s more.
+    wait::pass(2 * HAND);
     let cable = Cable::plug()?;
     let mount = steps::mounted(How::ReadOnly)?;
     let kept = mount.get("prompt.txt")?.unwrap_or_default();
     files::ensure_same("prompt.txt", &kept, QUESTION)?;
     mount.unmount()?;
-    ensure(daemon.times_logged(log::PUBLISHED) == 0, || {
-        "published without room for a journal".into()
+    let done = daemon.times_logged(log::PUBLISHED) + daemon.times_logged(log::REPAIRED);
+    ensure(done == 0, || {
+        "the volume was written without a journal".into()
     })?;
 
     fs::remove_file(&filler).doing("removing the filler")?;
     cable.pull()?;
     daemon.wait_logged(log::PUBLISHED, ANSWER_LIMIT)?;
+    ensure(daemon.times_logged(log::REPAIRED) == 1, || {
+        "the volume was not repaired".into()
+    })?;
     wait::pass(HAND);
     let _cable = Cable::plug()?;
     remounted_with(&response_name("prompt.txt"))?;

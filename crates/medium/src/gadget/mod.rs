@@ -104,9 +104,9 @@ impl<'a> Plan<'a> {
 }
 
 impl Gadget {
-    /// Adopts the gadget that a daemon of this `image` left behind; else empties one that is as
-    /// described, or removes whatever is left of ours and makes a new one. `udc` names the controller; without it one is found
-    /// ([`choose_udc`]).
+    /// Adopts the gadget that a daemon of this `image` left behind, or removes whatever is left of
+    /// ours and makes a new one; where this process may not, it empties one that is as described.
+    /// `udc` names the controller; without it one is found ([`choose_udc`]).
     ///
     /// # Errors
     /// The kernel lacks something, the controller is not to be had, another promptstick serves
@@ -126,12 +126,17 @@ impl Gadget {
             stale_state: RefCell::new(None),
             _lock: lock,
         };
-        match plan.leftover(paths, image)? {
-            Some(leftover) if adopt::is_adoptable(&leftover, &gadget.udc) => {
-                return Ok(Started::Adopted(gadget));
-            }
-            Some(leftover) if leftover.as_described && gadget.reset()? => {}
-            _ => plan.make(paths)?,
+        let leftover = plan.leftover(paths, image)?;
+        if leftover
+            .as_ref()
+            .is_some_and(|leftover| adopt::is_adoptable(leftover, &gadget.udc))
+        {
+            return Ok(Started::Adopted(gadget));
+        }
+        let as_described = leftover.is_some_and(|leftover| leftover.as_described);
+        match plan.make(paths) {
+            Err(GadgetError::PermissionDenied(_)) if as_described && gadget.reset()? => {}
+            made => made?,
         }
         Ok(Started::Fresh(gadget))
     }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use medium::gadget::{Gadget as Drive, GadgetError, Owner, Paths};
 use nix::unistd::User;
 
-use crate::config::Raw;
+use crate::config::{self, Raw};
 use crate::{daemon, log};
 
 /// What systemd tells a command that runs after a service (systemd.exec(5)).
@@ -29,8 +29,8 @@ enum GadgetCommand {
     Remove(Remove),
 }
 
-/// Make the drive, not connected, and let a user connect it and change its media. One that is
-/// there already stays as it is.
+/// Make the drive, not connected, and let a user connect it and change its media, if the
+/// configuration wants one. One that is there already stays as it is. The same for the LED.
 #[derive(Debug, clap::Args)]
 struct Prepare {
     /// The daemon's configuration file.
@@ -65,8 +65,10 @@ impl Prepare {
         let config = self.config.as_deref().map(Raw::read).transpose()?;
         let config = config.unwrap_or_default();
         let owner = owner(&self.user)?;
-        let description = daemon::description(config.gadget_description.as_deref())?;
-        Drive::prepare(&description, &Paths::default(), owner)?;
+        if config.gadget == Some(config::Gadget::Configfs) {
+            let description = daemon::description(config.gadget_description.as_deref())?;
+            Drive::prepare(&description, &Paths::default(), owner)?;
+        }
         if let Some(led) = config.led()? {
             // As everywhere: without its LED the stick works.
             if let Err(error) = daemon::give_led(Path::new(daemon::LED_CLASS), &led, owner) {

@@ -236,8 +236,9 @@ fn probe(folder: &Path) -> io::Result<(Abilities, Vec<Write>)> {
     match former {
         "none" => before.push(("brightness", number("brightness")?.to_string())),
         "timer" => {
-            before.push(("delay_on", number("delay_on")?.to_string()));
+            // In this order: with no delay at all the kernel takes its own.
             before.push(("delay_off", number("delay_off")?.to_string()));
+            before.push(("delay_on", number("delay_on")?.to_string()));
         }
         // Other triggers start again with what they were set up with.
         _ => {}

@@ -280,6 +280,9 @@ impl Daemon {
         if self.trouble.as_ref() != Some(&text) {
             tracing::error!("{text}; trying again until it is mended");
             self.led.show(Sign::Error);
+            // It is up, and waits: a service manager that takes it for hung would end it, and that
+            // pulls the plug.
+            self.service.ready();
             self.service.trouble(&text);
             self.trouble = Some(text);
         }

@@ -7,14 +7,14 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::Context;
-use mailbox::{JobId, Mailbox};
+use mailbox::{JobId, Mailbox, MailboxError};
 use volume::{ChangeSet, EditError, FatTime, ImageFile, ReadError, Volume};
 
 use super::report::Report;
 use super::scan::Scan;
 
 /// How many answers were published, and how many stayed ready.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Done {
     /// On the volume now.
     pub written: usize,
@@ -22,6 +22,8 @@ pub struct Done {
     pub ids: Vec<JobId>,
     /// Still ready: there was no room on the volume or in one transaction.
     pub left: usize,
+    /// They are on the volume, but the ledger could not be told; it finds them there later.
+    pub unnoted: Option<MailboxError>,
 }
 
 /// Publishes what there is room for; the rest stays ready.
@@ -43,10 +45,11 @@ pub fn publish(
     let ids: Vec<JobId> = readable.map(|ready| ready.id).collect();
     let names = mailbox.names_for(&ids, &|path| scan.exists(path));
     let (changes, written) = edit(device, scan, mailbox, report, names)?;
+    let mut unnoted = None;
     if !written.is_empty() {
         mailbox.publishing(&written).context(NotBegun)?;
         volume::publish(device, journal, &changes)?;
-        mailbox.published(&written)?;
+        unnoted = mailbox.published(&written).err();
     }
     for (id, path) in &written {
         report.published(*id, path);
@@ -55,6 +58,7 @@ pub fn publish(
         written: written.len(),
         left: ready.len() - written.len(),
         ids: written.into_iter().map(|(id, _)| id).collect(),
+        unnoted,
     })
 }
 
@@ -64,7 +68,7 @@ pub struct NotBegun;
 
 impl fmt::Display for NotBegun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("cannot note which answers are about to be published")
+        f.write_str("the ledger must be written before the volume")
     }
 }
 

@@ -146,10 +146,12 @@ impl Session<'_> {
         }
     }
 
-    /// The host keeps the volume, and answers wait.
+    /// The host keeps the volume, or it cannot be written, and answers wait.
     pub(super) fn show(&mut self) -> Step {
         let now_ms = self.clock.now_ms();
-        self.report.held();
+        if !self.machine.is_ejected() {
+            self.report.held();
+        }
         self.notice_ejected_answers();
         self.answers.shelf.handle(now_ms, ShelfEvent::News);
         self.machine.handle(now_ms, Event::Showing);

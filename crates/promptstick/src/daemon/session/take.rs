@@ -2,6 +2,7 @@
 
 use std::fs::File;
 
+use anyhow::Context;
 use mailbox::Digest;
 use mailbox::limits::RESPONSE_LIMIT_BYTES;
 use medium::{Event, How, Refusal, Take};
@@ -75,7 +76,10 @@ impl Session<'_> {
     /// Puts the medium back into the drive.
     pub(super) fn insert(&mut self) -> Step {
         let event = match self.drive.insert(&self.config.image) {
-            Ok(()) => Event::Inserted,
+            Ok(()) => {
+                self.report.went_well(Part::Volume);
+                Event::Inserted
+            }
             Err(error) => {
                 self.report.put_off(Part::Volume, &error);
                 Event::Failed
@@ -154,7 +158,8 @@ impl Session<'_> {
         self.machine.handle(self.clock.now_ms(), Event::Taken(how));
         // Nobody else can write now: what is there is what there is.
         self.mailbox
-            .resolve_intents(&|path| digest(&volume, path))?;
+            .resolve_intents(&|path| digest(&volume, path))
+            .context(NotBegun)?;
         self.believe(&scan, &view).await?;
         let journal = stick::journal(&self.config.image);
         let done = publish(
@@ -164,6 +169,10 @@ impl Session<'_> {
             &mut self.mailbox,
             &mut self.report,
         )?;
+        match done.unnoted {
+            Some(error) => self.report.put_off(Part::Volume, &error.into()),
+            None => self.report.went_well(Part::Volume),
+        }
         self.no_room = done.left > 0 && done.written == 0;
         self.answers.published(&done.ids);
         if self.no_room {
