@@ -20,6 +20,8 @@ pub enum Part {
     Volume,
     /// The media that show answers.
     Answers,
+    /// The drive, into which the volume's medium is to come back.
+    Drive,
 }
 
 /// Where it goes, and what was said last.
@@ -29,8 +31,8 @@ pub struct Report {
     terminal: bool,
     held: bool,
     no_room: bool,
-    /// Why the volume and the answers beside it could not be written, by [`Part`].
-    put_off: [Option<String>; 2],
+    /// Why something could not be written or changed, by [`Part`].
+    put_off: [Option<String>; 3],
     waiting: usize,
     published: usize,
     bus: Option<Bus>,
@@ -49,7 +51,7 @@ impl Report {
             terminal: false,
             held: false,
             no_room: false,
-            put_off: [None, None],
+            put_off: [const { None }; 3],
             waiting: 0,
             published: 0,
             bus: None,

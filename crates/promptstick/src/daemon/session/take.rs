@@ -77,11 +77,11 @@ impl Session<'_> {
     pub(super) fn insert(&mut self) -> Step {
         let event = match self.drive.insert(&self.config.image) {
             Ok(()) => {
-                self.report.went_well(Part::Volume);
+                self.report.went_well(Part::Drive);
                 Event::Inserted
             }
             Err(error) => {
-                self.report.put_off(Part::Volume, &error);
+                self.report.put_off(Part::Drive, &error);
                 Event::Failed
             }
         };
