@@ -71,12 +71,18 @@ pub fn changed(_: &Lab) -> Result<()> {
 /// turn comes: it does not hold up anything, and is answered once, as it finally was.
 pub fn queue_changed(_: &Lab) -> Result<()> {
     const MOST_CHANGES: u32 = 400;
+    /// A prompt on a volume that is in use is accepted after 3 s.
+    const ACCEPTED: Duration = Duration::from_secs(6);
     let mut stick = Plugged::on_desktop("")?;
     let mount = stick.mount(How::Flush)?;
     let board = SlowBoard::start();
-    mount.put("second.txt", QUESTIONS[1])?;
     ask(&mount, "first.txt", STORY)?;
     stick.daemon.wait_logged(log::THINKING, ANSWER_LIMIT)?;
+    mount.put("second.txt", QUESTIONS[1])?;
+    wait::pass(ACCEPTED);
+    ensure(stick.daemon.times_logged(log::ANSWERED) == 0, || {
+        "the first answer was too fast for this scenario".into()
+    })?;
     drop(board);
     let mut changes = 0;
     while stick.daemon.times_logged(log::ANSWERED) == 0 && changes < MOST_CHANGES {
