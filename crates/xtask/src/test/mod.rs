@@ -13,6 +13,7 @@ use anyhow::bail;
 pub use area::Area;
 
 use crate::cargo;
+use crate::pi;
 use crate::progress::Steps;
 use crate::setup;
 use runner::TestRun;
@@ -24,7 +25,8 @@ use runner::TestRun;
 pub fn run(area: Area) -> anyhow::Result<()> {
     let checks = area.checks();
     let runs = area.test_runs();
-    let mut steps = Steps::new(1 + checks.len() + runs.len());
+    let builds = usize::from(area.wants_pi());
+    let mut steps = Steps::new(1 + checks.len() + builds + runs.len());
     steps.begin("tools");
     setup::ensure(area.needs())?;
     setup::rust_components()?;
@@ -33,6 +35,9 @@ pub fn run(area: Area) -> anyhow::Result<()> {
     }
     for check in checks {
         steps.check(check.title(), || check.run());
+    }
+    if area.wants_pi() {
+        steps.check("cargo xtask build-pi", pi::build);
     }
     let mut summary = Vec::new();
     for run in runs {
