@@ -110,7 +110,7 @@ fn ask(mut command: Command, model: &Path, question: &str) -> (String, u32) {
     (String::from_utf8(output.stdout).unwrap(), tokens)
 }
 
-/// With Debian's libraries and therefore on an ARMv7 core: this is about the C library, not about
+/// With Debian's libraries and therefore on an `ARMv7` core: this is about the C library, not about
 /// the instructions.
 #[test]
 fn the_dynamic_build_answers_with_debians_libraries() {

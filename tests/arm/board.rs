@@ -82,8 +82,8 @@ impl Board {
         Self::new(Build::Static, vec!["-cpu".into(), "arm1176".into()])
     }
 
-    /// An ARMv7 core with Debian's armhf libraries, for the dynamic build: those libraries are
-    /// ARMv7 code, unlike Raspberry Pi OS's.
+    /// An `ARMv7` core with Debian's armhf libraries, for the dynamic build: those libraries are
+    /// `ARMv7` code, unlike Raspberry Pi OS's.
     pub fn armhf(libraries: &Path) -> Self {
         let libraries = libraries.to_str().expect("UTF-8").to_owned();
         let options = vec!["-cpu".into(), "cortex-a7".into(), "-L".into(), libraries];

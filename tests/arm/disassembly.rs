@@ -11,7 +11,7 @@ use std::process::Stdio;
 use super::mnemonics;
 use crate::support::tool;
 
-/// ARMv6K, and all that the core has beside it: VFPv2, no NEON.
+/// `ARMv6K`, and all that the core has beside it: `VFPv2`, no NEON.
 const OPTIONS: [&str; 4] = [
     "--disassemble",
     "--no-show-raw-insn",

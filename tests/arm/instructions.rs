@@ -1,5 +1,5 @@
-//! No instruction outside ARMv6K with VFPv2: the board's kernel ends a program at the first one.
-//! And the proof that this check, and the emulated core, would find one.
+//! No instruction outside `ARMv6K` with `VFPv2`: the board's kernel ends a program at the first
+//! one. And the proof that this check, and the emulated core, would find one.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};

@@ -1,30 +1,34 @@
-//! The instructions of ARMv6K with VFPv2, by name: ARM Architecture Reference Manual, DDI 0100I,
-//! chapters A4 (ARM) and C4 (VFP), in the spelling of the unified assembler (DDI 0406C, where each
-//! instruction lists the architectures that have it). Instructions that only a kernel may use are
-//! left out. LLVM's disassembler knows which core has what, but not to the letter: it takes `ldrht`
-//! and the fixed-point conversions of VFPv3 for instructions of this core. This table does not.
+//! The instructions of `ARMv6K` with `VFPv2`, by name: ARM Architecture Reference Manual, DDI
+//! 0100I, chapters A4 (ARM) and C4 (VFP), in the spelling of the unified assembler (DDI 0406C,
+//! where each instruction lists the architectures that have it). Instructions that only a kernel
+//! may use are left out. LLVM's disassembler knows which core has what, but not to the letter: it
+//! takes `ldrht` and the fixed-point conversions of `VFPv3` for instructions of this core. This
+//! table does not.
 
 /// Names to which an `s` may be added: these then set the flags.
-const WITH_FLAGS: &str = "adc add and asr bic eor lsl lsr mla mov mul mvn orr ror rrx rsb rsc sbc \
-    smlal smull sub umlal umull";
+const WITH_FLAGS: &str = "\
+    adc add and asr bic eor lsl lsr mla mov mul mvn orr ror rrx rsb rsc sbc smlal smull sub \
+    umlal umull";
 
 /// Integer instructions, without the condition.
-const PLAIN: &str = "b bkpt bl blx bx clrex clz cmn cmp ldm ldmda ldmdb ldmib ldr ldrb ldrbt ldrd \
-    ldrex ldrexb ldrexd ldrexh ldrh ldrsb ldrsh ldrt mcr mrc mrs msr nop pkhbt pkhtb pld pop push \
-    qadd qdadd qdsub qsub rev rev16 revsh sel sev smlabb smlabt smlad smladx smlalbb smlalbt smlald \
-    smlaldx smlaltb smlaltt smlatb smlatt smlawb smlawt smlsd smlsdx smlsld smlsldx smmla smmlar \
-    smmls smmlsr smmul smmulr smuad smuadx smulbb smulbt smultb smultt smulwb smulwt smusd smusdx \
-    ssat ssat16 stm stmda stmdb stmib str strb strbt strd strex strexb strexd strexh strh strt svc \
-    swp swpb sxtab sxtab16 sxtah sxtb sxtb16 sxth teq trap tst udf umaal usad8 usada8 usat usat16 \
-    uxtab uxtab16 uxtah uxtb uxtb16 uxth wfe wfi yield";
+const PLAIN: &str = "\
+    b bkpt bl blx bx clrex clz cmn cmp ldm ldmda ldmdb ldmib ldr ldrb ldrbt ldrd ldrex ldrexb \
+    ldrexd ldrexh ldrh ldrsb ldrsh ldrt mcr mrc mrs msr nop pkhbt pkhtb pld pop push qadd \
+    qdadd qdsub qsub rev rev16 revsh sel sev smlabb smlabt smlad smladx smlalbb smlalbt smlald \
+    smlaldx smlaltb smlaltt smlatb smlatt smlawb smlawt smlsd smlsdx smlsld smlsldx smmla \
+    smmlar smmls smmlsr smmul smmulr smuad smuadx smulbb smulbt smultb smultt smulwb smulwt \
+    smusd smusdx ssat ssat16 stm stmda stmdb stmib str strb strbt strd strex strexb strexd \
+    strexh strh strt svc swp swpb sxtab sxtab16 sxtah sxtb sxtb16 sxth teq trap tst udf umaal \
+    usad8 usada8 usat usat16 uxtab uxtab16 uxtah uxtb uxtb16 uxth wfe wfi yield";
 
 /// Lane by lane on a register: these prefixes and these names.
 const PARALLEL_PREFIXES: &str = "q s sh u uh uq";
 const PARALLEL: &str = "add16 add8 asx sax sub16 sub8";
 
-/// VFPv2, without the types of its operands.
-const VFP: &str = "vabs vadd vcmp vcmpe vcvt vcvtr vdiv vldmdb vldmia vldr vmla vmls vmov vmrs vmsr \
-    vmul vneg vnmla vnmls vnmul vpop vpush vsqrt vstmdb vstmia vstr vsub";
+/// `VFPv2`, without the types of its operands.
+const VFP: &str = "\
+    vabs vadd vcmp vcmpe vcvt vcvtr vdiv vldmdb vldmia vldr vmla vmls vmov vmrs vmsr vmul vneg \
+    vnmla vnmls vnmul vpop vpush vsqrt vstmdb vstmia vstr vsub";
 
 const CONDITIONS: &str = "eq ne hs lo mi pl vs vc hi ls ge lt gt le";
 
