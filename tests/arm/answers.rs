@@ -73,11 +73,12 @@ fn a_journal_is_replayed() {
     let image = answered_image(&board);
     let before = volume::bytes(&image.path());
     let journal = image.folder().join("stick.img.journal");
-    volume::interrupt(&image.path(), &journal, "interrupted.txt", b"interrupted");
+    // Not a prompt, so that only the journal is at work.
+    volume::interrupt(&image.path(), &journal, "interrupted.log", b"interrupted");
     assert!(volume::bytes(&image.path()) == before && journal.exists());
     assert!(printed(&mut answer(&board, &image)).contains("nothing new"));
     assert!(!journal.exists());
-    assert_eq!(image.text("interrupted.txt"), "interrupted");
+    assert_eq!(image.text("interrupted.log"), "interrupted");
     image.assert_clean();
 }
 
