@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end this way")]
 
+mod arm;
 mod daemon;
 mod engine;
 mod lab;

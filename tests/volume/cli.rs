@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use volume::{ImageFile, ReadAt, WriteAt};
+use volume::{ImageFile, WriteAt};
 
 use super::support::{self, MIB};
 
@@ -192,18 +192,8 @@ fn put_completes_an_interrupted_change_first() {
     let file = folder.path().join("file");
     fs::write(&file, b"content").unwrap();
     let file = file.to_str().unwrap();
-    // A whole journal, as it lies when the power goes while it is applied.
-    let changes = {
-        let volume = support::open(&image);
-        let mut edit = volume.edit();
-        edit.create("interrupted.txt", b"interrupted", support::TIME)
-            .unwrap();
-        edit.finish().unwrap()
-    };
     let journal = folder.path().join("stick.img.journal");
-    let mut dying = Dying(ImageFile::open_read_write(&image).unwrap());
-    assert!(volume::publish(&mut dying, &journal, &changes).is_err());
-    drop(dying);
+    support::interrupt(&image, &journal, "interrupted.txt", b"interrupted");
     assert!(support::bytes(&image) == before && journal.exists());
     assert!(ok(&["check"], &image, &[]).contains("a journal is waiting"));
     ok(&["put"], &image, &[file, "next.txt"]);
@@ -211,25 +201,4 @@ fn put_completes_an_interrupted_change_first() {
     support::fsck(&image);
     assert_eq!(support::mtype(&image, "interrupted.txt"), b"interrupted");
     assert_eq!(support::mtype(&image, "next.txt"), b"content");
-}
-
-/// Loses power at the first write.
-struct Dying(ImageFile);
-
-impl ReadAt for Dying {
-    fn len(&self) -> u64 {
-        self.0.len()
-    }
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<()> {
-        self.0.read_at(offset, buf)
-    }
-}
-
-impl WriteAt for Dying {
-    fn write_at(&mut self, _: u64, _: &[u8]) -> std::io::Result<()> {
-        Err(std::io::Error::other("the power is off"))
-    }
-    fn sync(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

@@ -18,5 +18,5 @@ mod power;
 mod publish;
 mod reading;
 mod repair;
-mod support;
+pub mod support;
 mod writing;

@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::support::tool;
-use volume::{ChangeSet, FatTime, FatType, Geometry, ImageFile, Volume, WriteAt};
+use volume::{ChangeSet, FatTime, FatType, Geometry, ImageFile, ReadAt, Volume, WriteAt};
 
 /// A time to give where any will do: 2024-05-06 07:08:10.
 pub const TIME: FatTime = FatTime {
@@ -292,5 +292,38 @@ pub fn end_mark(geometry: &Geometry) -> u32 {
     match geometry.fat_type {
         FatType::Fat16 => 0xFFFF,
         FatType::Fat32 => 0x0FFF_FFFF,
+    }
+}
+
+/// Leaves a whole journal that makes a file, as it lies when the power goes while it is applied.
+pub fn interrupt(image: &Path, journal: &Path, name: &str, content: &[u8]) {
+    let changes = {
+        let volume = open(image);
+        let mut edit = volume.edit();
+        edit.create(name, content, TIME).unwrap();
+        edit.finish().unwrap()
+    };
+    let mut dying = Dying(ImageFile::open_read_write(image).unwrap());
+    assert!(volume::publish(&mut dying, journal, &changes).is_err());
+}
+
+/// Loses power at the first write.
+struct Dying(ImageFile);
+
+impl ReadAt for Dying {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(offset, buf)
+    }
+}
+
+impl WriteAt for Dying {
+    fn write_at(&mut self, _: u64, _: &[u8]) -> io::Result<()> {
+        Err(io::Error::other("the power is off"))
+    }
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -23,7 +23,10 @@ What a developer of promptstick runs. It says what it installs, and why, before 
                        the crate's own tests, and the module of that name in tests/
         daemon         the program's own tests, and tests/ daemon
         lab            real kernels in QEMU: the stick and its host on one cable
+        arm            builds for the Pi Zero W (build-pi), then runs them on an emulated core
         xtask          the tests of this tool
+  cargo xtask build-pi
+        Build the program for the Pi Zero W, for Raspberry Pi OS and static, and print the sizes.
   cargo xtask setup
         Only install what building, trying and testing need.
 ";
@@ -39,6 +42,8 @@ pub enum Command {
     Try(TryOptions),
     /// Run the tests of one area, or all.
     Test(Area),
+    /// Build for the board.
+    BuildPi,
 }
 
 /// The arguments of `try`.
@@ -68,8 +73,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         Some("setup") => no_more(rest, "setup").map(|()| Command::Setup),
         Some("try") => parse_try(rest).map(Command::Try),
         Some("test") => parse_test(rest),
+        Some("build-pi") => no_more(rest, "build-pi").map(|()| Command::BuildPi),
         _ => Err(format!(
-            "there is no command {}; there are try, test and setup.",
+            "there is no command {}; there are try, test, build-pi and setup.",
             name.display()
         )),
     }
@@ -196,6 +202,7 @@ mod tests {
             (&["test", "moon"], "no test area moon"),
             (&["test", "lint", "more"], "not more"),
             (&["setup", "now"], "not now"),
+            (&["build-pi", "now"], "not now"),
         ];
         for (line, part) in cases {
             let error = parsed(line).expect_err("a wrong command line was accepted");

@@ -40,6 +40,17 @@ pub fn output_folder() -> anyhow::Result<PathBuf> {
     Ok(folder.to_path_buf())
 }
 
+/// The folder of everything that cargo builds.
+///
+/// # Errors
+/// As [`output_folder`].
+pub fn target_folder() -> anyhow::Result<PathBuf> {
+    let mut folder = output_folder()?;
+    // Our own folder is that of our profile.
+    folder.pop();
+    Ok(folder)
+}
+
 /// The cargo that runs us, in the repository, without the variables that it set to describe *us*:
 /// a build started from here must be the same as one that a person starts.
 ///
@@ -75,19 +86,27 @@ pub fn has_subcommand(name: &str) -> bool {
 /// # Errors
 /// As [`output_folder`].
 pub fn build_note() -> anyhow::Result<Option<&'static str>> {
-    let built = llama_is_built(&output_folder()?.join("build"));
-    Ok((!built).then_some(
+    Ok(llama_note(&output_folder()?.join("build")))
+}
+
+/// [`build_note`] for the build scripts in another folder than that of our own profile.
+pub fn llama_note(build_folder: &Path) -> Option<&'static str> {
+    (!llama_is_built(build_folder)).then_some(
         "      This compiles llama.cpp, once: about five minutes on two cores. Later builds take \
          seconds.",
-    ))
+    )
 }
 
 /// What a build is doing, as far as cargo does not tell: how far llama.cpp is.
 pub fn build_state() -> String {
-    let progress = output_folder()
-        .ok()
-        .and_then(|folder| llama_progress(&folder.join("build")));
-    progress.map_or("at work".to_owned(), |(done, total)| {
+    output_folder().map_or("at work".to_owned(), |folder| {
+        llama_state(&folder.join("build"))
+    })
+}
+
+/// [`build_state`] for the build scripts in another folder than that of our own profile.
+pub fn llama_state(build_folder: &Path) -> String {
+    llama_progress(build_folder).map_or("at work".to_owned(), |(done, total)| {
         format!("llama.cpp: {done} of {total} files compiled")
     })
 }

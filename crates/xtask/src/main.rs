@@ -1,4 +1,4 @@
-//! What a developer runs: `cargo xtask setup`, `try` and `test`. Dispatch only; each command is a
+//! What a developer runs: `cargo xtask setup`, `try`, `test` and `build-pi`. Dispatch only; each command is a
 //! module, the tools that they need are in [`setup`].
 //!
 //! It runs first on a fresh machine, before cmake and libclang exist, so it depends on nothing that
@@ -7,6 +7,7 @@
 mod args;
 mod cargo;
 mod demo;
+mod pi;
 mod process;
 mod progress;
 mod setup;
@@ -45,5 +46,6 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Setup => setup::everything(),
         Command::Try(options) => demo::run(options),
         Command::Test(area) => test::run(*area),
+        Command::BuildPi => pi::build(),
     }
 }

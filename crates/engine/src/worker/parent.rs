@@ -34,6 +34,10 @@ const END_GRACE: Duration = Duration::from_millis(500);
 /// model far too large for the machine, takes this long.
 pub const SILENCE_LIMIT: Duration = Duration::from_secs(600);
 
+/// Names the program to run as the child in the place of the running one: a script that starts the
+/// child under an emulator or a debugger too.
+pub const PROGRAM_VARIABLE: &str = "PROMPTSTICK_WORKER";
+
 /// How to run the child.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
@@ -57,14 +61,18 @@ pub struct WorkerOptions {
 }
 
 impl WorkerOptions {
-    /// This very program as the child, at a priority below everything else.
+    /// This very program as the child, or the one that [`PROGRAM_VARIABLE`] names, at a priority
+    /// below everything else.
     ///
     /// # Errors
     /// When the running program's path cannot be found out.
     pub fn this_program() -> std::io::Result<Self> {
         const DEFAULT_NICE: i32 = 10;
         Ok(Self {
-            program: std::env::current_exe()?,
+            program: match std::env::var_os(PROGRAM_VARIABLE) {
+                Some(program) => program.into(),
+                None => std::env::current_exe()?,
+            },
             args: vec!["worker".into()],
             nice: DEFAULT_NICE,
             memory_limit_bytes: None,

@@ -21,7 +21,7 @@ pub use packages::Purpose as Needed;
 /// # Errors
 /// As [`ensure`].
 pub fn everything() -> anyhow::Result<()> {
-    ensure(&[Purpose::Build, Purpose::Volume, Purpose::Test, Purpose::Lab])?;
+    ensure(&Purpose::ALL)?;
     rust_components()?;
     eprintln!("Everything that building, trying and testing need is here.");
     Ok(())

@@ -14,6 +14,22 @@ pub enum Purpose {
     Test,
     /// Boot guests with real kernels.
     Lab,
+    /// Build the program for the board.
+    Pi,
+    /// Run the board's programs on this machine.
+    Arm,
+}
+
+impl Purpose {
+    /// All.
+    pub const ALL: [Self; 6] = [
+        Self::Build,
+        Self::Volume,
+        Self::Test,
+        Self::Lab,
+        Self::Pi,
+        Self::Arm,
+    ];
 }
 
 /// A package manager whose names are in [`TOOLS`].
@@ -188,6 +204,27 @@ pub const TOOLS: &[Tool] = &[
         purpose: Purpose::Lab,
         probe: Probe::AnyProgram(&["dpkg-deb"]),
         packages: ["dpkg", "dpkg", "dpkg", "dpkg"],
+    },
+    Tool {
+        name: "pip",
+        why: "gets the compiler for the board",
+        purpose: Purpose::Pi,
+        probe: Probe::AnyProgram(&["pip3"]),
+        packages: ["python3-pip", "python3-pip", "python-pip", "python"],
+    },
+    Tool {
+        name: "LLVM's tools",
+        why: "strip the board's programs, and take them apart to check their instructions",
+        purpose: Purpose::Pi,
+        probe: Probe::AnyProgram(&["llvm-strip"]),
+        packages: ["llvm", "llvm", "llvm", "llvm"],
+    },
+    Tool {
+        name: "QEMU for programs",
+        why: "runs the board's programs on this machine",
+        purpose: Purpose::Arm,
+        probe: Probe::AnyProgram(&["qemu-arm"]),
+        packages: ["qemu-user", "qemu-user", "qemu-user", "qemu"],
     },
 ];
 

@@ -24,12 +24,14 @@ pub enum Area {
     Daemon,
     /// `crates/lab`, `crates/labhost` and `tests/` `lab`: real kernels in QEMU.
     Lab,
+    /// `tests/` `arm`: the builds for the board, on an emulated core.
+    Arm,
     /// `crates/xtask`.
     Xtask,
 }
 
 /// The areas that can be named; [`Area::All`] is the absence of a name.
-const AREAS: [(&str, Area); 8] = [
+const AREAS: [(&str, Area); 9] = [
     ("lint", Area::Lint),
     ("volume", Area::Volume),
     ("mailbox", Area::Mailbox),
@@ -37,6 +39,7 @@ const AREAS: [(&str, Area); 8] = [
     ("engine", Area::Engine),
     ("daemon", Area::Daemon),
     ("lab", Area::Lab),
+    ("arm", Area::Arm),
     ("xtask", Area::Xtask),
 ];
 
@@ -57,9 +60,22 @@ impl Area {
     /// The tools without which it cannot run.
     pub fn needs(self) -> &'static [Needed] {
         match self {
-            Self::All | Self::Lab => &[Needed::Build, Needed::Volume, Needed::Test, Needed::Lab],
+            Self::All => &Needed::ALL,
+            Self::Lab => &[Needed::Build, Needed::Volume, Needed::Test, Needed::Lab],
+            Self::Arm => &[
+                Needed::Build,
+                Needed::Volume,
+                Needed::Test,
+                Needed::Pi,
+                Needed::Arm,
+            ],
             _ => &[Needed::Build, Needed::Volume, Needed::Test],
         }
+    }
+
+    /// Whether its tests want the builds for the board.
+    pub fn wants_pi(self) -> bool {
+        matches!(self, Self::All | Self::Arm)
     }
 
     /// What is checked without running the program.
@@ -85,6 +101,7 @@ impl Area {
                 TestRun::package("labhost"),
                 TestRun::across("lab::"),
             ],
+            Self::Arm => vec![TestRun::across("arm::")],
             Self::Xtask => vec![TestRun::package("xtask")],
         }
     }

@@ -13,9 +13,13 @@ use anyhow::bail;
 pub use area::Area;
 
 use crate::cargo;
+use crate::pi;
 use crate::progress::Steps;
 use crate::setup;
 use runner::TestRun;
+
+/// The tests that want the builds for the board.
+const ARM: &str = "arm::";
 
 /// Runs the checks and tests of `area`.
 ///
@@ -23,8 +27,13 @@ use runner::TestRun;
 /// A tool could not be installed, or something failed; the message names what.
 pub fn run(area: Area) -> anyhow::Result<()> {
     let checks = area.checks();
-    let runs = area.test_runs();
-    let mut steps = Steps::new(1 + checks.len() + runs.len());
+    let mut runs = area.test_runs();
+    let skipped = obstacle(area);
+    if skipped.is_some() {
+        runs = runs.into_iter().map(|run| run.without(ARM)).collect();
+    }
+    let builds = usize::from(area.wants_pi() && skipped.is_none());
+    let mut steps = Steps::new(1 + checks.len() + builds + runs.len());
     steps.begin("tools");
     setup::ensure(area.needs())?;
     setup::rust_components()?;
@@ -34,6 +43,9 @@ pub fn run(area: Area) -> anyhow::Result<()> {
     for check in checks {
         steps.check(check.title(), || check.run());
     }
+    if builds > 0 {
+        steps.check("cargo xtask build-pi", pi::build);
+    }
     let mut summary = Vec::new();
     for run in runs {
         steps.check(&run.title(), || run_tests(&run, &mut summary));
@@ -42,6 +54,9 @@ pub fn run(area: Area) -> anyhow::Result<()> {
     if area == Area::All {
         report_size();
     }
+    if let Some(why) = skipped {
+        println!("SKIPPED, the tests `{ARM}` of the builds for the board: {why:#}");
+    }
     for line in &summary {
         println!("{line}");
     }
@@ -49,6 +64,14 @@ pub fn run(area: Area) -> anyhow::Result<()> {
         return Ok(());
     }
     bail!("failed: {}", failed.join(", "))
+}
+
+/// Why the tests of the builds for the board must be left out of all tests, if they must. Where they
+/// alone are wanted, this is a failure.
+fn obstacle(area: Area) -> Option<anyhow::Error> {
+    let error = (area == Area::All).then(pi::obstacle).flatten()?;
+    eprintln!("SKIPPED, the tests `{ARM}`: {error:#}");
+    Some(error)
 }
 
 fn run_tests(run: &TestRun, summary: &mut Vec<String>) -> anyhow::Result<()> {

@@ -32,6 +32,12 @@ impl TestRun {
         }
     }
 
+    /// Leaves out one module of the tests across crates.
+    pub fn without(mut self, module: &'static str) -> Self {
+        self.arguments.extend(["--", "--skip", module]);
+        self
+    }
+
     /// The unit and documentation tests of one crate.
     pub fn package(name: &'static str) -> Self {
         Self {

@@ -9,7 +9,7 @@ use crate::process;
 use crate::progress::Heartbeat;
 
 /// The shell scripts of the repository.
-const SHELL_SCRIPTS: [&str; 2] = [".ci/run", ".cargo/host-linker"];
+const SHELL_SCRIPTS: [&str; 3] = [".ci/run", ".cargo/host-linker", "image/cross/zig-tool"];
 
 /// One check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,137 @@
+//! The whole job on an emulated core: format, a prompt copied with mtools, an answer, a journal.
+//! The responses are those of the program on this machine.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use lab::cache::Cache;
+use lab::packages::{self, Repository};
+
+use super::board::Board;
+use super::quantised::{Format, Quantised};
+use crate::daemon::{PART_OF_ITS_ANSWER, QUESTION, demo_model};
+use crate::support::image::Image;
+use crate::support::{program, tool};
+use crate::volume::support as volume;
+
+/// Questions, with and without an answer in the demo model.
+const QUESTIONS: [&str; 4] = [
+    QUESTION,
+    "What does the LED mean?",
+    "Which files does the stick read?",
+    "Tell me about the sea.",
+];
+const MAX_TOKENS: &str = "48";
+
+fn printed(command: &mut Command) -> String {
+    String::from_utf8(tool::expect(command).stdout).unwrap()
+}
+
+/// Formats an image, puts a prompt on it and has it answered.
+fn answered_image(board: &Board) -> Image {
+    let image = Image::none();
+    let path = image.path();
+    let path = path.to_str().unwrap();
+    printed(&mut board.promptstick(["volume", "format", path, "--size", "64M"]));
+    image.assert_clean();
+    image.put("prompt.txt", QUESTION);
+    let said = printed(&mut answer(board, &image));
+    assert!(said.contains("prompt.response.txt"), "{said}");
+    image.assert_clean();
+    image
+}
+
+fn answer(board: &Board, image: &Image) -> Command {
+    let mut command = board.promptstick(["answer"]);
+    command.arg(image.path()).arg("--model").arg(demo_model());
+    command
+}
+
+/// What the program on this machine answers.
+fn response_here() -> String {
+    let image = Image::usual();
+    image.put("prompt.txt", QUESTION);
+    program::answer(&image.path(), &demo_model());
+    image.text("prompt.response.txt")
+}
+
+#[test]
+fn a_prompt_on_an_image_is_answered() {
+    let board = Board::arm1176();
+    let image = answered_image(&board);
+    let response = image.text("prompt.response.txt");
+    assert!(response.contains(PART_OF_ITS_ANSWER), "{response}");
+    assert_eq!(response, response_here());
+    assert!(printed(&mut answer(&board, &image)).contains("nothing new"));
+    // What the board wrote is read here.
+    assert!(program::answer(&image.path(), &demo_model()).contains("nothing new"));
+}
+
+#[test]
+fn a_journal_is_replayed() {
+    let board = Board::arm1176();
+    let image = answered_image(&board);
+    let before = volume::bytes(&image.path());
+    let journal = image.folder().join("stick.img.journal");
+    // Not a prompt, so that only the journal is at work.
+    volume::interrupt(&image.path(), &journal, "interrupted.log", b"interrupted");
+    assert!(volume::bytes(&image.path()) == before && journal.exists());
+    assert!(printed(&mut answer(&board, &image)).contains("nothing new"));
+    assert!(!journal.exists());
+    assert_eq!(image.text("interrupted.log"), "interrupted");
+    image.assert_clean();
+}
+
+/// Greedy, so that each token is the most probable one on both.
+#[test]
+fn responses_are_those_of_this_machine() {
+    let board = Board::arm1176();
+    for format in Format::ALL {
+        let model = Quantised::new(format);
+        for question in QUESTIONS {
+            let there = ask(board.promptstick(["ask"]), &model.path(), question);
+            let here = ask(program::promptstick(["ask"]), &model.path(), question);
+            assert_eq!(there, here, "{format:?}: {question}");
+            println!("{format:?}: {} tokens, {question}", here.1);
+        }
+    }
+}
+
+/// The response, and the number of its tokens.
+fn ask(mut command: Command, model: &Path, question: &str) -> (String, u32) {
+    command.args(["--temperature", "0", "--threads", "1"]);
+    command.args(["--max-tokens", MAX_TOKENS, "--model"]);
+    let output = tool::expect(command.arg(model).arg(question));
+    let figures = String::from_utf8(output.stderr).unwrap();
+    let tokens = figures
+        .split_once(" ms, ")
+        .and_then(|(_, rest)| rest.split_once(" tokens in "))
+        .and_then(|(tokens, _)| tokens.parse().ok());
+    let tokens = tokens.unwrap_or_else(|| panic!("no figures in {figures:?}"));
+    (String::from_utf8(output.stdout).unwrap(), tokens)
+}
+
+/// With Debian's libraries and therefore on an `ARMv7` core: this is about the C library, not about
+/// the instructions.
+#[test]
+fn the_dynamic_build_answers_with_debians_libraries() {
+    let libraries = armhf_libraries();
+    let image = answered_image(&Board::armhf(&libraries));
+    assert_eq!(image.text("prompt.response.txt"), response_here());
+}
+
+/// The C library of Debian 12 for armhf, kept in the lab's cache.
+fn armhf_libraries() -> PathBuf {
+    let cache = Cache::open().unwrap();
+    let folder = cache.path("libraries/bookworm-armhf");
+    let tree = folder.join("tree");
+    if !tree.is_dir() {
+        let repository = Repository::new(&cache, "bookworm", "armhf").unwrap();
+        repository.update().unwrap();
+        let partial = folder.join("partial");
+        let deb = repository.download("libc6", &folder).unwrap();
+        packages::unpack(&deb, &partial).unwrap();
+        std::fs::rename(&partial, &tree).unwrap();
+    }
+    tree
+}

@@ -1,0 +1,78 @@
+//! The demo model in other formats, made from the file in the repository by llama.cpp's own
+//! quantiser. For comparing the arithmetic of two processors; as models these are no better than
+//! what they are made of.
+
+use std::ffi::{CString, c_char, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use llama_cpp_sys_2 as sys;
+use tempfile::TempDir;
+
+use crate::daemon::demo_model;
+
+/// How the matrices are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    F32,
+    /// The file in the repository.
+    Q8_0,
+    Q4_0,
+    /// A mixture that llama.cpp chooses.
+    Q4KM,
+}
+
+impl Format {
+    pub const ALL: [Self; 4] = [Self::F32, Self::Q8_0, Self::Q4_0, Self::Q4KM];
+
+    fn file_type(self) -> sys::llama_ftype {
+        match self {
+            Self::F32 => sys::LLAMA_FTYPE_ALL_F32,
+            Self::Q8_0 => sys::LLAMA_FTYPE_MOSTLY_Q8_0,
+            Self::Q4_0 => sys::LLAMA_FTYPE_MOSTLY_Q4_0,
+            Self::Q4KM => sys::LLAMA_FTYPE_MOSTLY_Q4_K_M,
+        }
+    }
+}
+
+/// A model file that goes away with it.
+pub struct Quantised {
+    folder: TempDir,
+}
+
+impl Quantised {
+    pub fn new(format: Format) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let this = Self { folder };
+        quantise(&demo_model(), &this.path(), format);
+        this
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("model.gguf")
+    }
+}
+
+fn quantise(from: &Path, to: &Path, format: Format) {
+    if format == Format::Q8_0 {
+        std::fs::copy(from, to).expect("room for a model");
+        return;
+    }
+    let text = |path: &Path| CString::new(path.as_os_str().as_bytes()).expect("no NUL");
+    let (from, to) = (text(from), text(to));
+    // SAFETY: the function lives for ever, and uses no data.
+    unsafe { sys::llama_log_set(Some(silence), std::ptr::null_mut()) };
+    // SAFETY: it takes nothing and gives a structure of plain values.
+    let mut options = unsafe { sys::llama_model_quantize_default_params() };
+    options.ftype = format.file_type();
+    options.allow_requantize = true;
+    options.nthread = 1;
+    // SAFETY: both names end with a NUL and live until it returns; the options are llama.cpp's own,
+    // without lists.
+    let status =
+        unsafe { sys::llama_model_quantize(from.as_ptr(), to.as_ptr(), &raw const options) };
+    assert_eq!(status, 0, "llama.cpp could not write {format:?}");
+}
+
+/// The quantiser's log: a line for each tensor, past the test runner.
+unsafe extern "C" fn silence(_: sys::ggml_log_level, _: *const c_char, _: *mut c_void) {}
