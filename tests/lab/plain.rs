@@ -78,6 +78,7 @@ fn every_scenario_has_a_test() {
         include_str!("crash.rs"),
         include_str!("daemon.rs"),
         include_str!("desktop.rs"),
+        include_str!("service.rs"),
     ]
     .concat();
     let missing: BTreeSet<_> = labhost::scenario::ALL
