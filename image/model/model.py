@@ -133,17 +133,9 @@ def dropped(x: jax.Array, share: float, key: jax.Array | None) -> jax.Array:
     return jnp.where(kept, x / (1 - share), 0.0)
 
 
-def forward(
-    params: Params,
-    tokens: jax.Array,
-    positions: jax.Array,
-    segments: jax.Array,
-    shape: Shape,
-    key: jax.Array | None = None,
-) -> jax.Array:
-    """Logits (batch, length, vocab); the arguments are those of `hidden`."""
-    *_, last = hidden(params, tokens, positions, segments, shape, key)
-    return last @ params[EMBEDDING].T
+def logits_of(params: Params, states: list[jax.Array]) -> jax.Array:
+    """Logits (batch, length, vocab) of what `hidden` gives."""
+    return states[-1] @ params[EMBEDDING].T
 
 
 def hidden(

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from model import Params, Shape, forward
+from model import Params, Shape, hidden, logits_of
 from tokenizer import END_ID, PAD_ID, ChatTokenizer
 
 ROWS, ROW_TOKENS = 32, 160
@@ -22,8 +22,8 @@ ROWS, ROW_TOKENS = 32, 160
 def best_tokens(params: Params, tokens: jax.Array, shape: Shape) -> jax.Array:
     """The likeliest next token at each place, (rows, length)."""
     positions = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
-    logits = forward(params, tokens, positions, jnp.zeros_like(tokens), shape)
-    return jnp.argmax(logits, axis=-1)
+    states = hidden(params, tokens, positions, jnp.zeros_like(tokens), shape)
+    return jnp.argmax(logits_of(params, states), axis=-1)
 
 
 def exact_answers(

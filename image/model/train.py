@@ -21,12 +21,12 @@ from examples import STORY_SHARE, Batch, BatchMaker, ExampleSource
 from facts import load_phrasings
 from grammar import squash
 from model import (
-    EMBEDDING,
     Params,
     Shape,
     count_params,
     hidden,
     init_params,
+    logits_of,
     rms_norm,
     tensor_shapes,
 )
@@ -61,7 +61,7 @@ def loss_fn(params: Params, batch: tuple, shape: Shape, key: jax.Array) -> tuple
     """What is to fall, and the part of it that the answers' tokens are."""
     tokens, targets, weights, positions, segments, topics = batch
     states = hidden(params, tokens, positions, segments, shape, key)
-    loss = cross_entropy(states[-1] @ params[EMBEDDING].T, targets, weights)
+    loss = cross_entropy(logits_of(params, states), targets, weights)
     return loss + guide_loss(params, states, segments, topics), loss
 
 

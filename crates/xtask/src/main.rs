@@ -1,5 +1,5 @@
-//! What a developer runs: `cargo xtask setup`, `try`, `test` and `build-pi`. Dispatch only; each command is a
-//! module, the tools that they need are in [`setup`].
+//! What a developer runs: `cargo xtask setup`, `try`, `test` and `build-pi`. Dispatch only; each
+//! command is a module, the tools that they need are in [`setup`].
 //!
 //! It runs first on a fresh machine, before cmake and libclang exist, so it depends on nothing that
 //! needs them and on very little else.

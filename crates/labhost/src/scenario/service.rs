@@ -1,6 +1,6 @@
-//! The daemon as a service of Debian's systemd, with the files of `systemd/` as they are shipped: as
-//! its own user, in its sandbox, started by udev, started again when it dies, and gone when it is
-//! stopped.
+//! The daemon as a service of Debian's systemd, with the files of `systemd/` as they are shipped:
+//! as its own user, in its sandbox, started by udev, started again when it dies, and gone when it
+//! is stopped.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -198,8 +198,8 @@ fn main_pid() -> Result<String> {
     ])
 }
 
-/// No process of the service is root's or has a right of root's, and systemd's own measure says
-/// that little is exposed.
+/// The daemon, whose rights the process with the model inherits, is not root and has no right of
+/// root's, and systemd's own measure says that little is exposed.
 fn ensure_confined() -> Result<()> {
     let pid = main_pid()?;
     let status = sysfs::read(Path::new("/proc").join(&pid).join("status"))?;

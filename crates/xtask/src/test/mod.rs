@@ -66,8 +66,8 @@ pub fn run(area: Area) -> anyhow::Result<()> {
     bail!("failed: {}", failed.join(", "))
 }
 
-/// Why the tests of the builds for the board must be left out of all tests, if they must. Where they
-/// alone are wanted, this is a failure.
+/// Why the tests of the builds for the board must be left out of all tests, if they must. Where
+/// they alone are wanted, this is a failure.
 fn obstacle(area: Area) -> Option<anyhow::Error> {
     let error = (area == Area::All).then(pi::obstacle).flatten()?;
     eprintln!("SKIPPED, the tests `{ARM}`: {error:#}");
