@@ -96,18 +96,26 @@ impl UsbDevice {
     /// # Errors
     /// It stays awake (an open or polled block device keeps it so).
     pub fn suspend(&self) -> Result<()> {
+        let status = self.folder.join("power/runtime_status");
+        wait::until("the device to be suspended", ENUMERATION_LIMIT, || {
+            // At each look: a disk whose probing ends late sets its own delay, and LUN 1 may appear
+            // after LUN 0. Either would keep the device awake.
+            self.allow_suspend()?;
+            Ok(sysfs::read(&status)
+                .is_ok_and(|status| status == "suspended")
+                .then_some(()))
+        })?;
+        report::step("device suspended");
+        Ok(())
+    }
+
+    fn allow_suspend(&self) -> Result<()> {
         for folder in scsi_devices() {
             sysfs::write(folder.join("power/autosuspend_delay_ms"), "0").ok();
             sysfs::write(folder.join("power/control"), "auto")?;
         }
         sysfs::write(self.folder.join("power/autosuspend_delay_ms"), "0")?;
-        sysfs::write(self.folder.join("power/control"), "auto")?;
-        let status = self.folder.join("power/runtime_status");
-        wait::until_true("the device to be suspended", ENUMERATION_LIMIT, || {
-            sysfs::read(&status).is_ok_and(|status| status == "suspended")
-        })?;
-        report::step("device suspended");
-        Ok(())
+        sysfs::write(self.folder.join("power/control"), "auto")
     }
 
     /// Wakes it up and keeps it awake.
