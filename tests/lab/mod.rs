@@ -1,6 +1,7 @@
 //! Real kernels: each test boots a guest in QEMU in which a host and the stick share a cable.
 //! docs/LAB.md says how to run one and how to read a failure.
 
+mod board;
 mod crash;
 mod daemon;
 mod desktop;
@@ -13,7 +14,7 @@ mod service;
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
-use lab::Series;
+use lab::{Board, Series};
 use lab::guest::{self, Boot, Report};
 use lab::programs::Programs;
 
@@ -27,7 +28,7 @@ fn pass(scenario: &str, series: Series) -> Report {
 /// As [`pass`], with more to say about the guest.
 fn pass_booting(boot: &Boot<'_>) -> Report {
     let report = boot
-        .run(programs())
+        .run(programs(boot.board))
         .unwrap_or_else(|error| panic!("{error}"));
     if let Err(why) = report.verdict() {
         panic!("{why}\n{report}");
@@ -36,19 +37,25 @@ fn pass_booting(boot: &Boot<'_>) -> Report {
     // Past the capture of the test runner: the time of a test that passed is wanted too.
     let _ = writeln!(
         io::stderr(),
-        "lab: {} on {}: {:.1} s",
+        "lab: {} on {} {}: {:.1} s",
         report.scenario,
+        boot.board.architecture(),
         report.series.name(),
         report.wall.as_secs_f64()
     );
     report
 }
 
-/// What goes into every guest; the agent is built once.
-fn programs() -> &'static Programs {
-    static PROGRAMS: OnceLock<Programs> = OnceLock::new();
-    PROGRAMS.get_or_init(|| {
-        let promptstick = env!("CARGO_BIN_EXE_promptstick").as_ref();
-        guest::programs(promptstick, &demo_model()).unwrap_or_else(|error| panic!("{error}"))
-    })
+/// What goes into every guest of this kind; the agent of a PC is built once.
+fn programs(board: Board) -> &'static Programs {
+    static OF_PC: OnceLock<Programs> = OnceLock::new();
+    static OF_PI: OnceLock<Programs> = OnceLock::new();
+    let result = |programs: Result<_, _>| programs.unwrap_or_else(|error| panic!("{error}"));
+    match board {
+        Board::Pc => OF_PC.get_or_init(|| {
+            let promptstick = env!("CARGO_BIN_EXE_promptstick").as_ref();
+            result(guest::programs(promptstick, &demo_model()))
+        }),
+        Board::PiZero => OF_PI.get_or_init(|| result(guest::programs_for_pi(&demo_model()))),
+    }
 }

@@ -16,9 +16,11 @@ use sha2::{Digest, Sha256};
 
 use crate::cache::{self, Cache, forget};
 use crate::error::At;
-use crate::kernel::ARCHITECTURE;
 use crate::packages::{self, Repository};
 use crate::{LabError, Result};
+
+/// The architecture of guests that have one.
+const ARCHITECTURE: &str = "amd64";
 
 /// The release: systemd 252, udisks 2.9.4.
 const SUITE: &str = "bookworm";

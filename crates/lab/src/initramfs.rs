@@ -12,20 +12,18 @@ use labhost::daemon::{MODEL, PROGRAM};
 use labhost::files::hex;
 use sha2::{Digest, Sha256};
 
+use crate::board::Board;
 use crate::cache::Cache;
 use crate::error::At;
 use crate::kernel::Kernel;
 use crate::programs::Programs;
-use crate::{Result, libraries, modules, tool};
-
-/// The shell for looking around in a guest by hand.
-const BUSYBOX: &str = "busybox";
+use crate::{Result, busybox, libraries, modules, tool};
 
 /// What a host formats with, of the package that `fsck.fat` comes from.
 const MKFS: &str = "mkfs.fat";
 
-/// How many archives stay in the cache: two kernels, this build and the one before.
-const KEPT_ARCHIVES: usize = 4;
+/// How many archives stay in the cache: two boards with two kernels, this build and the one before.
+const KEPT_ARCHIVES: usize = 8;
 
 /// Changes when archives of older builds of the lab are no longer right.
 const FORM: &str = "1";
@@ -45,8 +43,8 @@ enum Content {
 ///
 /// # Errors
 /// A file is missing, or the cache has no room.
-pub fn base(cache: &Cache, kernel: &Kernel, programs: &Programs) -> Result<PathBuf> {
-    let items = items(kernel, programs)?;
+pub fn base(cache: &Cache, board: Board, kernel: &Kernel, programs: &Programs) -> Result<PathBuf> {
+    let items = items(cache, board, kernel, programs)?;
     let folder = cache.folder("initramfs")?;
     let path = folder.join(format!("{}-{}.cpio", kernel.release, key(&items)?));
     if path.is_file() {
@@ -75,25 +73,20 @@ pub fn scenario(files: &[(String, Vec<u8>)]) -> io::Result<Vec<u8>> {
     write(Vec::new(), &items)
 }
 
-fn items(kernel: &Kernel, programs: &Programs) -> Result<Vec<Item>> {
-    let busybox = tool::find(BUSYBOX)?;
+fn items(cache: &Cache, board: Board, kernel: &Kernel, programs: &Programs) -> Result<Vec<Item>> {
+    let busybox = busybox::get(cache, board)?;
     let mut files = vec![
         ("/init".to_owned(), programs.labhost.clone()),
         (PROGRAM.to_owned(), programs.promptstick.clone()),
-        (MODEL.to_owned(), programs.model.clone()),
         ("/bin/busybox".to_owned(), busybox.clone()),
         ("/bin/sh".to_owned(), busybox),
-        (labhost::mount::MKFS.to_owned(), tool::find(MKFS)?),
     ];
-    let mut shared = BTreeSet::new();
-    for program in [&programs.labhost, &programs.promptstick] {
-        shared.extend(libraries::needed_by(program)?);
+    if !board.has_card() {
+        files.push((MODEL.to_owned(), programs.model.clone()));
     }
-    files.extend(
-        shared
-            .into_iter()
-            .map(|path| (path.display().to_string(), path)),
-    );
+    if board == Board::Pc {
+        files.extend(of_this_machine(programs)?);
+    }
     let mut items: Vec<Item> = files
         .into_iter()
         .map(|(guest, path)| Item {
@@ -110,6 +103,18 @@ fn items(kernel: &Kernel, programs: &Programs) -> Result<Vec<Item>> {
         content: Content::Bytes(bytes),
     }));
     Ok(items)
+}
+
+/// What programs of this machine's kind need beside themselves; those for another board are static.
+fn of_this_machine(programs: &Programs) -> Result<Vec<(String, PathBuf)>> {
+    let mut files = vec![(labhost::mount::MKFS.to_owned(), tool::find(MKFS)?)];
+    let mut shared = BTreeSet::new();
+    for program in [&programs.labhost, &programs.promptstick] {
+        shared.extend(libraries::needed_by(program)?);
+    }
+    let named = |path: PathBuf| (path.display().to_string(), path);
+    files.extend(shared.into_iter().map(named));
+    Ok(files)
 }
 
 /// A name for the content: 16 hexadecimal digits of a hash over it.
@@ -186,13 +191,12 @@ pub fn join(archives: &[PathBuf], scenario: &[u8], to: &Path) -> Result<()> {
     file.write_all(scenario).at(to)
 }
 
-/// Sees to it that QEMU and busybox are there before anything is fetched or built.
+/// Sees to it that QEMU is there before anything is fetched or built.
 ///
 /// # Errors
-/// One is missing; the message says what installs it.
-pub fn ensure_tools() -> Result<()> {
-    tool::run(tool::command(crate::guest::QEMU).arg("--version"))?;
-    tool::find(BUSYBOX).map(drop)
+/// It is missing; the message says what installs it.
+pub fn ensure_tools(board: Board) -> Result<()> {
+    tool::run(tool::command(board.qemu()).arg("--version")).map(drop)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use crate::board::Board;
 use crate::cache::{self, Cache};
 use crate::error::At;
 use crate::packages::{self, Repository};
@@ -40,12 +41,6 @@ impl Series {
     }
 }
 
-/// The architecture of guests.
-pub const ARCHITECTURE: &str = "amd64";
-
-/// The package that stands for a release's newest kernel.
-const META_PACKAGE: &str = "linux-image-amd64";
-
 /// What names of kernel packages begin with.
 const PREFIX: &str = "linux-image-";
 
@@ -58,27 +53,31 @@ pub struct Kernel {
     pub modules: PathBuf,
     /// As `uname -r` prints it.
     pub release: String,
+    /// What tells it about the board, where it has to be told.
+    pub device_tree: Option<PathBuf>,
 }
 
 impl Kernel {
-    /// The kernel of a series, fetched where it is not in the cache.
+    /// The kernel of a series for a board, fetched where it is not in the cache.
     ///
     /// # Errors
     /// It cannot be fetched or unpacked, or what is in the cache was changed.
-    pub fn get(cache: &Cache, series: Series) -> Result<Self> {
-        let suite = series.suite();
-        let folder = cache.path(&format!("kernels/{suite}-{ARCHITECTURE}"));
+    pub fn get(cache: &Cache, board: Board, series: Series) -> Result<Self> {
+        let (suite, architecture) = (series.suite(), board.architecture());
+        let folder = cache.path(&format!("kernels/{suite}-{architecture}"));
         let tree = folder.join("tree");
         let deb = kept_deb(&folder)?;
         if deb.is_none() || !tree.is_dir() {
-            fetch(cache, series, &folder, deb)?;
+            fetch(cache, board, series, &folder, deb)?;
         }
-        Self::in_tree(&tree)
+        Self::in_tree(&tree, board)
     }
 
-    fn in_tree(tree: &Path) -> Result<Self> {
+    fn in_tree(tree: &Path, board: Board) -> Result<Self> {
         let release = only_name(&tree.join("lib/modules"))?;
+        let trees = tree.join("usr/lib").join(format!("{PREFIX}{release}"));
         Ok(Self {
+            device_tree: board.device_tree().map(|name| trees.join(name)),
             image: tree.join("boot").join(format!("vmlinuz-{release}")),
             modules: tree.join("lib/modules").join(&release),
             release,
@@ -97,18 +96,24 @@ fn kept_deb(folder: &Path) -> Result<Option<PathBuf>> {
     }
 }
 
-fn fetch(cache: &Cache, series: Series, folder: &Path, deb: Option<PathBuf>) -> Result<()> {
-    let suite = series.suite();
+fn fetch(
+    cache: &Cache,
+    board: Board,
+    series: Series,
+    folder: &Path,
+    deb: Option<PathBuf>,
+) -> Result<()> {
+    let (suite, architecture) = (series.suite(), board.architecture());
     let deb = match deb {
         Some(deb) => deb,
         None => {
             eprintln!(
-                "lab: fetching the kernel {} from Debian {suite}",
+                "lab: fetching the kernel {} from Debian {suite} for {architecture}",
                 series.name()
             );
-            let repository = Repository::new(cache, suite, ARCHITECTURE)?;
+            let repository = Repository::new(cache, suite, architecture)?;
             repository.update()?;
-            let package = repository.dependency(META_PACKAGE, PREFIX)?;
+            let package = repository.dependency(board.kernel_package(), PREFIX)?;
             repository.download(&package, folder)?
         }
     };
@@ -155,10 +160,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let modules = folder.path().join("lib/modules/6.1.0-1-amd64");
         fs::create_dir_all(&modules).expect("room");
-        let kernel = Kernel::in_tree(folder.path()).expect("one kernel");
+        let kernel = Kernel::in_tree(folder.path(), Board::Pc).expect("one kernel");
+        assert_eq!(kernel.device_tree, None);
         assert_eq!(kernel.release, "6.1.0-1-amd64");
         assert!(kernel.image.ends_with("boot/vmlinuz-6.1.0-1-amd64"));
         fs::create_dir(folder.path().join("lib/modules/other")).expect("room");
-        assert!(Kernel::in_tree(folder.path()).is_err());
+        assert!(Kernel::in_tree(folder.path(), Board::Pc).is_err());
     }
 }

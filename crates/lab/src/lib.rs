@@ -5,6 +5,8 @@
 //! [`packages`] and [`kernel`] get kernels from Debian, [`initramfs`] builds what a guest boots
 //! from, [`guest`] runs one and listens; `crates/labhost` is what runs inside.
 
+pub mod board;
+pub mod busybox;
 pub mod cache;
 pub mod desktop;
 pub mod error;
@@ -17,5 +19,6 @@ pub mod packages;
 pub mod programs;
 pub mod tool;
 
+pub use board::Board;
 pub use error::{LabError, Result};
 pub use kernel::Series;

@@ -1,11 +1,13 @@
-//! Runs one scenario and shows what happens: `cargo run -p lab -- SCENARIO [6.1|6.12] [NAME=VALUE]`.
+//! Runs one scenario and shows what happens:
+//! `cargo run -p lab -- SCENARIO [6.1|6.12] [pi] [lab.NAME=VALUE]`.
 //! For looking into a scenario while it is being written; the tests judge the stick as well.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use lab::guest::{self, Boot};
-use lab::{LabError, Series, programs};
+use lab::programs::{self, Programs};
+use lab::{Board, LabError, Series};
 
 /// Where the model lies in the repository.
 const MODEL: &str = concat!(
@@ -13,10 +15,13 @@ const MODEL: &str = concat!(
     "/../../image/model/promptstick-demo-q8_0.gguf"
 );
 
+/// The word for the emulated Pi Zero.
+const PI: &str = "pi";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some(scenario) = arguments.first() else {
-        eprintln!("lab SCENARIO [6.1|6.12] [lab.NAME=VALUE]; the scenarios are:");
+        eprintln!("lab SCENARIO [6.1|6.12] [pi] [lab.NAME=VALUE]; the scenarios are:");
         for scenario in labhost::scenario::ALL {
             eprintln!("  {}", scenario.name);
         }
@@ -39,9 +44,12 @@ fn run(scenario: &str, arguments: &[String]) -> Result<bool, LabError> {
     let parameters: Vec<_> = words
         .map(|(name, value)| (name, value.to_owned()))
         .collect();
-    let promptstick = programs::output_folder()?.join("debug/promptstick");
-    let programs = guest::programs(&promptstick, Path::new(MODEL))?;
-    let mut boot = Boot::new(scenario, series);
+    let is_pi = arguments.iter().any(|word| word == PI);
+    let (board, programs) = match is_pi {
+        true => (Board::PiZero, guest::programs_for_pi(Path::new(MODEL))?),
+        false => (Board::Pc, programs_for_pc()?),
+    };
+    let mut boot = Boot::on(board, scenario, series);
     boot.parameters = &parameters;
     let report = boot.run(&programs)?;
     let verdict = report.verdict();
@@ -51,4 +59,9 @@ fn run(scenario: &str, arguments: &[String]) -> Result<bool, LabError> {
         println!("passed in {:.1} s", report.wall.as_secs_f64());
     }
     Ok(verdict.is_ok())
+}
+
+fn programs_for_pc() -> Result<Programs, LabError> {
+    let promptstick = programs::output_folder()?.join("debug/promptstick");
+    guest::programs(&promptstick, Path::new(MODEL))
 }

@@ -58,6 +58,24 @@ pub fn build_labhost() -> Result<PathBuf> {
     Ok(output.join("debug").join(AGENT))
 }
 
+/// Where `cargo xtask build-pi` puts the static build for the board, in cargo's output folder.
+const PI_FOLDER: &str = "pi/arm-unknown-linux-musleabihf";
+
+/// A program of the static build for the board.
+///
+/// # Errors
+/// It was not built.
+pub fn built_for_pi(name: &str) -> Result<PathBuf> {
+    let path = output_folder()?.join(PI_FOLDER).join(name);
+    match path.is_file() {
+        true => Ok(path),
+        false => Err(LabError::Unexpected(format!(
+            "{} is not there: run `cargo xtask build-pi --lab`",
+            path.display()
+        ))),
+    }
+}
+
 /// What cargo told this process about its own package must not reach another build.
 fn without_package(command: &mut Command) {
     for (name, _) in env::vars_os() {

@@ -209,7 +209,7 @@ impl Drop for Daemon {
     }
 }
 
-/// Keeps the log in memory, and passes it on to the harness's port, or else to the console.
+/// Keeps the log in memory, and passes it on to the harness's port, or else by the protocol.
 fn keep(stderr: ChildStderr, log: &Mutex<String>, audience: Log) {
     let mut port = log_port();
     for line in BufReader::new(stderr)
@@ -220,13 +220,13 @@ fn keep(stderr: ChildStderr, log: &Mutex<String>, audience: Log) {
         log.lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push_str(&line);
-        if audience == Log::Told {
+        if audience == Log::Told || port.is_none() {
             report::tell(&Line::Log(line.clone()));
         }
-        let _ = match &mut port {
-            Some(port) => port.write_all(line.as_bytes()),
-            None => std::io::stderr().write_all(line.as_bytes()),
-        };
+        if let Some(port) = &mut port {
+            // Our own copy is what scenarios look at.
+            let _ = port.write_all(line.as_bytes());
+        }
     }
 }
 

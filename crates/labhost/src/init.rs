@@ -5,6 +5,7 @@ use std::any::Any;
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
+use std::time::Duration;
 
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
@@ -13,10 +14,19 @@ use crate::error::{Doing, ensure};
 use crate::modules::{self, Modules};
 use crate::protocol::Line;
 use crate::scenario::{self, Lab, Scenario};
-use crate::{Failure, Result, debian, gadget, report, stick};
+use crate::{Failure, Result, daemon, debian, gadget, report, stick, wait};
 
-/// The serial line of the protocol; the first one is the kernel's console.
-const PROTOCOL_LINE: &str = "/dev/ttyS1";
+/// The parameter of the kernel's command line with the serial line of the protocol.
+pub const LINE_PARAMETER: &str = "lab.line";
+
+/// The parameter with the disk that takes the stick's files at the end.
+pub const EXPORT_PARAMETER: &str = "lab.export";
+
+/// The parameter with the FAT volume that holds the model, where it is not in the archive.
+pub const CARD_PARAMETER: &str = "lab.card";
+
+/// How long a card takes to be found.
+const CARD_LIMIT: Duration = Duration::from_secs(60);
 
 /// File systems, where they belong, and what is mounted there.
 const MOUNTS: [(&str, &str); 5] = [
@@ -29,7 +39,7 @@ const MOUNTS: [(&str, &str); 5] = [
 
 /// Runs as the guest's first process; never returns.
 pub fn main() -> ! {
-    let result = mounts().and_then(|()| run());
+    let result = mounts().and_then(|()| run(&lab()?));
     if let Err(error) = result {
         report::tell(&Line::Fail(error.to_string()));
     }
@@ -44,21 +54,37 @@ fn mounts() -> Result<()> {
         mount(Some(kind), at, Some(kind), MsFlags::empty(), None::<&str>)
             .doing(format!("mounting {at}"))?;
     }
-    report::open(Path::new(PROTOCOL_LINE)).doing(format!("opening {PROTOCOL_LINE}"))
+    Ok(())
 }
 
-fn run() -> Result<()> {
+/// What the kernel was started with.
+fn lab() -> Result<Lab> {
     let parameters = fs::read_to_string("/proc/cmdline").doing("reading the command line")?;
     let lab = Lab::from_command_line(&parameters);
+    let line = place(&lab, LINE_PARAMETER)?;
+    report::open(line).doing(format!("opening {}", line.display()))?;
+    Ok(lab)
+}
+
+fn place<'a>(lab: &'a Lab, parameter: &str) -> Result<&'a Path> {
+    let value = lab.parameter(parameter).map(Path::new);
+    value.ok_or_else(|| Failure::Wrong(format!("the command line has no {parameter}")))
+}
+
+fn run(lab: &Lab) -> Result<()> {
+    let export = place(lab, EXPORT_PARAMETER)?;
     let scenario = scenario::find(lab.name())?;
     load_modules(scenario)?;
+    if let Some(card) = lab.parameter(CARD_PARAMETER) {
+        mount_card(Path::new(card))?;
+    }
     if scenario.host_is_desktop {
         debian::start()?;
     }
     fs::create_dir_all(stick::FOLDER).doing("making the stick's folder")?;
     report::step(format!("kernel {}", kernel_release()?));
-    let verdict = panic::catch_unwind(AssertUnwindSafe(|| (scenario.run)(&lab)));
-    stick::export()?;
+    let verdict = panic::catch_unwind(AssertUnwindSafe(|| (scenario.run)(lab)));
+    stick::export(export)?;
     report::tell(&Line::Exported);
     match verdict {
         Ok(Ok(())) => report::tell(&Line::Pass),
@@ -71,6 +97,7 @@ fn run() -> Result<()> {
 fn load_modules(scenario: &Scenario) -> Result<()> {
     let mut modules = Modules::from_list()?;
     modules.load_all(&modules::BASIC)?;
+    modules.load_all(&modules::FAT)?;
     if !scenario.kernel_is_ready {
         return Ok(());
     }
@@ -84,6 +111,22 @@ fn load_modules(scenario: &Scenario) -> Result<()> {
     ensure(udc.exists(), || {
         format!("the kernel has no {}", gadget::UDC)
     })
+}
+
+/// Mounts the card with the model where the archive would have it.
+fn mount_card(device: &Path) -> Result<()> {
+    wait::until_true("the card", CARD_LIMIT, || device.exists())?;
+    let folder = Path::new(daemon::MODEL).parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder).doing("making a folder for the card")?;
+    let what = format!("mounting {}", device.display());
+    mount(
+        Some(device),
+        folder,
+        Some("vfat"),
+        MsFlags::MS_RDONLY,
+        None::<&str>,
+    )
+    .doing(what)
 }
 
 /// Mounts configfs where it belongs.

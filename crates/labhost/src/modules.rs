@@ -24,10 +24,11 @@ pub const GADGET: [&str; 4] = [
     "dummy_hcd",
 ];
 
-/// The host's USB side with FAT.
-pub const HOST: [&str; 7] = [
-    "usb_storage",
-    "sg",
+/// The host's USB side.
+pub const HOST: [&str; 2] = ["usb_storage", "sg"];
+
+/// FAT volumes, with what their names may be written in.
+pub const FAT: [&str; 5] = [
     "vfat",
     "nls_cp437",
     "nls_ascii",
@@ -46,7 +47,7 @@ pub const LED_TRIGGERS: [&str; 2] = ["ledtrig_timer", "ledtrig_pattern"];
 
 /// All modules that a guest may load.
 pub fn all() -> Vec<&'static str> {
-    let groups: [&[&str]; 6] = [&BASIC, &GADGET, &HOST, &[DISK], &USBIP, &LED_TRIGGERS];
+    let groups: [&[&str]; 7] = [&BASIC, &GADGET, &HOST, &FAT, &[DISK], &USBIP, &LED_TRIGGERS];
     groups.concat()
 }
 

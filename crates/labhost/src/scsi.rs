@@ -29,7 +29,7 @@ const SENSE_BYTES: u8 = 32;
 const MAX_BLOCKS: usize = 128;
 
 /// The kernel's request (include/scsi/sg.h).
-const SG_IO: libc::c_ulong = 0x2285;
+const SG_IO: libc::Ioctl = 0x2285;
 const SG_DXFER_NONE: i32 = -1;
 const SG_DXFER_TO_DEV: i32 = -2;
 const SG_DXFER_FROM_DEV: i32 = -3;

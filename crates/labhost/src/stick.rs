@@ -6,7 +6,8 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use fatfs::{FatType, FormatVolumeOptions, FsOptions};
+pub use fatfs::FatType;
+use fatfs::{FormatVolumeOptions, FsOptions};
 
 use crate::error::Doing;
 use crate::{Failure, Result, cpio, sysfs};
@@ -24,9 +25,6 @@ pub const SMALL_MEBIBYTES: u64 = 16;
 
 /// What a read-only unit shows where no daemon takes part: a name and the content.
 pub const ANSWER: (&str, &[u8]) = ("answer.txt", b"42");
-
-/// The disk that takes the export: a raw archive from its first byte.
-const EXPORT_DISK: &str = "/dev/vda";
 
 /// Where the only partition of an image begins: as partitioning tools align it.
 pub const PARTITION_BYTES: u64 = 1 << 20;
@@ -115,26 +113,49 @@ fn partition(volume: &Path, image: &Path) -> Result<()> {
     let volume_bytes = volume.seek(SeekFrom::End(0)).doing(&what)?;
     volume.rewind().doing(&what)?;
     let mut disk = File::create(image).doing(&what)?;
-    let table = partition_table(volume_bytes)?;
+    let table = partition_table(&[Partition {
+        kind: FAT16_LBA,
+        start_bytes: PARTITION_BYTES,
+        bytes: volume_bytes,
+    }])?;
     disk.write_all(&table).doing(&what)?;
     disk.seek(SeekFrom::Start(PARTITION_BYTES)).doing(&what)?;
     io::copy(&mut volume, &mut disk).doing(what).map(drop)
 }
 
-/// A table with one partition (type 0x0e, FAT16 by LBA) that begins at [`PARTITION_BYTES`].
-fn partition_table(volume_bytes: u64) -> Result<[u8; SECTOR_BYTES]> {
+/// A row of a partition table.
+#[derive(Debug, Clone, Copy)]
+pub struct Partition {
+    /// What is in it, as [`FAT16_LBA`].
+    pub kind: u8,
+    /// Where it begins on the disk.
+    pub start_bytes: u64,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// The kind of a partition with a FAT16 volume that is found by sector numbers.
+pub const FAT16_LBA: u8 = 0x0e;
+
+/// The first sector of a disk with up to four partitions (master boot record: entries of 16 bytes
+/// from byte 446, the mark at its end).
+///
+/// # Errors
+/// One lies beyond 2 TiB.
+pub fn partition_table(partitions: &[Partition]) -> Result<[u8; SECTOR_BYTES]> {
     const FIRST_ENTRY: usize = 446;
-    const FAT16_LBA: u8 = 0x0e;
+    const ENTRY_BYTES: usize = 16;
     let sectors = |bytes: u64| {
         u32::try_from(bytes / SECTOR_BYTES as u64)
             .map_err(|_| Failure::Wrong("the volume is too large for a partition".into()))
     };
     let mut table = [0; SECTOR_BYTES];
-    table[FIRST_ENTRY + 4] = FAT16_LBA;
-    table[FIRST_ENTRY + 8..FIRST_ENTRY + 12]
-        .copy_from_slice(&sectors(PARTITION_BYTES)?.to_le_bytes());
-    table[FIRST_ENTRY + 12..FIRST_ENTRY + 16]
-        .copy_from_slice(&sectors(volume_bytes)?.to_le_bytes());
+    let entries = table[FIRST_ENTRY..].chunks_exact_mut(ENTRY_BYTES);
+    for (entry, partition) in entries.zip(partitions) {
+        entry[4] = partition.kind;
+        entry[8..12].copy_from_slice(&sectors(partition.start_bytes)?.to_le_bytes());
+        entry[12..16].copy_from_slice(&sectors(partition.bytes)?.to_le_bytes());
+    }
     table[510..].copy_from_slice(&[0x55, 0xaa]);
     Ok(table)
 }
@@ -230,13 +251,13 @@ fn open(image: &Path) -> io::Result<File> {
     File::options().read(true).write(true).open(image)
 }
 
-/// Writes all files of [`FOLDER`] to the export disk.
+/// Writes all files of [`FOLDER`] to a disk, as a raw archive from its first byte.
 ///
 /// # Errors
 /// The disk is missing or too small.
-pub fn export() -> Result<()> {
-    let what = format!("exporting to {EXPORT_DISK}");
-    let disk = File::options().write(true).open(EXPORT_DISK).doing(&what)?;
+pub fn export(to: &Path) -> Result<()> {
+    let what = format!("exporting to {}", to.display());
+    let disk = File::options().write(true).open(to).doing(&what)?;
     let mut writer = cpio::Writer::new(BufWriter::with_capacity(1 << 20, disk));
     for path in sysfs::paths(FOLDER) {
         if !path.is_file() {

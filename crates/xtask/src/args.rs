@@ -25,8 +25,9 @@ What a developer of promptstick runs. It says what it installs, and why, before 
         lab            real kernels in QEMU: the stick and its host on one cable
         arm            builds for the Pi Zero W (build-pi), then runs them on an emulated core
         xtask          the tests of this tool
-  cargo xtask build-pi
+  cargo xtask build-pi [--lab]
         Build the program for the Pi Zero W, for Raspberry Pi OS and static, and print the sizes.
+        --lab          instead, what the lab's emulated board runs: the static one and an init
   cargo xtask setup
         Only install what building, trying and testing need.
 ";
@@ -42,8 +43,10 @@ pub enum Command {
     Try(TryOptions),
     /// Run the tests of one area, or all.
     Test(Area),
-    /// Build for the board.
+    /// Build what goes onto the board.
     BuildPi,
+    /// Build what the lab's emulated board runs.
+    BuildPiForLab,
 }
 
 /// The arguments of `try`.
@@ -73,7 +76,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         Some("setup") => no_more(rest, "setup").map(|()| Command::Setup),
         Some("try") => parse_try(rest).map(Command::Try),
         Some("test") => parse_test(rest),
-        Some("build-pi") => no_more(rest, "build-pi").map(|()| Command::BuildPi),
+        Some("build-pi") => parse_build(rest),
         _ => Err(format!(
             "there is no command {}; there are try, test, build-pi and setup.",
             name.display()
@@ -130,6 +133,19 @@ fn parse_test(mut rest: impl Iterator<Item = OsString>) -> Result<Command, Strin
     })
 }
 
+fn parse_build(mut rest: impl Iterator<Item = OsString>) -> Result<Command, String> {
+    let Some(option) = rest.next() else {
+        return Ok(Command::BuildPi);
+    };
+    if option != "--lab" {
+        return Err(format!(
+            "build-pi takes no argument but --lab, not {}.",
+            option.display()
+        ));
+    }
+    no_more(rest, "build-pi --lab").map(|()| Command::BuildPiForLab)
+}
+
 fn no_more(mut rest: impl Iterator<Item = OsString>, after: &str) -> Result<(), String> {
     match rest.next() {
         None => Ok(()),
@@ -184,6 +200,12 @@ mod tests {
     }
 
     #[test]
+    fn builds_for_the_board() {
+        assert_eq!(parsed(&["build-pi"]), Ok(Command::BuildPi));
+        assert_eq!(parsed(&["build-pi", "--lab"]), Ok(Command::BuildPiForLab));
+    }
+
+    #[test]
     fn areas_by_name() {
         assert_eq!(parsed(&["test"]), Ok(Command::Test(Area::All)));
         assert_eq!(parsed(&["test", "lint"]), Ok(Command::Test(Area::Lint)));
@@ -203,6 +225,7 @@ mod tests {
             (&["test", "lint", "more"], "not more"),
             (&["setup", "now"], "not now"),
             (&["build-pi", "now"], "not now"),
+            (&["build-pi", "--lab", "now"], "not now"),
         ];
         for (line, part) in cases {
             let error = parsed(line).expect_err("a wrong command line was accepted");

@@ -47,5 +47,6 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Try(options) => demo::run(options),
         Command::Test(area) => test::run(*area),
         Command::BuildPi => pi::build(),
+        Command::BuildPiForLab => pi::build_for_lab(),
     }
 }

@@ -1,13 +1,15 @@
 //! One guest: boots it in QEMU with a scenario, listens until it tells how that ended, and reads
 //! what it exported. Used by `tests/lab` and `cargo xtask try --usb`.
 
+mod card;
+mod machine;
 mod places;
 mod qemu;
 mod report;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,11 +20,12 @@ use crate::cache::Cache;
 use crate::error::At;
 use crate::kernel::{Kernel, Series};
 use crate::programs::{self, Programs};
-use crate::{Result, desktop, initramfs};
+use crate::{Board, Result, desktop, initramfs};
+use machine::{Event, Machine};
 use places::Folder;
-use qemu::{Event, Machine};
+use qemu::Wanted;
 
-pub use qemu::QEMU;
+pub use qemu::Network;
 pub use report::Report;
 
 /// How long a scenario may take by the clock on the wall. An idle machine needs 10 to 60 s for
@@ -31,10 +34,6 @@ pub const USUAL_LIMIT: Duration = Duration::from_secs(600);
 
 /// The same for a guest with a desktop, which has a minute's work to do before it mounts anything.
 pub const DESKTOP_LIMIT: Duration = Duration::from_secs(1800);
-
-/// For every guest. An emulated timer that is short of time fails the kernel's test of it at boot,
-/// which then stops ("IO-APIC + timer doesn't work!").
-const KERNEL_WORDS: &str = "console=ttyS0 quiet panic=-1 no_timer_check";
 
 /// What is to be run.
 #[derive(Debug)]
@@ -45,8 +44,12 @@ pub struct Boot<'a> {
     pub parameters: &'a [(&'a str, String)],
     /// Files for this scenario alone: a path in the guest and the content.
     pub files: &'a [(String, Vec<u8>)],
+    /// The machine.
+    pub board: Board,
     /// The guest's kernel.
     pub series: Series,
+    /// Its network.
+    pub network: Network,
     /// When to give up.
     pub limit: Duration,
     /// Called with each line as it comes, and the time since QEMU's start.
@@ -54,8 +57,13 @@ pub struct Boot<'a> {
 }
 
 impl<'a> Boot<'a> {
-    /// A scenario on a kernel, and nothing unusual.
+    /// A scenario on a PC with a kernel, and nothing unusual.
     pub fn new(scenario: &'a str, series: Series) -> Self {
+        Self::on(Board::Pc, scenario, series)
+    }
+
+    /// The same on any machine.
+    pub fn on(board: Board, scenario: &'a str, series: Series) -> Self {
         let limit = match is_desktop(scenario) {
             true => DESKTOP_LIMIT,
             false => USUAL_LIMIT,
@@ -64,8 +72,10 @@ impl<'a> Boot<'a> {
             scenario,
             parameters: &[],
             files: &[],
+            board,
             series,
-            limit,
+            network: Network::None,
+            limit: board.patient(limit),
             show: |time, line| println!("{:7.1} s  {line}", time.as_secs_f64()),
         }
     }
@@ -75,20 +85,28 @@ impl<'a> Boot<'a> {
     /// # Errors
     /// The guest could not be built or started.
     pub fn run(&self, programs: &Programs) -> Result<Report> {
-        initramfs::ensure_tools()?;
+        initramfs::ensure_tools(self.board)?;
         let (kernel, archives) = self.prepare(programs)?;
         let folder = Folder::new(&self.name())?;
+        card::write(&folder.export(), self.board, &programs.model)?;
         let extra = initramfs::scenario(self.files).at(&folder.initrd())?;
         initramfs::join(&archives, &extra, &folder.initrd())?;
         let _turn = places::wait_for_turn();
         let start = Instant::now();
-        let memory_mb = qemu::memory_mb(fs::metadata(&programs.model).at(&programs.model)?.len());
-        let machine = Machine::start(&kernel.image, &self.command_line(), memory_mb, &folder)?;
+        let wanted = Wanted {
+            board: self.board,
+            kernel: &kernel,
+            command_line: &self.command_line(),
+            model_bytes: fs::metadata(&programs.model).at(&programs.model)?.len(),
+            network: self.network,
+        };
+        let machine = Machine::start(&wanted, &folder)?;
         let mut report = self.listen(&machine, start);
         drop(machine);
         report.wall = start.elapsed();
         if report.lines.contains(&Line::Exported) {
-            report.files = read_export(&folder.export())?;
+            let start = card::export_start_bytes(self.board);
+            report.files = read_export(&folder.export(), start)?;
         }
         folder.tidy_up()?;
         Ok(report)
@@ -100,14 +118,14 @@ impl<'a> Boot<'a> {
     /// # Errors
     /// A tool is missing, or something could not be fetched or built.
     pub fn fetch(&self, programs: &Programs) -> Result<()> {
-        initramfs::ensure_tools()?;
+        initramfs::ensure_tools(self.board)?;
         self.prepare(programs).map(drop)
     }
 
     fn prepare(&self, programs: &Programs) -> Result<(Kernel, Vec<PathBuf>)> {
         let cache = Cache::open()?;
-        let kernel = Kernel::get(&cache, self.series)?;
-        let mut archives = vec![initramfs::base(&cache, &kernel, programs)?];
+        let kernel = Kernel::get(&cache, self.board, self.series)?;
+        let mut archives = vec![initramfs::base(&cache, self.board, &kernel, programs)?];
         if is_desktop(self.scenario) {
             archives.push(desktop::archive(&cache)?);
         }
@@ -121,13 +139,18 @@ impl<'a> Boot<'a> {
             .iter()
             .map(|(_, value)| format!("-{value}"))
             .collect();
-        format!("{}-{}{parameters}", self.scenario, self.series.name())
+        let machine = self.board.architecture();
+        let series = self.series.name();
+        match self.board {
+            Board::Pc => format!("{}-{series}{parameters}", self.scenario),
+            Board::PiZero => format!("{}-{machine}-{series}{parameters}", self.scenario),
+        }
     }
 
     fn command_line(&self) -> String {
         let own = [(labhost::scenario::NAME_PARAMETER, self.scenario.to_owned())];
         let words = own.iter().chain(self.parameters);
-        words.fold(KERNEL_WORDS.to_owned(), |line, (name, value)| {
+        words.fold(self.board.kernel_words(), |line, (name, value)| {
             format!("{line} {name}={value}")
         })
     }
@@ -156,9 +179,11 @@ fn is_desktop(scenario: &str) -> bool {
     labhost::scenario::find(scenario).is_ok_and(|scenario| scenario.host_is_desktop)
 }
 
-fn read_export(path: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+fn read_export(path: &Path, start_bytes: u64) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
-    let mut input = BufReader::new(File::open(path).at(path)?);
+    let mut disk = File::open(path).at(path)?;
+    disk.seek(SeekFrom::Start(start_bytes)).at(path)?;
+    let mut input = BufReader::new(disk);
     cpio::read(&mut input, &mut |name, content| {
         let mut bytes = Vec::new();
         io::copy(content, &mut bytes)?;
@@ -167,6 +192,18 @@ fn read_export(path: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
     })
     .at(path)?;
     Ok(files)
+}
+
+/// The programs for the board, as `cargo xtask build-pi` leaves them, and a model.
+///
+/// # Errors
+/// They were not built.
+pub fn programs_for_pi(model: &Path) -> Result<Programs> {
+    Ok(Programs {
+        labhost: programs::built_for_pi("labhost")?,
+        promptstick: programs::built_for_pi("promptstick")?,
+        model: fs::canonicalize(model).at(model)?,
+    })
 }
 
 /// The programs that belong to a test run: the agent is built, the others are given.

@@ -5,14 +5,12 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, PoisonError};
 
+use super::card;
 use crate::error::At;
 use crate::{Result, cache, programs};
 
 /// Guests at a time in this process: each keeps a core busy.
 const MAX_GUESTS: usize = 2;
-
-/// Room for the stick's images: the disk is sparse.
-const EXPORT_BYTES: u64 = 2 << 30;
 
 static RUNNING: Mutex<usize> = Mutex::new(0);
 static ENDED: Condvar = Condvar::new();
@@ -56,7 +54,7 @@ impl Folder {
         let folder = Self(path);
         let export = folder.export();
         let disk = File::create(&export).at(&export)?;
-        disk.set_len(EXPORT_BYTES).at(&export)?;
+        disk.set_len(card::DISK_BYTES).at(&export)?;
         Ok(folder)
     }
 
@@ -65,7 +63,7 @@ impl Folder {
         self.0.join("initrd")
     }
 
-    /// The disk that takes the stick's files at the end.
+    /// The disk that takes the stick's files at the end ([`card`]).
     pub fn export(&self) -> PathBuf {
         self.0.join("export.disk")
     }

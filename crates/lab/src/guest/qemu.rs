@@ -1,23 +1,12 @@
-//! The QEMU process of a guest: pure emulation of one processor, no network. It ends when this
-//! value is dropped, and when our process dies. Used by [`guest`](crate::guest).
+//! QEMU's command line for each board. Pure. Used by [`machine`](super::machine).
 
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread;
-use std::time::Duration;
-
-use nix::sys::prctl;
-use nix::sys::signal::Signal;
+use std::process::Command;
 
 use super::places::Folder;
-use crate::{Result, tool};
-
-/// The emulator.
-pub const QEMU: &str = "qemu-system-x86_64";
+use crate::kernel::Kernel;
+use crate::{Board, tool};
 
 /// Room for a kernel, the archive that it boots from, two images of 64 MiB, a small model.
 const MEMORY_MB: u64 = 1024;
@@ -25,107 +14,69 @@ const MEMORY_MB: u64 = 1024;
 /// A model lies in the archive, is unpacked from there, and is copied as llama.cpp repacks it.
 const COPIES_OF_MODEL: u64 = 3;
 
-/// The memory of a guest that runs a model of this size.
-pub fn memory_mb(model_bytes: u64) -> u64 {
-    MEMORY_MB.saturating_add((model_bytes >> 20).saturating_mul(COPIES_OF_MODEL))
+/// The port of USB/IP (IANA), on which a guest that others connect to listens.
+const USBIP_PORT: u16 = 3240;
+
+/// Whether a guest is on a network: QEMU's own, which reaches nothing but this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// It is not.
+    None,
+    /// It can connect to this machine.
+    Client,
+    /// Its port of USB/IP is this port of this machine.
+    Server(u16),
 }
 
-/// What came from the guest.
+/// What is to be started.
 #[derive(Debug)]
-pub enum Event {
-    /// A line of the protocol's serial line.
-    Text(String),
-    /// The guest has been switched off.
-    Ended,
-    /// Neither came in time.
-    Late,
+pub struct Wanted<'a> {
+    /// The machine.
+    pub board: Board,
+    /// What it boots.
+    pub kernel: &'a Kernel,
+    /// What the kernel is told.
+    pub command_line: &'a str,
+    /// The size of the model that it will run.
+    pub model_bytes: u64,
+    /// Its network.
+    pub network: Network,
 }
 
-/// A running guest.
-#[derive(Debug)]
-pub struct Machine {
-    child: Child,
-    lines: Receiver<String>,
-    folder: Folder,
-}
-
-impl Machine {
-    /// Starts a guest that boots `kernel` with the archive in `folder` and has this much memory.
-    ///
-    /// # Errors
-    /// QEMU is missing or cannot be started.
-    pub fn start(
-        kernel: &Path,
-        command_line: &str,
-        memory_mb: u64,
-        folder: &Folder,
-    ) -> Result<Self> {
-        let mut command = command(kernel, command_line, memory_mb, folder);
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| tool::failure(&command, &error))?;
-        let (sender, lines) = mpsc::channel();
-        if let Some(output) = child.stdout.take() {
-            thread::spawn(move || pass_on(output, &sender));
-        }
-        Ok(Self {
-            child,
-            lines,
-            folder: folder.clone(),
-        })
-    }
-
-    /// The next line, or the end, or `Late` when `limit` has passed.
-    pub fn next(&self, limit: Duration) -> Event {
-        match self.lines.recv_timeout(limit) {
-            Ok(text) => Event::Text(text),
-            Err(RecvTimeoutError::Timeout) => Event::Late,
-            Err(RecvTimeoutError::Disconnected) => Event::Ended,
-        }
-    }
-
-    /// Where its files are.
-    pub fn folder(&self) -> &Folder {
-        &self.folder
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Bytes that are not UTF-8 (noise of a line that just came up) must not end the listening.
-fn pass_on(output: ChildStdout, sender: &Sender<String>) {
-    for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-        if sender.send(text).is_err() {
-            return;
-        }
-    }
-}
-
-fn command(kernel: &Path, command_line: &str, memory_mb: u64, folder: &Folder) -> Command {
-    let mut command = tool::command(QEMU);
+/// The command that runs the guest with the files in `folder`. The protocol is its standard output.
+pub fn command(wanted: &Wanted<'_>, folder: &Folder) -> Command {
+    let mut command = tool::command(wanted.board.qemu());
     command
-        .args(["-accel", "tcg", "-M", "q35", "-cpu", "max", "-smp", "1"])
-        .args(["-m", &memory_mb.to_string()])
-        .args(["-display", "none", "-no-reboot", "-nodefaults"])
+        .args([
+            "-accel",
+            "tcg",
+            "-display",
+            "none",
+            "-no-reboot",
+            "-nodefaults",
+        ])
         .arg("-kernel")
-        .arg(kernel)
+        .arg(&wanted.kernel.image)
         .arg("-initrd")
         .arg(folder.initrd())
-        .args(["-append", command_line])
+        .args(["-append", wanted.command_line])
+        .args(["-chardev", "stdio,id=protocol,signal=off"]);
+    match wanted.board {
+        Board::Pc => pc(&mut command, wanted, folder),
+        Board::PiZero => pi_zero(&mut command, wanted, folder),
+    }
+    command
+}
+
+fn pc(command: &mut Command, wanted: &Wanted<'_>, folder: &Folder) {
+    let memory_mb = memory_mb(wanted.model_bytes);
+    command
+        .args(["-M", "q35", "-cpu", "max", "-smp", "1"])
+        .args(["-m", &memory_mb.to_string()])
         // ttyS0: the kernel's console. ttyS1: the protocol.
         .arg("-chardev")
         .arg(with_path("file,id=console,path=", &folder.console()))
         .args(["-serial", "chardev:console"])
-        .args(["-chardev", "stdio,id=protocol,signal=off"])
         .args(["-serial", "chardev:protocol"])
         // /dev/vport0p1 or later: the daemon's log.
         .arg("-chardev")
@@ -139,11 +90,37 @@ fn command(kernel: &Path, command_line: &str, memory_mb: u64, folder: &Folder) -
             &folder.export(),
         ))
         .args(["-device", "virtio-blk-pci,drive=export"]);
-    // SAFETY: between fork and exec only the system call `prctl` is made.
-    unsafe {
-        command.pre_exec(|| Ok(prctl::set_pdeathsig(Signal::SIGKILL)?));
+    // Without a boot ROM, which is a file of another package.
+    network(command, wanted.network, "virtio-net-pci,romfile=");
+}
+
+/// The board's memory is what it is: 512 MB, of which the graphics have 64.
+fn pi_zero(command: &mut Command, wanted: &Wanted<'_>, folder: &Folder) {
+    command.args(["-M", "raspi0", "-serial", "chardev:protocol"]);
+    if let Some(device_tree) = &wanted.kernel.device_tree {
+        command.arg("-dtb").arg(device_tree);
     }
+    // /dev/mmcblk0: the card.
     command
+        .arg("-drive")
+        .arg(with_path("if=sd,format=raw,file=", &folder.export()));
+    network(command, wanted.network, "usb-net");
+}
+
+fn network(command: &mut Command, network: Network, device: &str) {
+    let forward = match network {
+        Network::None => return,
+        Network::Client => String::new(),
+        Network::Server(port) => format!(",hostfwd=tcp:127.0.0.1:{port}-:{USBIP_PORT}"),
+    };
+    command
+        .args(["-netdev", &format!("user,id=net,restrict=off{forward}")])
+        .args(["-device", &format!("{device},netdev=net")]);
+}
+
+/// The memory of a PC that runs a model of this size.
+fn memory_mb(model_bytes: u64) -> u64 {
+    MEMORY_MB.saturating_add((model_bytes >> 20).saturating_mul(COPIES_OF_MODEL))
 }
 
 /// QEMU's options take a comma in a value as two of them.
@@ -159,5 +136,16 @@ mod tests {
     #[test]
     fn a_comma_in_a_path_stays_one() {
         assert_eq!(with_path("path=", Path::new("/a,b")), "path=/a,,b");
+    }
+
+    #[test]
+    fn a_server_can_be_reached_from_this_machine_only() {
+        let mut command = Command::new("qemu");
+        network(&mut command, Network::Server(7000), "usb-net");
+        let text = format!("{command:?}");
+        assert!(text.contains("hostfwd=tcp:127.0.0.1:7000-:3240"), "{text}");
+        let mut command = Command::new("qemu");
+        network(&mut command, Network::None, "usb-net");
+        assert_eq!(command.get_args().count(), 0);
     }
 }

@@ -97,9 +97,16 @@ impl Report {
         })
     }
 
-    /// The daemon's log.
+    /// The daemon's log: its own line's, or what came of it by the protocol.
     pub fn daemon_log(&self) -> String {
-        read(&self.daemon)
+        if self.daemon.is_file() {
+            return read(&self.daemon);
+        }
+        let texts = self.lines.iter().filter_map(|line| match line {
+            Line::Log(text) => Some(format!("{text}\n")),
+            _ => None,
+        });
+        texts.collect()
     }
 }
 
@@ -111,16 +118,19 @@ impl fmt::Display for Report {
             "{scenario} on {series}, {:.1} s",
             self.wall.as_secs_f64()
         )?;
-        for line in &self.lines {
+        for line in self
+            .lines
+            .iter()
+            .filter(|line| !matches!(line, Line::Log(_)))
+        {
             writeln!(out, "  {line}")?;
         }
-        tail(out, "console", &self.console)?;
-        tail(out, "daemon", &self.daemon)
+        tail(out, "console", &self.console, &read(&self.console))?;
+        tail(out, "daemon", &self.daemon, &self.daemon_log())
     }
 }
 
-fn tail(out: &mut fmt::Formatter<'_>, name: &str, path: &Path) -> fmt::Result {
-    let text = read(path);
+fn tail(out: &mut fmt::Formatter<'_>, name: &str, path: &Path, text: &str) -> fmt::Result {
     let lines: Vec<&str> = text.lines().collect();
     let shown = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
     writeln!(

@@ -1,5 +1,6 @@
 //! `cargo xtask build-pi`: the release build of the program for the Pi Zero W, once for Raspberry
-//! Pi OS and once static. Used by `main` and, before the tests that run these files, by `test`.
+//! Pi OS and once static. Used by `main`, by `test` before the tests that run these files, and by
+//! `demo`, which wants the static one and what runs it on an emulated board.
 //!
 //! Which compiler options make code for the board is not said here but in `image/cross/zig-tool`,
 //! which `cross` goes through as well.
@@ -16,11 +17,14 @@ use crate::cargo;
 use crate::process;
 use crate::progress::Heartbeat;
 use crate::setup::{self, Needed};
-use target::{TARGETS, Target};
+use target::{STATIC, TARGETS, Target};
 use zig::Zig;
 
 /// The name of the program.
 const PROGRAM: &str = "promptstick";
+
+/// What is the first process of a board in the lab.
+const AGENT: &str = "labhost";
 
 /// Why nothing can be built for the board here, if that is so: what rustup can add is added.
 pub fn obstacle() -> Option<anyhow::Error> {
@@ -32,51 +36,83 @@ pub fn obstacle() -> Option<anyhow::Error> {
 /// # Errors
 /// A tool could not be installed, a Rust target is not there, or something did not compile.
 pub fn build() -> anyhow::Result<()> {
-    setup::ensure(&[Needed::Build, Needed::Pi])?;
-    if let Some(error) = obstacle() {
-        return Err(error);
-    }
-    let folder = cargo::target_folder()?;
-    let zig = Zig::ensure(&folder.join("zig"))?;
-    let mut sizes = Vec::new();
-    for target in &TARGETS {
-        compile(target, &zig, &folder)?;
-        sizes.push(strip(target, &folder)?);
-    }
+    let workshop = Workshop::open()?;
+    let sizes: Vec<_> = TARGETS
+        .iter()
+        .map(|target| workshop.make(target, PROGRAM))
+        .collect::<anyhow::Result<_>>()?;
     for (path, bytes) in sizes {
         println!("{bytes:>10} bytes  {}", path.display());
     }
     Ok(())
 }
 
-/// The file as cargo leaves it has its symbols: the check of the instructions reads where code ends
-/// and data begins from them.
-fn compile(target: &Target, zig: &Zig, folder: &Path) -> anyhow::Result<()> {
-    let output = folder.join(target.triple).join("release");
-    let build = output.join("build");
-    eprintln!("Building for the board: {}, {}", target.triple, target.what);
-    if let Some(note) = cargo::llama_note(&build) {
-        eprintln!("{note}");
+/// Builds what an emulated board boots with: the static program, and the lab's first process.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_for_lab() -> anyhow::Result<()> {
+    let workshop = Workshop::open()?;
+    for package in [PROGRAM, AGENT] {
+        workshop.make(&STATIC, package)?;
     }
-    let mut command = cargo::command(&[
-        "build",
-        "--release",
-        "--package",
-        PROGRAM,
-        "--target",
-        target.triple,
-    ])?;
-    command.envs(zig.variables(target));
-    let _alive = Heartbeat::telling(move || cargo::llama_state(&build));
-    process::run(&mut command)
+    Ok(())
+}
+
+/// What builds need.
+struct Workshop {
+    zig: Zig,
+    /// Cargo's target folder.
+    folder: PathBuf,
+}
+
+impl Workshop {
+    fn open() -> anyhow::Result<Self> {
+        setup::ensure(&[Needed::Build, Needed::Pi])?;
+        if let Some(error) = obstacle() {
+            return Err(error);
+        }
+        let folder = cargo::target_folder()?;
+        let zig = Zig::ensure(&folder.join("zig"))?;
+        Ok(Self { zig, folder })
+    }
+
+    /// Builds a package's program of the same name; where it is, and its size.
+    fn make(&self, target: &Target, package: &str) -> anyhow::Result<(PathBuf, u64)> {
+        self.compile(target, package)?;
+        strip(target, package, &self.folder)
+    }
+
+    /// The file as cargo leaves it has its symbols: the check of the instructions reads where code
+    /// ends and data begins from them.
+    fn compile(&self, target: &Target, package: &str) -> anyhow::Result<()> {
+        let output = self.folder.join(target.triple).join("release");
+        let build = output.join("build");
+        let (triple, what) = (target.triple, target.what);
+        eprintln!("Building {package} for the board: {triple}, {what}");
+        if let Some(note) = cargo::llama_note(&build) {
+            eprintln!("{note}");
+        }
+        let mut command = cargo::command(&[
+            "build",
+            "--release",
+            "--package",
+            package,
+            "--target",
+            triple,
+        ])?;
+        command.envs(self.zig.variables(target));
+        let _alive = Heartbeat::telling(move || cargo::llama_state(&build));
+        process::run(&mut command)
+    }
 }
 
 /// Writes the file without its symbols, which is the one to ship, and gives its size.
-fn strip(target: &Target, folder: &Path) -> anyhow::Result<(PathBuf, u64)> {
-    let from = folder.join(target.triple).join("release").join(PROGRAM);
+fn strip(target: &Target, package: &str, folder: &Path) -> anyhow::Result<(PathBuf, u64)> {
+    let from = folder.join(target.triple).join("release").join(package);
     let to = folder.join("pi").join(target.triple);
     fs::create_dir_all(&to).with_context(|| format!("cannot make {}", to.display()))?;
-    let to = to.join(PROGRAM);
+    let to = to.join(package);
     let mut command = process::command("llvm-strip");
     process::run(command.arg("--strip-all").arg("-o").arg(&to).arg(&from))?;
     let facts = fs::metadata(&to).with_context(|| format!("no {}", to.display()))?;

@@ -15,17 +15,20 @@ pub struct Target {
     pub what: &'static str,
 }
 
+/// For Raspberry Pi OS.
+const DYNAMIC: Target = Target {
+    triple: "arm-unknown-linux-gnueabihf",
+    what: "with the system's C library (glibc 2.28 or newer: Raspberry Pi OS)",
+};
+
+/// With all that it needs.
+pub const STATIC: Target = Target {
+    triple: "arm-unknown-linux-musleabihf",
+    what: "static, for any Linux on the board",
+};
+
 /// Both.
-pub const TARGETS: [Target; 2] = [
-    Target {
-        triple: "arm-unknown-linux-gnueabihf",
-        what: "with the system's C library (glibc 2.28 or newer: Raspberry Pi OS)",
-    },
-    Target {
-        triple: "arm-unknown-linux-musleabihf",
-        what: "static, for any Linux on the board",
-    },
-];
+pub const TARGETS: [Target; 2] = [DYNAMIC, STATIC];
 
 impl Target {
     /// Sees to it that Rust can compile for it.

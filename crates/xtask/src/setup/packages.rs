@@ -171,6 +171,18 @@ pub const TOOLS: &[Tool] = &[
         ],
     },
     Tool {
+        name: "QEMU for ARM",
+        why: "emulates the Pi Zero of the lab",
+        purpose: Purpose::Lab,
+        probe: Probe::AnyProgram(&["qemu-system-arm"]),
+        packages: [
+            "qemu-system-arm",
+            "qemu-system-arm-core",
+            "qemu-system-arm",
+            "qemu",
+        ],
+    },
+    Tool {
         name: "busybox",
         why: "the shell inside the guests of the lab",
         purpose: Purpose::Lab,

@@ -61,7 +61,13 @@ impl Area {
     pub fn needs(self) -> &'static [Needed] {
         match self {
             Self::All => &Needed::ALL,
-            Self::Lab => &[Needed::Build, Needed::Volume, Needed::Test, Needed::Lab],
+            Self::Lab => &[
+                Needed::Build,
+                Needed::Volume,
+                Needed::Test,
+                Needed::Lab,
+                Needed::Pi,
+            ],
             Self::Arm => &[
                 Needed::Build,
                 Needed::Volume,
@@ -75,7 +81,7 @@ impl Area {
 
     /// Whether its tests want the builds for the board.
     pub fn wants_pi(self) -> bool {
-        matches!(self, Self::All | Self::Arm)
+        matches!(self, Self::All | Self::Arm | Self::Lab)
     }
 
     /// What is checked without running the program.

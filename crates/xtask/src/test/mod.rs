@@ -18,8 +18,8 @@ use crate::progress::Steps;
 use crate::setup;
 use runner::TestRun;
 
-/// The tests that want the builds for the board.
-const ARM: &str = "arm::";
+/// The tests that want the builds for the board: on an emulated core, and on an emulated board.
+const OF_BOARD: [&str; 2] = ["arm::", "lab::board::"];
 
 /// Runs the checks and tests of `area`.
 ///
@@ -30,7 +30,7 @@ pub fn run(area: Area) -> anyhow::Result<()> {
     let mut runs = area.test_runs();
     let skipped = obstacle(area);
     if skipped.is_some() {
-        runs = runs.into_iter().map(|run| run.without(ARM)).collect();
+        runs = runs.into_iter().map(|run| run.without(&OF_BOARD)).collect();
     }
     let builds = usize::from(area.wants_pi() && skipped.is_none());
     let mut steps = Steps::new(1 + checks.len() + builds + runs.len());
@@ -44,7 +44,9 @@ pub fn run(area: Area) -> anyhow::Result<()> {
         steps.check(check.title(), || check.run());
     }
     if builds > 0 {
-        steps.check("cargo xtask build-pi", pi::build);
+        steps.check("cargo xtask build-pi", || {
+            pi::build().and_then(|()| pi::build_for_lab())
+        });
     }
     let mut summary = Vec::new();
     for run in runs {
@@ -55,7 +57,7 @@ pub fn run(area: Area) -> anyhow::Result<()> {
         report_size();
     }
     if let Some(why) = skipped {
-        println!("SKIPPED, the tests `{ARM}` of the builds for the board: {why:#}");
+        println!("SKIPPED, {}: {why:#}", tests_of_board());
     }
     for line in &summary {
         println!("{line}");
@@ -70,8 +72,15 @@ pub fn run(area: Area) -> anyhow::Result<()> {
 /// they alone are wanted, this is a failure.
 fn obstacle(area: Area) -> Option<anyhow::Error> {
     let error = (area == Area::All).then(pi::obstacle).flatten()?;
-    eprintln!("SKIPPED, the tests `{ARM}`: {error:#}");
+    eprintln!("SKIPPED, {}: {error:#}", tests_of_board());
     Some(error)
+}
+
+fn tests_of_board() -> String {
+    format!(
+        "the tests of the builds for the board ({})",
+        OF_BOARD.join(", ")
+    )
 }
 
 fn run_tests(run: &TestRun, summary: &mut Vec<String>) -> anyhow::Result<()> {

@@ -32,9 +32,12 @@ impl TestRun {
         }
     }
 
-    /// Leaves out one module of the tests across crates.
-    pub fn without(mut self, module: &'static str) -> Self {
-        self.arguments.extend(["--", "--skip", module]);
+    /// Leaves out modules of the tests across crates.
+    pub fn without(mut self, modules: &[&'static str]) -> Self {
+        self.arguments.push("--");
+        for module in modules {
+            self.arguments.extend(["--skip", module]);
+        }
         self
     }
 
