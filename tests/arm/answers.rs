@@ -8,9 +8,9 @@ use lab::cache::Cache;
 use lab::packages::{self, Repository};
 
 use super::board::Board;
-use super::quantised::{Format, Quantised};
 use crate::daemon::{PART_OF_ITS_ANSWER, QUESTION, demo_model};
 use crate::support::image::Image;
+use crate::support::quantised::{Format, Quantised};
 use crate::support::{program, tool};
 use crate::volume::support as volume;
 
@@ -87,7 +87,7 @@ fn a_journal_is_replayed() {
 fn responses_are_those_of_this_machine() {
     let board = Board::arm1176();
     for format in Format::ALL {
-        let model = Quantised::new(format);
+        let model = Quantised::of(&demo_model(), format);
         for question in QUESTIONS {
             let there = ask(board.promptstick(["ask"]), &model.path(), question);
             let here = ask(program::promptstick(["ask"]), &model.path(), question);

@@ -1,9 +1,9 @@
 //! Editors of every kind: the response comes back in the prompt's own form.
 
 use super::{PART_OF_ITS_ANSWER, QUESTION, demo_model};
-use crate::support::gguf::Spec;
 use crate::support::image::Image;
 use crate::support::program;
+use genmodel::Spec;
 
 fn answers(files: &[(&str, &[u8])]) -> Image {
     let image = Image::usual();

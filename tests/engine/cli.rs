@@ -7,8 +7,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::support::TestModel;
-use crate::support::gguf::{Kind, Spec};
 use crate::support::program::{promptstick, run, succeed};
+use genmodel::{Format, Shape, Spec};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -77,7 +77,10 @@ fn ask_says_what_is_wrong() {
 #[test]
 fn ask_says_that_it_does_not_know_a_template() {
     let model = TestModel::new(&Spec {
-        chat_template: Some("{{ no template that anybody knows }}"),
+        shape: Shape {
+            chat_template: Some("{{ no template that anybody knows }}"),
+            ..Shape::tiny()
+        },
         ..Spec::tiny()
     });
     let path = model.path();
@@ -154,14 +157,14 @@ fn bench_counts_and_goes_past_the_end_of_text() {
 
 #[test]
 fn inspect_prints_what_the_file_holds() {
-    let model = TestModel::new(&Spec::stories15m(Kind::Q8_0));
+    let model = TestModel::new(&Spec::new(Shape::stories15m(), Format::Q8_0));
     let path = model.path();
     let path = path.to_str().unwrap();
     let report: serde_json::Value =
         serde_json::from_str(&succeed(["model", "inspect", path, "--json"])).unwrap();
     assert_eq!(report["architecture"], "llama");
     assert_eq!(report["quantisation"], "Q8_0");
-    assert_eq!(report["parameters"], 15_191_712);
+    assert_eq!(report["parameters"], 24_407_712);
     assert_eq!(report["context_tokens"], 256);
     assert_eq!(report["fits_pi_zero_w"], true);
     // 6 layers x 6 heads x (48 + 48) x 2 bytes x 256 tokens.

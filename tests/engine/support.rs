@@ -8,7 +8,7 @@ use engine::{
 };
 use tempfile::TempDir;
 
-use crate::support::gguf::Spec;
+use genmodel::Spec;
 
 /// A model file that goes away with it.
 pub struct TestModel {
@@ -17,7 +17,7 @@ pub struct TestModel {
 
 impl TestModel {
     pub fn new(spec: &Spec) -> Self {
-        Self::from_bytes(&spec.bytes())
+        Self::from_bytes(&spec.bytes().expect("a shape that can be"))
     }
 
     pub fn from_bytes(bytes: &[u8]) -> Self {

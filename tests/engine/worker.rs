@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 
 use super::support::{Answer, TestModel, ask, collect, greedy, run, worker, worker_options};
-use crate::support::gguf::Spec;
+use genmodel::Spec;
 
 fn signal(worker: &Worker, signal: Signal) {
     let id = i32::try_from(worker.process_id().unwrap()).unwrap();
