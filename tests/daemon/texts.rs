@@ -1,9 +1,10 @@
 //! Editors of every kind: the response comes back in the prompt's own form.
 
+use genmodel::Spec;
+
 use super::{PART_OF_ITS_ANSWER, QUESTION, demo_model};
 use crate::support::image::Image;
 use crate::support::program;
-use genmodel::Spec;
 
 fn answers(files: &[(&str, &[u8])]) -> Image {
     let image = Image::usual();

@@ -1,9 +1,9 @@
 //! What a response is: sampling, stop strings, limits, characters.
 
 use engine::{Failure, Finish, ModelOptions, Request, Sampling};
+use genmodel::{CHATML, Format, Shape, Spec, Tokenizer};
 
 use super::support::{TestModel, ask, greedy, run, worker};
-use genmodel::{CHATML, Format, Shape, Spec, Tokenizer};
 
 fn sampled(prompt: &str, seed: u32) -> Request {
     let sampling = Sampling {

@@ -3,9 +3,9 @@
 use std::fs;
 
 use engine::{Failure, ModelOptions, Worker, WorkerOptions, inspect, memory};
+use genmodel::{Format, Shape, Spec};
 
 use super::support::{TestModel, ask, greedy, options, run, worker_options};
-use genmodel::{Format, Shape, Spec};
 
 const MIB: u64 = 1 << 20;
 

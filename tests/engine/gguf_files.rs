@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use engine::gguf::{Card, GgufError, read_header};
 use engine::{Event, Failure, ModelOptions, inspect};
+use genmodel::{Random, Spec};
 
 use super::support::{TestModel, ask, greedy, run, worker};
-use genmodel::{Random, Spec};
 
 /// A bound against hanging and no measure: a debug build takes a few milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -2,9 +2,9 @@
 
 use engine::grammar::MAX_DEPTH;
 use engine::{Failure, Finish, Request, Sampling};
+use genmodel::{Shape, Spec, Tokenizer};
 
 use super::support::{TestModel, ask, run, worker};
-use genmodel::{Shape, Spec, Tokenizer};
 
 fn request(seed: u32, temperature: f32) -> Request {
     let sampling = Sampling {

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use engine::worker::limits::data_limit_bytes;
 use engine::{Failure, ModelOptions, Worker, WorkerOptions, inspect, memory};
+use genmodel::{Shape, Spec};
 
 use super::support::{TestModel, ask, greedy, run, worker_options};
-use genmodel::{Shape, Spec};
 
 /// The machine has just what the model needs, and nobody set a limit: a request that takes more (a
 /// long prompt as it is tokenised) costs an answer.

@@ -6,9 +6,8 @@ use engine::{
     Event, Failure, ModelInfo, ModelOptions, Request, Sampling, StderrPolicy, Summary, Worker,
     WorkerOptions,
 };
-use tempfile::TempDir;
-
 use genmodel::Spec;
+use tempfile::TempDir;
 
 /// A model file that goes away with it.
 pub struct TestModel {

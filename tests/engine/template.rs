@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use engine::session::{Model, Session};
 use engine::{PromptStyle, Request};
+use genmodel::{CHATML, Shape, Spec, Tokenizer};
 
 use super::support::TestModel;
-use genmodel::{CHATML, Shape, Spec, Tokenizer};
 
 const IM_START: i32 = 3;
 const IM_END: i32 = 4;
