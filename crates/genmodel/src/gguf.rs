@@ -1,8 +1,8 @@
 //! The file format: GGUF version 3, as `docs/gguf.md` of the ggml project has it. Everything is
 //! little-endian.
 
-/// Where tensors begin: at multiples of this, from the end of the header.
-pub(crate) const ALIGNMENT_BYTES: u64 = 32;
+/// The usual `general.alignment`.
+pub(crate) const ALIGNMENT_BYTES: u32 = 32;
 
 const MAGIC: &[u8; 4] = b"GGUF";
 const VERSION: u32 = 3;
@@ -35,11 +35,11 @@ pub(crate) struct TensorInfo {
     /// The length of a row first.
     pub(crate) dimensions: Vec<u32>,
     pub(crate) type_id: u32,
-    /// From the end of the header.
+    /// From where the first one begins.
     pub(crate) offset_bytes: u64,
 }
 
-/// The header, padded to where the tensors begin.
+/// The header, without the padding behind it.
 pub(crate) fn header(keys: &[(String, Value)], tensors: &[TensorInfo]) -> Vec<u8> {
     let mut out = MAGIC.to_vec();
     out.extend(VERSION.to_le_bytes());
@@ -58,7 +58,6 @@ pub(crate) fn header(keys: &[(String, Value)], tensors: &[TensorInfo]) -> Vec<u8
         out.extend(tensor.type_id.to_le_bytes());
         out.extend(tensor.offset_bytes.to_le_bytes());
     }
-    out.resize(out.len().next_multiple_of(ALIGNMENT_BYTES as usize), 0);
     out
 }
 

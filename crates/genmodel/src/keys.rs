@@ -1,6 +1,6 @@
 //! The keys of the header: what llama.cpp's converter writes for a Llama model.
 
-use crate::gguf::Value;
+use crate::gguf::{ALIGNMENT_BYTES, Value};
 use crate::shape::{Shape, Tokenizer};
 use crate::spec::Spec;
 use crate::vocabulary::{self, BEGIN, END, END_OF_TURN, Token, UNKNOWN};
@@ -20,7 +20,7 @@ pub(crate) fn keys(spec: &Spec) -> Vec<(String, Value)> {
 
 fn general(spec: &Spec) -> Vec<(String, Value)> {
     let key = |name: &str| format!("general.{name}");
-    vec![
+    let mut keys = vec![
         (key("architecture"), text("llama")),
         (key("name"), text("random weights")),
         (key("file_type"), Value::U32(spec.format.file_type())),
@@ -28,7 +28,11 @@ fn general(spec: &Spec) -> Vec<(String, Value)> {
             key("quantization_version"),
             Value::U32(QUANTISATION_VERSION),
         ),
-    ]
+    ];
+    if spec.alignment_bytes != ALIGNMENT_BYTES {
+        keys.push((key("alignment"), Value::U32(spec.alignment_bytes)));
+    }
+    keys
 }
 
 fn architecture(shape: &Shape) -> Vec<(String, Value)> {

@@ -1,7 +1,7 @@
 //! One model file: a shape, a format, and what chance and tests add. Writes it.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Cursor, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use crate::format::Format;
@@ -27,6 +27,16 @@ pub struct Spec {
     pub can_end: bool,
     /// No token has any of these ASCII characters.
     pub without: &'static str,
+    /// Tensors begin at multiples of this, a power of two: 32 is usual.
+    pub alignment_bytes: u32,
+}
+
+/// What goes where in the file.
+struct Layout {
+    header: Vec<u8>,
+    /// With the offset of each in the file.
+    tensors: Vec<(Tensor, u64)>,
+    file_bytes: u64,
 }
 
 impl Spec {
@@ -39,6 +49,7 @@ impl Spec {
             seed: 1,
             can_end: false,
             without: "",
+            alignment_bytes: gguf::ALIGNMENT_BYTES,
         }
     }
 
@@ -54,16 +65,16 @@ impl Spec {
         Self::new(Shape::endless(), Format::Q8_0)
     }
 
-    /// Writes the file; one that is there is replaced.
+    /// Writes the file; one that is there is replaced. What lies between tensors is left a hole.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] for a shape that the format or the architecture cannot have,
     /// or an error of the file system.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        let tensors = self.checked_tensors()?;
+        let layout = self.layout()?;
         let mut out = BufWriter::new(File::create(path)?);
-        self.write_to(&tensors, &mut out)?;
-        out.flush()
+        self.write_to(&layout, &mut out)?;
+        out.into_inner()?.set_len(layout.file_bytes)
     }
 
     /// The file in memory.
@@ -71,32 +82,32 @@ impl Spec {
     /// # Errors
     /// As [`Self::write`].
     pub fn bytes(&self) -> io::Result<Vec<u8>> {
-        let mut out = Vec::new();
-        self.write_to(&self.checked_tensors()?, &mut out)?;
-        Ok(out)
+        let layout = self.layout()?;
+        let mut out = Cursor::new(Vec::new());
+        self.write_to(&layout, &mut out)?;
+        let mut bytes = out.into_inner();
+        bytes.resize(layout.file_bytes as usize, 0);
+        Ok(bytes)
     }
 
-    /// Writes the header, and a hole of the right size in the place of the weights: all of them are
-    /// 0. For a file of many gigabytes that takes no room.
+    /// Writes the header, and a hole in the place of the weights: all of them are 0. For a file of
+    /// many gigabytes that takes no room.
     ///
     /// # Errors
     /// As [`Self::write`].
     pub fn write_hollow(&self, path: &Path) -> io::Result<()> {
-        let tensors = self.checked_tensors()?;
-        let header = gguf::header(&keys(self), &infos(&tensors));
-        let sizes = tensors
-            .iter()
-            .map(|tensor| tensor.bytes() + tensor.padding_bytes());
+        let layout = self.layout()?;
         let mut file = File::create(path)?;
-        file.write_all(&header)?;
-        file.set_len(header.len() as u64 + sizes.sum::<u64>())
+        file.write_all(&layout.header)?;
+        file.set_len(layout.file_bytes)
     }
 
-    fn write_to(&self, tensors: &[Tensor], out: &mut dyn Write) -> io::Result<()> {
-        out.write_all(&gguf::header(&keys(self), &infos(tensors)))?;
+    fn write_to(&self, layout: &Layout, out: &mut (impl Write + Seek)) -> io::Result<()> {
+        out.write_all(&layout.header)?;
         let mut random = Random::new(self.seed);
         let mut row = Vec::new();
-        for tensor in tensors {
+        for (tensor, at_bytes) in &layout.tensors {
+            out.seek(SeekFrom::Start(*at_bytes))?;
             for number in 0..tensor.rows() {
                 row.clear();
                 weights::row(tensor, &mut random, &mut row);
@@ -106,13 +117,34 @@ impl Spec {
                 }
                 out.write_all(&row)?;
             }
-            out.write_all(&vec![0; tensor.padding_bytes() as usize])?;
         }
         Ok(())
     }
 
+    fn layout(&self) -> io::Result<Layout> {
+        let tensors = self.checked_tensors()?;
+        let infos = infos(&tensors, self.alignment_bytes);
+        let header = gguf::header(&keys(self), &infos);
+        let aligned = |bytes: u64| bytes.next_multiple_of(self.alignment_bytes.into());
+        let begin_bytes = aligned(header.len() as u64);
+        let places = infos.iter().map(|info| begin_bytes + info.offset_bytes);
+        let tensors: Vec<(Tensor, u64)> = tensors.into_iter().zip(places).collect();
+        let end = tensors
+            .last()
+            .map(|(tensor, at_bytes)| at_bytes + tensor.bytes());
+        let file_bytes = aligned(end.unwrap_or(begin_bytes));
+        Ok(Layout {
+            header,
+            tensors,
+            file_bytes,
+        })
+    }
+
     fn checked_tensors(&self) -> io::Result<Vec<Tensor>> {
         let wrong = |why: String| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        if !self.alignment_bytes.is_power_of_two() {
+            return wrong(format!("{} is no power of two", self.alignment_bytes));
+        }
         let shape = &self.shape;
         let counts = [
             shape.layers,
@@ -230,5 +262,11 @@ mod tests {
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
             assert!(error.to_string().contains(part), "{error}");
         }
+        let odd = Spec {
+            alignment_bytes: 48,
+            ..small(Format::F32)
+        };
+        let error = odd.bytes().expect_err("it was written");
+        assert!(error.to_string().contains("power of two"), "{error}");
     }
 }

@@ -1,7 +1,7 @@
 //! Which tensors a model has, of which size and type, and where each lies.
 
 use crate::format::{Format, TensorType};
-use crate::gguf::{ALIGNMENT_BYTES, TensorInfo};
+use crate::gguf::TensorInfo;
 use crate::shape::Shape;
 
 /// One tensor: a matrix, or a norm with one row.
@@ -33,11 +33,6 @@ impl Tensor {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.row_bytes() * u64::from(self.rows())
-    }
-
-    /// From its end to where the next one begins.
-    pub(crate) fn padding_bytes(&self) -> u64 {
-        self.bytes().next_multiple_of(ALIGNMENT_BYTES) - self.bytes()
     }
 }
 
@@ -88,9 +83,9 @@ pub(crate) fn tensors(shape: &Shape, format: Format) -> Vec<Tensor> {
     all
 }
 
-/// What the header says about them.
-pub(crate) fn infos(tensors: &[Tensor]) -> Vec<TensorInfo> {
-    let mut offset_bytes = 0;
+/// What the header says about them. Each begins at a multiple of the alignment.
+pub(crate) fn infos(tensors: &[Tensor], alignment_bytes: u32) -> Vec<TensorInfo> {
+    let mut offset_bytes: u64 = 0;
     let mut infos = Vec::new();
     for tensor in tensors {
         let dimensions = [Some(tensor.columns), tensor.rows];
@@ -100,7 +95,7 @@ pub(crate) fn infos(tensors: &[Tensor]) -> Vec<TensorInfo> {
             type_id: tensor.kind.id(),
             offset_bytes,
         });
-        offset_bytes += tensor.bytes() + tensor.padding_bytes();
+        offset_bytes = (offset_bytes + tensor.bytes()).next_multiple_of(alignment_bytes.into());
     }
     infos
 }
@@ -108,6 +103,8 @@ pub(crate) fn infos(tensors: &[Tensor]) -> Vec<TensorInfo> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ALIGNMENT_BYTES: u32 = 64;
 
     fn parameters(shape: Shape) -> u64 {
         let tensors = tensors(&shape, Format::F32);
@@ -126,9 +123,15 @@ mod tests {
         for (name, shape) in Shape::NAMED {
             let tensors = tensors(&shape, Format::Q4_0);
             let mut end = 0;
-            for (tensor, info) in tensors.iter().zip(infos(&tensors)) {
-                assert!(info.offset_bytes >= end && info.offset_bytes < end + ALIGNMENT_BYTES);
-                assert!(info.offset_bytes.is_multiple_of(ALIGNMENT_BYTES), "{name}");
+            for (tensor, info) in tensors.iter().zip(infos(&tensors, ALIGNMENT_BYTES)) {
+                assert!(
+                    info.offset_bytes >= end
+                        && info.offset_bytes < end + u64::from(ALIGNMENT_BYTES)
+                );
+                assert!(
+                    info.offset_bytes.is_multiple_of(ALIGNMENT_BYTES.into()),
+                    "{name}"
+                );
                 end = info.offset_bytes + tensor.bytes();
             }
         }
