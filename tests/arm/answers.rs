@@ -8,9 +8,9 @@ use lab::cache::Cache;
 use lab::packages::{self, Repository};
 
 use super::board::Board;
-use super::quantised::{Format, Quantised};
 use crate::daemon::{PART_OF_ITS_ANSWER, QUESTION, demo_model};
 use crate::support::image::Image;
+use crate::support::quantised::{Format, Quantised};
 use crate::support::{program, tool};
 use crate::volume::support as volume;
 
@@ -22,6 +22,7 @@ const QUESTIONS: [&str; 4] = [
     "Tell me about the sea.",
 ];
 const MAX_TOKENS: &str = "48";
+const ARBITRARY_TOKENS: &str = "64";
 
 fn printed(command: &mut Command) -> String {
     String::from_utf8(tool::expect(command).stdout).unwrap()
@@ -87,7 +88,7 @@ fn a_journal_is_replayed() {
 fn responses_are_those_of_this_machine() {
     let board = Board::arm1176();
     for format in Format::ALL {
-        let model = Quantised::new(format);
+        let model = Quantised::of(&demo_model(), format);
         for question in QUESTIONS {
             let there = ask(board.promptstick(["ask"]), &model.path(), question);
             let here = ask(program::promptstick(["ask"]), &model.path(), question);
@@ -95,6 +96,33 @@ fn responses_are_those_of_this_machine() {
             println!("{format:?}: {} tokens, {question}", here.1);
         }
     }
+}
+
+/// Exact where texts are not: several tokens may have one text. The prompts are real ones, and
+/// tokens from all over the vocabulary.
+#[test]
+fn generated_tokens_are_those_of_this_machine() {
+    let board = Board::arm1176();
+    for format in Format::ALL {
+        let model = Quantised::of(&demo_model(), format);
+        let questions = QUESTIONS.map(|question| ["--prompt", question]);
+        for prompt in questions.iter().chain(&[["-p", ARBITRARY_TOKENS]]) {
+            let there = generated(board.promptstick(["bench"]), &model.path(), prompt);
+            let here = generated(program::promptstick(["bench"]), &model.path(), prompt);
+            assert_eq!(there, here, "{format:?}: {prompt:?}");
+            assert_eq!(there.len().to_string(), MAX_TOKENS);
+            println!("{format:?}: {} tokens, {prompt:?}", there.len());
+        }
+    }
+}
+
+/// The numbers of the tokens that follow a prompt, each the most probable one.
+fn generated(mut command: Command, model: &Path, prompt: &[&str]) -> Vec<i64> {
+    command.args(["--json", "-n", MAX_TOKENS]).args(prompt);
+    let printed = printed(command.arg("--model").arg(model));
+    let figures: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let tokens = figures["generated"].as_array().unwrap();
+    tokens.iter().map(|token| token.as_i64().unwrap()).collect()
 }
 
 /// The response, and the number of its tokens.

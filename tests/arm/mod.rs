@@ -9,4 +9,3 @@ mod disassembly;
 mod instructions;
 mod libraries;
 mod mnemonics;
-mod quantised;
