@@ -1,7 +1,11 @@
 //! The Pi Zero as QEMU emulates it, with Debian's kernels for it and the program as it is shipped.
 
-use lab::{Board, Series};
+mod boot;
+mod clock;
+mod memory;
+
 use lab::guest::Boot;
+use lab::{Board, Series};
 
 use super::pass_booting;
 

@@ -97,6 +97,14 @@ impl Report {
         })
     }
 
+    /// Kibibytes that the scenario reported under `name`, the last time.
+    pub fn memory_kib(&self, name: &str) -> Option<u64> {
+        self.lines.iter().rev().find_map(|line| match line {
+            Line::Memory { name: known, kib } if known == name => Some(*kib),
+            _ => None,
+        })
+    }
+
     /// The daemon's log: its own line's, or what came of it by the protocol.
     pub fn daemon_log(&self) -> String {
         if self.daemon.is_file() {
