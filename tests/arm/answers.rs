@@ -1,11 +1,8 @@
 //! The whole job on an emulated core: format, a prompt copied with mtools, an answer, a journal.
 //! The responses are those of the program on this machine.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-
-use lab::cache::Cache;
-use lab::packages::{self, Repository};
 
 use super::board::Board;
 use crate::daemon::{PART_OF_ITS_ANSWER, QUESTION, demo_model};
@@ -24,19 +21,15 @@ const QUESTIONS: [&str; 4] = [
 const MAX_TOKENS: &str = "48";
 const ARBITRARY_TOKENS: &str = "64";
 
-fn printed(command: &mut Command) -> String {
-    String::from_utf8(tool::expect(command).stdout).unwrap()
-}
-
 /// Formats an image, puts a prompt on it and has it answered.
 fn answered_image(board: &Board) -> Image {
     let image = Image::none();
     let path = image.path();
     let path = path.to_str().unwrap();
-    printed(&mut board.promptstick(["volume", "format", path, "--size", "64M"]));
+    tool::printed(&mut board.promptstick(["volume", "format", path, "--size", "64M"]));
     image.assert_clean();
     image.put("prompt.txt", QUESTION);
-    let said = printed(&mut answer(board, &image));
+    let said = tool::printed(&mut answer(board, &image));
     assert!(said.contains("prompt.response.txt"), "{said}");
     image.assert_clean();
     image
@@ -63,7 +56,7 @@ fn a_prompt_on_an_image_is_answered() {
     let response = image.text("prompt.response.txt");
     assert!(response.contains(PART_OF_ITS_ANSWER), "{response}");
     assert_eq!(response, response_here());
-    assert!(printed(&mut answer(&board, &image)).contains("nothing new"));
+    assert!(tool::printed(&mut answer(&board, &image)).contains("nothing new"));
     // What the board wrote is read here.
     assert!(program::answer(&image.path(), &demo_model()).contains("nothing new"));
 }
@@ -77,7 +70,7 @@ fn a_journal_is_replayed() {
     // Not a prompt, so that only the journal is at work.
     volume::interrupt(&image.path(), &journal, "interrupted.log", b"interrupted");
     assert!(volume::bytes(&image.path()) == before && journal.exists());
-    assert!(printed(&mut answer(&board, &image)).contains("nothing new"));
+    assert!(tool::printed(&mut answer(&board, &image)).contains("nothing new"));
     assert!(!journal.exists());
     assert_eq!(image.text("interrupted.log"), "interrupted");
     image.assert_clean();
@@ -117,9 +110,9 @@ fn generated_tokens_are_those_of_this_machine() {
 }
 
 /// The numbers of the tokens that follow a prompt, each the most probable one.
-fn generated(mut command: Command, model: &Path, prompt: &[&str]) -> Vec<i64> {
+pub fn generated(mut command: Command, model: &Path, prompt: &[&str]) -> Vec<i64> {
     command.args(["--json", "-n", MAX_TOKENS]).args(prompt);
-    let printed = printed(command.arg("--model").arg(model));
+    let printed = tool::printed(command.arg("--model").arg(model));
     let figures: serde_json::Value = serde_json::from_str(&printed).unwrap();
     let tokens = figures["generated"].as_array().unwrap();
     tokens.iter().map(|token| token.as_i64().unwrap()).collect()
@@ -143,23 +136,6 @@ fn ask(mut command: Command, model: &Path, question: &str) -> (String, u32) {
 /// the instructions.
 #[test]
 fn the_dynamic_build_answers_with_debians_libraries() {
-    let libraries = armhf_libraries();
-    let image = answered_image(&Board::armhf(&libraries));
+    let image = answered_image(&Board::armhf());
     assert_eq!(image.text("prompt.response.txt"), response_here());
-}
-
-/// The C library of Debian 12 for armhf, kept in the lab's cache.
-fn armhf_libraries() -> PathBuf {
-    let cache = Cache::open().unwrap();
-    let folder = cache.path("libraries/bookworm-armhf");
-    let tree = folder.join("tree");
-    if !tree.is_dir() {
-        let repository = Repository::new(&cache, "bookworm", "armhf").unwrap();
-        repository.update().unwrap();
-        let partial = folder.join("partial");
-        let deb = repository.download("libc6", &folder).unwrap();
-        packages::unpack(&deb, &partial).unwrap();
-        std::fs::rename(&partial, &tree).unwrap();
-    }
-    tree
 }

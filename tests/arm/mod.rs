@@ -9,3 +9,4 @@ mod disassembly;
 mod instructions;
 mod libraries;
 mod mnemonics;
+mod traps;

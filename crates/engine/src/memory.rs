@@ -46,12 +46,12 @@ impl Default for Sources {
 #[must_use]
 pub fn available_bytes(sources: &Sources) -> u64 {
     let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
-    let machine = meminfo_available(&read(&sources.meminfo)).unwrap_or(u64::MAX);
-    let machine = machine.min(MOST_PROCESS_BYTES);
+    let machine = meminfo_available(&read(&sources.meminfo));
     cgroup_directories(&read(&sources.cgroup), &sources.cgroup_root)
         .iter()
         .filter_map(|directory| directory.headroom_bytes())
-        .fold(machine, u64::min)
+        .chain(machine)
+        .fold(MOST_PROCESS_BYTES, u64::min)
 }
 
 /// `MemAvailable`: what can be had without swapping, reclaimable cache included.
