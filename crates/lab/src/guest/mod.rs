@@ -25,7 +25,7 @@ use machine::{Event, Machine};
 use places::Folder;
 use qemu::Wanted;
 
-pub use qemu::Network;
+pub use qemu::{COUNTED_PER_SECOND, Network, Time};
 pub use report::Report;
 
 /// How long a scenario may take by the clock on the wall. An idle machine needs 10 to 60 s for
@@ -50,6 +50,8 @@ pub struct Boot<'a> {
     pub series: Series,
     /// Its network.
     pub network: Network,
+    /// What its clocks follow.
+    pub time: Time,
     /// When to give up.
     pub limit: Duration,
     /// Called with each line as it comes, and the time since QEMU's start.
@@ -75,6 +77,7 @@ impl<'a> Boot<'a> {
             board,
             series,
             network: Network::None,
+            time: Time::Real,
             limit: board.patient(limit),
             show: |time, line| println!("{:7.1} s  {line}", time.as_secs_f64()),
         }
@@ -99,6 +102,7 @@ impl<'a> Boot<'a> {
             command_line: &self.command_line(),
             model_bytes: fs::metadata(&programs.model).at(&programs.model)?.len(),
             network: self.network,
+            time: self.time,
         };
         let machine = Machine::start(&wanted, &folder)?;
         let mut report = self.listen(&machine, start);

@@ -16,7 +16,7 @@ use crate::{Result, clock, desktop, gadget, report, stick, sysfs, wait};
 /// A stick on which a prompt lies already is plugged in: the drive is there before the model is
 /// loaded, and the prompt is answered.
 pub fn boot(_: &Lab) -> Result<()> {
-    clock::reached("init")?;
+    clock::reached("modules")?;
     stick::format(
         &stick::image(),
         stick::USUAL_MEBIBYTES,
