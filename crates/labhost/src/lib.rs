@@ -17,6 +17,7 @@ pub mod lun;
 pub mod model;
 pub mod modules;
 pub mod mount;
+pub mod network;
 pub mod protocol;
 pub mod report;
 pub mod scenario;

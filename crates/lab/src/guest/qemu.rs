@@ -22,8 +22,8 @@ const USBIP_PORT: u16 = 3240;
 pub enum Network {
     /// It is not.
     None,
-    /// It can connect to this machine.
-    Client,
+    /// It can connect to this machine, and is told this port.
+    Client(u16),
     /// Its port of USB/IP is this port of this machine.
     Server(u16),
 }
@@ -108,13 +108,15 @@ fn pi_zero(command: &mut Command, wanted: &Wanted<'_>, folder: &Folder) {
 }
 
 fn network(command: &mut Command, network: Network, device: &str) {
-    let forward = match network {
+    let options = match network {
         Network::None => return,
-        Network::Client => String::new(),
-        Network::Server(port) => format!(",hostfwd=tcp:127.0.0.1:{port}-:{USBIP_PORT}"),
+        Network::Client(_) => String::new(),
+        Network::Server(port) => {
+            format!(",restrict=on,hostfwd=tcp:127.0.0.1:{port}-:{USBIP_PORT}")
+        }
     };
     command
-        .args(["-netdev", &format!("user,id=net,restrict=off{forward}")])
+        .args(["-netdev", &format!("user,id=net{options}")])
         .args(["-device", &format!("{device},netdev=net")]);
 }
 

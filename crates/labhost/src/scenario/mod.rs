@@ -12,6 +12,7 @@ mod plain;
 mod service;
 mod steps;
 mod try_usb;
+pub mod two_machines;
 mod unfinished;
 mod vanish;
 
@@ -135,6 +136,8 @@ pub const ALL: &[Scenario] = &[
     Scenario::linux("daemon_full_unmounted", daemon::media::full_unmounted),
     Scenario::linux("daemon_disk_full", daemon::disk::full),
     Scenario::linux("try_usb", try_usb::run),
+    Scenario::linux("two_machines_board", two_machines::board),
+    Scenario::linux("two_machines_host", two_machines::host),
     Scenario::desktop("desktop_kept", desktop::kept),
     Scenario::desktop("desktop_unmounted", desktop::unmounted),
     Scenario::desktop("desktop_ejected", desktop::ejected),
