@@ -42,7 +42,11 @@ fn pass_as_two_machines(board: Series, host: Series) {
     // What the host was promised must hold for what the board has.
     host.files = stick.files;
     let image = judge::stick(&host);
-    assert!(image.get("prompt.response.txt").is_some_and(|text| !text.is_empty()));
+    assert!(
+        image
+            .get("prompt.response.txt")
+            .is_some_and(|text| !text.is_empty())
+    );
     let wall = stick.wall.as_secs_f64();
     let _ = writeln!(io::stderr(), "lab: two machines: {wall:.1} s");
 }

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::model::MakeModel;
 use crate::test::Area;
 
 /// What `cargo xtask --help` prints.
@@ -25,10 +26,15 @@ What a developer of promptstick runs. It says what it installs, and why, before 
         daemon         the program's own tests, and tests/ daemon
         lab            real kernels in QEMU: the stick and its host on one cable
         arm            builds for the Pi Zero W (build-pi), then runs them on an emulated core
-        xtask          the tests of this tool
+        xtask          the tests of this tool, and of the models that it makes
   cargo xtask build-pi [--lab]
         Build the program for the Pi Zero W, for Raspberry Pi OS and static, and print the sizes.
         --lab          instead, what the lab's emulated board runs: the static one and an init
+  cargo xtask make-model SHAPE FORMAT FILE [--seed N]
+        Write a GGUF file with random weights, as large and as slow as the model of that name:
+        SHAPE          tiny, demo, endless, stories15m, smollm2-135m
+        FORMAT         f32, q8_0, q4_0
+        --seed N       another seed than 1: the same seed gives the same file
   cargo xtask setup
         Only install what building, trying and testing need.
 ";
@@ -48,6 +54,8 @@ pub enum Command {
     BuildPi,
     /// Build what the lab's emulated board runs.
     BuildPiForLab,
+    /// Write a model with random weights.
+    MakeModel(MakeModel),
 }
 
 /// The arguments of `try`.
@@ -89,8 +97,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         Some("try") => parse_try(rest).map(Command::Try),
         Some("test") => parse_test(rest),
         Some("build-pi") => parse_build(rest),
+        Some("make-model") => MakeModel::parse(rest).map(Command::MakeModel),
         _ => Err(format!(
-            "there is no command {}; there are try, test, build-pi and setup.",
+            "there is no command {}; there are try, test, build-pi, make-model and setup.",
             name.display()
         )),
     }
@@ -250,6 +259,7 @@ mod tests {
             (&["setup", "now"], "not now"),
             (&["build-pi", "now"], "not now"),
             (&["build-pi", "--lab", "now"], "not now"),
+            (&["make-model", "tiny"], "needs a shape"),
         ];
         for (line, part) in cases {
             let error = parsed(line).expect_err("a wrong command line was accepted");
