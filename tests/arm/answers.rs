@@ -94,7 +94,7 @@ fn responses_are_those_of_this_machine() {
     }
 }
 
-/// Exact where texts are not: several tokens may have one text. After nonsense (`-p`) two processors
+/// Exact where texts are not: several tokens may have one text. After nonsense (`-p`) two machines
 /// part sooner or later: no token is much more probable than another then, and rounding decides.
 #[test]
 fn generated_tokens_are_those_of_this_machine() {
