@@ -1,5 +1,5 @@
-//! How much memory there is for a model: `MemAvailable`, the limit of every control group above this
-//! process, and the addresses that a process has, whichever leaves least.
+//! How much memory there is for a model: `MemAvailable`, the limit of every control group above
+//! this process, and the addresses that a process has, whichever leaves least.
 //!
 //! The kernel's files are text of its own making; they are parsed all the same as if they might be
 //! anything. What cannot be read does not limit. Read just before a model is loaded, in the daemon.
@@ -11,9 +11,9 @@ const BYTES_PER_KIBIBYTE: u64 = 1_024;
 /// Deepest nesting of control groups that is followed.
 const MAX_CGROUP_DEPTH: usize = 32;
 
-/// Most memory of a process, whatever the machine has. With addresses of 32 bits that is 2 GiB where
-/// the kernel keeps the other half (`VMSPLIT_2G`), less room for the program, its libraries, stacks
-/// and the gaps between them.
+/// Most memory of a process, whatever the machine has. With addresses of 32 bits that is 2 GiB
+/// where the kernel keeps the other half (`VMSPLIT_2G`), less room for the program, its libraries,
+/// stacks and the gaps between them.
 pub const MOST_PROCESS_BYTES: u64 = if cfg!(target_pointer_width = "32") {
     (2 << 30) - (256 << 20)
 } else {

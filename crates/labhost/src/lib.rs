@@ -19,6 +19,7 @@ pub mod memory;
 pub mod model;
 pub mod modules;
 pub mod mount;
+pub mod network;
 pub mod protocol;
 pub mod report;
 pub mod scenario;

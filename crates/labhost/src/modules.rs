@@ -42,12 +42,24 @@ pub const DISK: &str = "sd_mod";
 /// Both ends of a cable that can be pulled ([`usbip`](crate::usbip)).
 pub const USBIP: [&str; 2] = ["usbip_vudc", "vhci_hcd"];
 
+/// A network interface: a PC's, and one on a board's USB.
+pub const NETWORK: [&str; 2] = ["virtio_net", "cdc_ether"];
+
 /// What the kernel blinks with.
 pub const LED_TRIGGERS: [&str; 2] = ["ledtrig_timer", "ledtrig_pattern"];
 
 /// All modules that a guest may load.
 pub fn all() -> Vec<&'static str> {
-    let groups: [&[&str]; 7] = [&BASIC, &GADGET, &HOST, &FAT, &[DISK], &USBIP, &LED_TRIGGERS];
+    let groups: [&[&str]; 8] = [
+        &BASIC,
+        &GADGET,
+        &HOST,
+        &FAT,
+        &[DISK],
+        &USBIP,
+        &NETWORK,
+        &LED_TRIGGERS,
+    ];
     groups.concat()
 }
 

@@ -11,10 +11,11 @@ use crate::test::Area;
 pub const HELP: &str = "\
 What a developer of promptstick runs. It says what it installs, and why, before it does.
 
-  cargo xtask try [--usb] [--keep] [--model FILE] PROMPT
+  cargo xtask try [--usb|--pi] [--keep] [--model FILE] PROMPT
         Build the program and do its whole job once: a volume in a temporary folder, the prompt
         dropped on it as a host would, the real daemon, the response as read back.
         --usb          through a real USB stack: a Linux kernel in QEMU is the stick and its host
+        --pi           on an emulated Pi Zero, with the build for it; a PC in QEMU is its host
         --keep         leave the folder, and print the commands to look at it
         --model FILE   a GGUF other than the demo model
   cargo xtask test [AREA]
@@ -64,10 +65,21 @@ pub struct TryOptions {
     pub prompt: String,
     /// A GGUF; `None` is the demo model of the repository.
     pub model: Option<PathBuf>,
-    /// Whether a USB cable lies between the host and the stick, in QEMU.
-    pub usb: bool,
+    /// Where it happens.
+    pub place: Place,
     /// Whether the temporary folder stays.
     pub keep: bool,
+}
+
+/// Where `try` does the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// On an image in a file.
+    File,
+    /// A kernel in QEMU is the stick and its host.
+    Usb,
+    /// An emulated Pi Zero is the stick, and another machine its host.
+    Pi,
 }
 
 /// Reads the arguments after the program's name.
@@ -97,18 +109,19 @@ fn parse_try(mut rest: impl Iterator<Item = OsString>) -> Result<TryOptions, Str
     let mut prompt = None;
     let mut model = None;
     let mut keep = false;
-    let mut usb = false;
+    let mut place = Place::File;
     while let Some(argument) = rest.next() {
         match argument.to_str() {
             Some("--keep") => keep = true,
-            Some("--usb") => usb = true,
+            Some("--usb") => place = elsewhere(place, Place::Usb)?,
+            Some("--pi") => place = elsewhere(place, Place::Pi)?,
             Some("--model") => {
                 let file = rest.next().ok_or("--model needs a file name after it.")?;
                 model = Some(PathBuf::from(file));
             }
             Some(option) if option.starts_with("--") => {
                 return Err(format!(
-                    "try has no option {option}; it has --usb, --keep and --model."
+                    "try has no option {option}; it has --usb, --pi, --keep and --model."
                 ));
             }
             Some(text) if prompt.is_none() => prompt = Some(text.to_owned()),
@@ -120,10 +133,18 @@ fn parse_try(mut rest: impl Iterator<Item = OsString>) -> Result<TryOptions, Str
         Some(prompt) => Ok(TryOptions {
             prompt,
             model,
-            usb,
+            place,
             keep,
         }),
         None => Err("try needs a prompt: cargo xtask try \"How do I use this stick?\"".into()),
+    }
+}
+
+/// There is one place at a time.
+fn elsewhere(before: Place, now: Place) -> Result<Place, String> {
+    match before == Place::File || before == now {
+        true => Ok(now),
+        false => Err("try takes one of --usb and --pi, not both.".into()),
     }
 }
 
@@ -178,7 +199,7 @@ mod tests {
         let expected = TryOptions {
             prompt: "How?".into(),
             model: Some("m.gguf".into()),
-            usb: false,
+            place: Place::File,
             keep: true,
         };
         assert_eq!(
@@ -188,18 +209,20 @@ mod tests {
     }
 
     #[test]
-    fn the_cable_is_an_option_in_any_place() {
-        for line in [["try", "--usb", "How?"], ["try", "How?", "--usb"]] {
-            let Ok(Command::Try(options)) = parsed(&line) else {
+    fn the_place_is_an_option_anywhere() {
+        let cases: &[(&[&str], Place)] = &[
+            (&["try", "--usb", "How?"], Place::Usb),
+            (&["try", "How?", "--usb"], Place::Usb),
+            (&["try", "--pi", "How?"], Place::Pi),
+            (&["try", "How?"], Place::File),
+        ];
+        for (line, place) in cases {
+            let Ok(Command::Try(options)) = parsed(line) else {
                 panic!("{line:?} was not understood");
             };
-            assert_eq!((options.usb, options.prompt.as_str()), (true, "How?"));
+            assert_eq!((options.place, options.prompt.as_str()), (*place, "How?"));
             assert!(!options.keep && options.model.is_none());
         }
-        assert!(
-            parsed(&["try", "How?"])
-                .is_ok_and(|command| { matches!(command, Command::Try(options) if !options.usb) })
-        );
     }
 
     #[test]
@@ -228,7 +251,8 @@ mod tests {
             (&["try"], "needs a prompt"),
             (&["try", "--usb"], "needs a prompt"),
             (&["try", "--model"], "needs a file name"),
-            (&["try", "--pi", "x"], "no option --pi; it has --usb"),
+            (&["try", "--moon", "x"], "no option --moon; it has --usb"),
+            (&["try", "--pi", "--usb", "x"], "not both"),
             (&["try", "How", "now"], "quotation marks"),
             (&["test", "moon"], "no test area moon"),
             (&["test", "lint", "more"], "not more"),

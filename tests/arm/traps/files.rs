@@ -37,8 +37,8 @@ fn with_large_files() -> Image {
     image
 }
 
-/// dosfstools 4.2 counts the bytes of a chain in 32 bits: the one that a file of the greatest length
-/// has is 4 GiB long, and it takes that for 0. It must have nothing else to say.
+/// dosfstools 4.2 counts the bytes of a chain in 32 bits: that of a file of the greatest length has
+/// 4 GiB, which it takes for 0. It must have nothing else to say.
 fn fsck(image: &Path) {
     let output = tool::output(tool::command("fsck.fat").arg("-n").arg(image), b"");
     let said = String::from_utf8(output.stdout).unwrap();

@@ -1,9 +1,8 @@
 //! From the kernel's start to the drive, and to the first answer.
 
-use lab::guest::{Boot, Time};
-use lab::{Board, Series};
+use lab::Series;
 
-use super::super::pass_booting;
+use super::pass;
 
 /// What happens, in this order; the drive comes before the model.
 const ORDER: [&str; 8] = [
@@ -28,9 +27,7 @@ fn boot_6_12() {
 }
 
 fn boot(series: Series) {
-    let mut boot = Boot::on(Board::PiZero, "board_boot", series);
-    boot.time = Time::Counted;
-    let report = pass_booting(&boot);
+    let report = pass("board_boot", series);
     let times = ORDER.map(|name| report.measured_ms(name).expect("it was measured"));
     assert!(times.is_sorted(), "{times:?}\n{report}");
     let told = ORDER.iter().zip(times);

@@ -159,8 +159,8 @@ impl Vocabulary for Model {
     }
 }
 
-/// llama.cpp maps the length of a file as `size_t`: of one that is longer than that it would map the
-/// rest of the division, and read past it.
+/// llama.cpp takes the length of a file for a `size_t`: of one that is longer it would map what the
+/// lower 32 bits say, and read past that.
 fn check_length(path: &Path) -> Result<(), Failure> {
     let needed_bytes = path.metadata().map_or(0, |metadata| metadata.len());
     let available_bytes = MOST_PROCESS_BYTES;

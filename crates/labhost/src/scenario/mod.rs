@@ -13,6 +13,7 @@ mod plain;
 mod service;
 mod steps;
 mod try_usb;
+pub mod two_machines;
 mod unfinished;
 mod vanish;
 
@@ -139,6 +140,8 @@ pub const ALL: &[Scenario] = &[
     Scenario::linux("board_boot", board::boot::boot),
     Scenario::linux("board_clock", board::clock::clock),
     Scenario::linux("try_usb", try_usb::run),
+    Scenario::linux("two_machines_board", two_machines::board),
+    Scenario::linux("two_machines_host", two_machines::host),
     Scenario::desktop("desktop_kept", desktop::kept),
     Scenario::desktop("desktop_unmounted", desktop::unmounted),
     Scenario::desktop("desktop_ejected", desktop::ejected),
