@@ -64,7 +64,8 @@ const LEFT_OUT: [&str; 8] = [
     "usr/lib/x86_64-linux-gnu/perl",
 ];
 
-/// Folders of the top that Debian has merged into `/usr`: packages of bookworm still use both names.
+/// Folders of the top that Debian has merged into `/usr`: packages of bookworm still use both
+/// names.
 const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 
 /// Files that scripts of packages make, or that say how this host behaves: a path and the content.

@@ -1,7 +1,7 @@
-//! A real desktop as the host: a Debian in a folder of the guest, whose systemd is the guest's first
-//! process while the scenario runs beside it. Both see the same kernel and the same devices, each
-//! its own files: the daemon under test does not depend on Debian's libraries. `crates/lab` makes
-//! the folder. Used by [`init`](crate::init) and scenarios.
+//! A real desktop as the host: a Debian in a folder of the guest, whose systemd is the guest's
+//! first process while the scenario runs beside it. Both see the same kernel and the same devices,
+//! each its own files: the daemon under test does not depend on Debian's libraries. `crates/lab`
+//! makes the folder. Used by [`init`](crate::init) and scenarios.
 
 use std::convert::Infallible;
 use std::ffi::CString;

@@ -1,6 +1,6 @@
 //! A desktop's way with drives, without the desktop: the kernel polls removable media every two
-//! seconds, and each event makes somebody open the device, as udev's rule `60-block` and udisks2 do.
-//! Used by scenarios; a host without this is the bare one.
+//! seconds, and each event makes somebody open the device, as udev's rule `60-block` and udisks2
+//! do. Used by scenarios; a host without this is the bare one.
 
 use std::fs::File;
 use std::io::Read;

@@ -20,8 +20,8 @@ pub struct Process {
     pub peak_kib: u64,
     /// What only it has: heap, stacks, buffers (`RssAnon`).
     pub anonymous_kib: u64,
-    /// Pages of files that it has mapped, as a model's weights (`RssFile`). The program is not among
-    /// them in a guest, where it lies in memory itself.
+    /// Pages of files that it has mapped, as a model's weights (`RssFile`). The program is not
+    /// among them in a guest, where it lies in memory itself.
     pub file_kib: u64,
 }
 

@@ -1,6 +1,6 @@
 //! SCSI commands to a logical unit through the kernel's `sg` driver (`SG_IO`): what a host other
-//! than Linux sends, or what a desktop's eject button sends. Unlike opening a block device, opening an
-//! `sg` device sends nothing by itself. Used by the models and by scenarios.
+//! than Linux sends, or what a desktop's eject button sends. Unlike opening a block device, opening
+//! an `sg` device sends nothing by itself. Used by the models and by scenarios.
 //!
 //! Commands are those of SPC-4 and SBC-3 that the mass-storage function of the kernel knows.
 

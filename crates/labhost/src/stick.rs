@@ -272,7 +272,8 @@ impl Write for BlankDisk {
     }
 }
 
-/// Writes all files of [`FOLDER`] to a disk that is all zeros, as a raw archive from its first byte.
+/// Writes all files of [`FOLDER`] to a disk that is all zeros, as a raw archive from its first
+/// byte.
 ///
 /// # Errors
 /// The disk is missing or too small.

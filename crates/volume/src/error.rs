@@ -1,6 +1,6 @@
 //! What can go wrong, one type an operation. The text is the message that a person reads: what
-//! happened, then what to do. Nothing else in the crate words a message. A cause that the text tells
-//! is no `source`: whoever prints the whole chain would print it twice.
+//! happened, then what to do. Nothing else in the crate words a message. A cause that the text
+//! tells is no `source`: whoever prints the whole chain would print it twice.
 
 use std::io;
 

@@ -2,8 +2,8 @@
 //!
 //! Invariants: at most one request is active; every request that was begun ends in exactly one of
 //! `Finished`, `Failed` and a cancel; after a cancel nothing of that request comes out; a model is
-//! changed only by a new process; a request is sent to a second child at most, and only if the first
-//! died before it said anything of it.
+//! changed only by a new process; a request is sent to a second child at most, and only if the
+//! first died before it said anything of it.
 
 use crate::error::{ChildEnd, EngineError, Failure};
 use crate::options::ModelOptions;

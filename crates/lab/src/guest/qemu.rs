@@ -28,9 +28,9 @@ pub enum Network {
     Server(u16),
 }
 
-/// An instruction of the board takes 2 to the power of this in nanoseconds (QEMU's `-icount shift`):
-/// 500 million a second. An ARM1176 at 1 GHz begins one a cycle at most; half of that leaves as much
-/// again for its caches. An assumption, not a measurement.
+/// An instruction of the board takes 2 to the power of this in nanoseconds (QEMU's option
+/// `-icount shift`): 500 million a second. An ARM1176 at 1 GHz begins one a cycle at most; half of
+/// that leaves as much again for its caches. An assumption, not a measurement.
 const INSTRUCTION_SHIFT: u8 = 1;
 
 /// What is to be started.
@@ -102,10 +102,10 @@ fn pc(command: &mut Command, wanted: &Wanted<'_>, folder: &Folder) {
 /// The board's memory is what it is: 512 MB, of which the graphics have 64.
 fn pi_zero(command: &mut Command, wanted: &Wanted<'_>, folder: &Folder) {
     command.args(["-M", "raspi0", "-serial", "chardev:protocol"]);
-    // Its time goes by its instructions, not by this machine's clock. Figures need that, and so does
-    // the timer as QEMU 7.2 has it: one that is set for a moment that has just passed (because this
-    // machine did something else between the kernel's reading the clock and its setting the timer)
-    // rings after 71 minutes, and the guest sleeps until then.
+    // Its time goes by its instructions, not by this machine's clock. Figures need that, and so
+    // does the timer as QEMU 7.2 has it: one that is set for a moment that has just passed (because
+    // this machine did something else between the kernel's reading the clock and its setting the
+    // timer) rings after 71 minutes, and the guest sleeps until then.
     let shift = format!("shift={INSTRUCTION_SHIFT}");
     command.args(["-icount", &shift]);
     if let Some(device_tree) = &wanted.kernel.device_tree {

@@ -1,6 +1,7 @@
 //! A cable between two machines: the gadget's kernel and the host's each have one end of a TCP
 //! connection. Each side passes its socket to its kernel, as the tools of USB/IP do; what they say
-//! to each other before that is left out, since both ends are ours. Used by scenarios of two guests.
+//! to each other before that is left out, since both ends are ours. Used by scenarios of two
+//! guests.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;

@@ -4,7 +4,8 @@
 //!
 //! What must hold is in [`Rig`]: each prompt that is there in the end is answered as it is then; no
 //! content is answered more often than the user gave a reason to; no name is used twice or
-//! taken from the user; a second look finds nothing to do. proptest prints the history that failed, and its seed.
+//! taken from the user; a second look finds nothing to do. proptest prints the history that failed,
+//! and its seed.
 
 use proptest::prelude::*;
 

@@ -93,7 +93,10 @@ pub enum GadgetError {
     #[error("LUN 0 is never ejected by force: the computer would lose what it has not written yet")]
     ForceRefused,
     /// The kernel has no `forced_eject` (it came with Linux 6.0).
-    #[error("this kernel cannot eject by force ({} is missing); Linux 6.0 and later can", .0.display())]
+    #[error(
+        "this kernel cannot eject by force ({} is missing); Linux 6.0 and later can",
+        .0.display()
+    )]
     ForceUnsupported(PathBuf),
     /// An attribute does not say what was written to it.
     #[error("the kernel says {found:?} in {}, where {wanted:?} was written", path.display())]

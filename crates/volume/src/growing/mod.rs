@@ -1,4 +1,5 @@
-//! A FAT16 volume that only grows: files are added to its root, and nothing else ever happens to it.
+//! A FAT16 volume that only grows: files are added to its root, and nothing else ever happens to
+//! it.
 //!
 //! For a read-only drive whose host may have cached any earlier state. Invariants, checked before
 //! each write (`guard`) and when a volume is opened (`whole`):

@@ -88,7 +88,8 @@ impl<D: ReadAt> Repairer<'_, D> {
         Ok(())
     }
 
-    /// A folder's entry. Without a usable cluster it starts at 0 and gets one when files are checked.
+    /// A folder's entry. Without a usable cluster it starts at 0 and gets one when files are
+    /// checked.
     fn check_folder_entry(
         &mut self,
         folder: &Folder,

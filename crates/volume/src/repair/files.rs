@@ -233,8 +233,8 @@ impl<D: ReadAt> Repairer<'_, D> {
         self.rewrite(&file.slot, &bytes)
     }
 
-    /// Where the copies of the table differed: takes the chain of the copy that is not preferred, if
-    /// that one fits the length and the merged one does not.
+    /// Where the copies of the table differed: takes the chain of the copy that is not preferred,
+    /// if that one fits the length and the merged one does not.
     fn choose_table(
         &mut self,
         start: u32,

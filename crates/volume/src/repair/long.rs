@@ -1,8 +1,8 @@
 //! The slots of a long name while they go by: which belong together, and which to nothing.
 //!
 //! The name itself does not matter here: a set of slots is whole when the numbers run down to 1
-//! under one checksum, and it belongs to the entry that follows at once when the checksum is that of
-//! the entry's short name.
+//! under one checksum, and it belongs to the entry that follows at once when the checksum is that
+//! of the entry's short name.
 
 use super::state::{Repairer, Step};
 use crate::device::ReadAt;

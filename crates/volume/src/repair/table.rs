@@ -1,9 +1,9 @@
 //! The two copies of the table become one, in which every link leads to a cluster in use.
 //!
-//! For each entry the copies have a say in order: the preferred one, then the other. The first whose
-//! value is the end of a chain or leads to a cluster in use wins. A cluster is in use when either
-//! copy says so, so that what only one copy knows is kept. The preferred copy is the first, as for
-//! every operating system, unless only the second begins as a table must.
+//! For each entry the copies have a say in order: the preferred one, then the other. The first
+//! whose value is the end of a chain or leads to a cluster in use wins. A cluster is in use when
+//! either copy says so, so that what only one copy knows is kept. The preferred copy is the first,
+//! as for every operating system, unless only the second begins as a table must.
 
 use super::report::Fault;
 use super::state::{Repairer, Step};

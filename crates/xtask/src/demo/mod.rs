@@ -2,9 +2,9 @@
 //!
 //! The volume is made by our program, the prompt is put on it and the response is read back by
 //! mtools, which we did not write, and the daemon that answers is the one that ships. [`stick`] is
-//! the host's side, [`daemon`] the device's; with `--usb` both are in a guest, and [`usb`] shows what
-//! they say; with `--pi` each is a machine of its own ([`pi`]). The response goes to standard output,
-//! all else to standard error.
+//! the host's side, [`daemon`] the device's; with `--usb` both are in a guest, and [`usb`] shows
+//! what they say; with `--pi` each is a machine of its own ([`pi`]). The response goes to standard
+//! output, all else to standard error.
 
 mod daemon;
 mod pi;

@@ -1,6 +1,7 @@
-//! `cargo xtask try --pi PROMPT`: the same job on the board that it is for. QEMU emulates a Pi Zero,
-//! which boots Debian's kernel for it and runs the daemon as it is shipped; a PC, also emulated, is
-//! its host, and USB/IP is the cable between the two. What both say is shown as it comes.
+//! `cargo xtask try --pi PROMPT`: the same job on the board that it is for. QEMU emulates a Pi
+//! Zero, which boots Debian's kernel for it and runs the daemon as it is shipped; a PC, also
+//! emulated, is its host, and USB/IP is the cable between the two. What both say is shown as it
+//! comes.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
-//! `cargo xtask try --usb PROMPT`: the same job through a real USB stack. A Debian kernel in QEMU is
-//! both the stick (the real daemon, its drive on `dummy_hcd`) and its host, which does what a desktop
-//! does; what both say is shown as it comes. The scenario is `labhost::scenario`'s `try_usb`.
+//! `cargo xtask try --usb PROMPT`: the same job through a real USB stack. A Debian kernel in QEMU
+//! is both the stick (the real daemon, its drive on `dummy_hcd`) and its host, which does what a
+//! desktop does; what both say is shown as it comes. The scenario is `labhost::scenario`'s
+//! `try_usb`.
 
 use std::fs;
 use std::path::Path;
