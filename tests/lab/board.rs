@@ -1,7 +1,7 @@
 //! The Pi Zero as QEMU emulates it, with Debian's kernels for it and the program as it is shipped.
 
-use lab::{Board, Series};
 use lab::guest::Boot;
+use lab::{Board, Series};
 
 use super::pass_booting;
 
@@ -22,4 +22,14 @@ fn daemon_unmounted_6_1() {
 #[test]
 fn daemon_unmounted_6_12() {
     pass("daemon_unmounted", Series::V6_12);
+}
+
+#[test]
+fn board_service_6_1() {
+    pass("board_service", Series::V6_1);
+}
+
+#[test]
+fn board_service_6_12() {
+    pass("board_service", Series::V6_12);
 }

@@ -14,9 +14,9 @@ mod service;
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
-use lab::{Board, Series};
 use lab::guest::{self, Boot, Report};
 use lab::programs::Programs;
+use lab::{Board, Series};
 
 use crate::daemon::demo_model;
 

@@ -79,6 +79,7 @@ fn every_scenario_has_a_test() {
         include_str!("daemon.rs"),
         include_str!("desktop.rs"),
         include_str!("service.rs"),
+        include_str!("board.rs"),
     ]
     .concat();
     let missing: BTreeSet<_> = labhost::scenario::ALL

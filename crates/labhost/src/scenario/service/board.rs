@@ -1,0 +1,282 @@
+//! The service on the board, from the kernel's start: Debian's systemd is the first process, and
+//! nobody starts the daemon by hand. The controller is there before systemd, as `dwc2` is where it is
+//! built into the kernel (Debian's); what a gadget needs beside it is loaded by the unit. The host is
+//! the scenario, on the same processor.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::install;
+use super::unit::{SERVICE, ensure_confined, journal, property, reached};
+use crate::debian::{self, MOUNT_LIMIT, ROOT, System};
+use crate::error::{Doing, ensure};
+use crate::gadget::UDC;
+use crate::lun::Lun;
+use crate::modules::{self, Modules};
+use crate::mount::How;
+use crate::protocol::Line;
+use crate::scenario::Lab;
+use crate::scenario::steps::{
+    ANSWER_LIMIT, GADGET_NAME, QUESTIONS, ask, ensure_answered_once, ensure_expected, log, mounted,
+    on_stick, response_name, response_on,
+};
+use crate::stick::{self, FatType, LABEL, USUAL_MEBIBYTES};
+use crate::{Failure, Result, report, sysfs, wait};
+
+/// The prompt that lies on the volume when the board starts, and the one that a host brings.
+const FOUND: &str = "found.txt";
+/// See [`FOUND`].
+const BROUGHT: &str = "brought.txt";
+
+/// configfs, as systemd mounts it.
+const GADGETS: &str = "sys/kernel/config/usb_gadget";
+
+/// The processes of the service, as its control group lists them.
+const GROUP: &str = "sys/fs/cgroup/system.slice/promptstick.service";
+
+/// Between looks at the volume, each of which is work for the processor.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What is left of the board's memory when all runs; the rest of this Debian lies in memory too.
+const LEAST_FREE_KB: u64 = 100 << 10;
+
+/// The board starts, the drive appears, the prompt that it found is answered, and so is another.
+pub fn boots(_: &Lab) -> Result<()> {
+    report::measured("kernel", wait::since_start()?);
+    set_up()?;
+    put_prompt()?;
+    plug()?;
+    debian::start(System::Stick)?;
+    let result = after_start();
+    for line in journal("short-monotonic").unwrap_or_default().lines() {
+        report::tell(&Line::Log(line.to_owned()));
+    }
+    result
+}
+
+fn after_start() -> Result<()> {
+    watch()?;
+    found_is_answered()?;
+    ensure_confined()?;
+    brought_is_answered()?;
+    tell_times()?;
+    ensure_healthy()?;
+    debian::run(&["systemctl", "stop", SERVICE])?;
+    let left = sysfs::names(in_debian(GADGETS));
+    ensure(left.is_empty(), || format!("the service leaves {left:?}"))?;
+    let response = on_stick(&response_name(FOUND)).unwrap_or_default();
+    ensure_expected(FOUND, QUESTIONS[0], &response)
+}
+
+fn in_debian(path: &str) -> PathBuf {
+    Path::new(ROOT).join(path)
+}
+
+/// What is on the card of a board whose packages were installed long ago.
+fn set_up() -> Result<()> {
+    install::files(str::to_owned)?;
+    let release = sysfs::read("/proc/sys/kernel/osrelease")?;
+    let folder = in_debian("usr/lib/modules").join(&release);
+    fs::create_dir_all(&folder).doing("making a folder for modules")?;
+    Modules::from_list()?.link_into(&folder)?;
+    debian::run(&["depmod", &release])?;
+    debian::run(&["systemd-sysusers"])?;
+    // Newer than all of /usr: nothing is left to do for systemd's units that update something.
+    install::write("etc/.updated", b"", 0o644)?;
+    install::write("var/.updated", b"", 0o644)
+}
+
+/// A prompt that was copied onto the drive and not answered before the board lost its power.
+fn put_prompt() -> Result<()> {
+    let files = [(FOUND, QUESTIONS[0])];
+    stick::format(
+        &install::image(),
+        USUAL_MEBIBYTES,
+        FatType::Fat16,
+        LABEL,
+        &files,
+    )?;
+    report::flushed(FOUND, QUESTIONS[0]);
+    report::asked(FOUND);
+    symlink(install::image(), stick::image()).doing("linking the image")
+}
+
+/// The host's drivers, and the controller.
+fn plug() -> Result<()> {
+    let mut modules = Modules::from_list()?;
+    modules.load_all(&modules::HOST)?;
+    modules.load(modules::DISK)?;
+    modules.load("dummy_hcd")?;
+    let udc = Path::new("/sys/class/udc").join(UDC);
+    ensure(udc.exists(), || format!("the kernel has no {UDC}"))
+}
+
+/// Something that a scenario can see come: its name, and whether it is there.
+type Sight = (&'static str, fn() -> bool);
+
+/// What comes after the start, in the order in which it is looked at.
+const SIGHTS: [Sight; 3] = [
+    ("bound", is_bound),
+    ("medium_seen", || Lun::sees_medium(0)),
+    ("model_mapped", model_is_mapped),
+];
+
+/// Waits for all [`SIGHTS`]. The drive must be there before the model is.
+fn watch() -> Result<()> {
+    let mut seen = [None; SIGHTS.len()];
+    wait::until("the drive and the model", Duration::from_secs(110), || {
+        for ((name, is_there), at) in SIGHTS.iter().zip(&mut seen) {
+            if at.is_none() && is_there() {
+                let now = wait::since_start()?;
+                report::measured(name, now);
+                *at = Some(now);
+            }
+        }
+        Ok(seen.iter().all(Option::is_some).then_some(()))
+    })?;
+    ensure(seen.is_sorted(), || {
+        "the model was loaded before the drive was there".into()
+    })
+}
+
+/// Whether the gadget is connected to the controller.
+fn is_bound() -> bool {
+    let gadget = in_debian(GADGETS).join(GADGET_NAME);
+    sysfs::read(gadget.join("UDC")).is_ok_and(|udc| udc == UDC)
+}
+
+/// Whether a process of the service has the model in its memory.
+fn model_is_mapped() -> bool {
+    let pids = sysfs::read(in_debian(GROUP).join("cgroup.procs")).unwrap_or_default();
+    pids.lines().any(|pid| {
+        let maps = sysfs::read(Path::new("/proc").join(pid).join("maps"));
+        maps.is_ok_and(|maps| maps.contains(".gguf"))
+    })
+}
+
+/// The response to the prompt that the board found is there for a host.
+fn found_is_answered() -> Result<()> {
+    wait_on_stick(FOUND)?;
+    read(FOUND)
+}
+
+/// A host brings a prompt, and finds the response.
+fn brought_is_answered() -> Result<()> {
+    let mount = mounted(How::Flush)?;
+    ask(&mount, BROUGHT, QUESTIONS[1])?;
+    mount.unmount()?;
+    wait_on_stick(BROUGHT)?;
+    read(BROUGHT)
+}
+
+fn wait_on_stick(prompt: &str) -> Result<()> {
+    let name = response_name(prompt);
+    wait::until(&name, ANSWER_LIMIT, || {
+        wait::pass(LOOK_AGAIN);
+        Ok(on_stick(&name).map(drop))
+    })?;
+    ensure_answered_once(prompt)
+}
+
+/// The host mounts the drive, which has come back, and reads the response.
+fn read(prompt: &str) -> Result<()> {
+    let ((), _) = wait::until("the drive to come back", ANSWER_LIMIT, || {
+        let mount = mounted(How::ReadOnly)?;
+        let is_there = mount.get(&response_name(prompt))?.is_some();
+        let response = is_there.then(|| response_on(&mount, prompt)).transpose()?;
+        mount.unmount()?;
+        Ok(response.map(drop))
+    })?;
+    report::measured(&format!("{prompt}_read"), wait::since_start()?);
+    Ok(())
+}
+
+/// When what happened, in milliseconds after the kernel's start.
+fn tell_times() -> Result<()> {
+    let told = [
+        ("systemd", "", "Userspace"),
+        (
+            "udev_triggers",
+            "systemd-udev-trigger.service",
+            "InactiveExit",
+        ),
+        ("service_begun", SERVICE, "InactiveExit"),
+        ("daemon_begun", SERVICE, "ExecMainStart"),
+        ("ready", SERVICE, "ActiveEnter"),
+        ("sysinit", "sysinit.target", "ActiveEnter"),
+        ("multi_user", "multi-user.target", "ActiveEnter"),
+    ];
+    for (name, unit, property) in told {
+        report::measured(name, reached(unit, property)?);
+    }
+    let journal = journal("short-monotonic")?;
+    for (name, words) in [
+        ("thinking", log::THINKING),
+        ("answered", log::ANSWERED),
+        ("published", log::PUBLISHED),
+    ] {
+        let at = logged_at(&journal, words)
+            .ok_or_else(|| Failure::Wrong(format!("the journal does not say {words:?}")))?;
+        report::measured(name, at);
+    }
+    Ok(())
+}
+
+/// When the journal first holds these words: its lines begin with `[  12.345678]`.
+fn logged_at(journal: &str, words: &str) -> Option<Duration> {
+    let line = journal.lines().find(|line| line.contains(words))?;
+    let (seconds, _) = line.strip_prefix('[')?.split_once(']')?;
+    Some(Duration::from_secs_f64(seconds.trim().parse().ok()?))
+}
+
+/// Nothing failed, nothing was killed, and there is memory left.
+fn ensure_healthy() -> Result<()> {
+    let state = debian::told_by(&["systemctl", "is-system-running"]).unwrap_or_else(|_| {
+        debian::told_by(&["systemctl", "--failed", "--no-legend"]).unwrap_or_default()
+    });
+    ensure(state == "running", || format!("systemd says {state}"))?;
+    let restarts = property(SERVICE, "NRestarts")?;
+    ensure(restarts == "0", || format!("{restarts} restarts"))?;
+    let killed = number("/proc/vmstat", "oom_kill")?;
+    ensure(killed == 0, || format!("{killed} processes were killed"))?;
+    let peak = sysfs::read(in_debian(GROUP).join("memory.peak"))?;
+    let total_kb = number("/proc/meminfo", "MemTotal:")?;
+    let free_kb = number("/proc/meminfo", "MemAvailable:")?;
+    report::step(format!(
+        "memory: {free_kb} of {total_kb} kB available; the service had {peak} bytes at most"
+    ));
+    ensure(free_kb >= LEAST_FREE_KB, || {
+        format!("only {free_kb} kB are available")
+    })
+}
+
+/// The number after a word in a file of the kernel's.
+fn number(file: &str, word: &str) -> Result<u64> {
+    let text = sysfs::read(file)?;
+    let mut lines = text.lines().map(str::split_whitespace);
+    let found = lines.find_map(|mut words| {
+        words
+            .next()
+            .filter(|first| *first == word)
+            .and(words.next())
+    });
+    let number = found.and_then(|number| number.parse().ok());
+    number.ok_or_else(|| Failure::Wrong(format!("{file} has no {word}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_journal_tells_when() {
+        let journal = "[    9.500000] stick systemd[1]: Starting\n[   12.345678] stick x: ready\n";
+        assert_eq!(
+            logged_at(journal, "ready"),
+            Some(Duration::from_micros(12_345_678))
+        );
+        assert_eq!(logged_at(journal, "answered"), None);
+    }
+}
