@@ -18,19 +18,22 @@ from facts import Language, load_language
 from grammar import sample, squash
 from phrasing import question
 from stories import StoryTeller
+from teacher import blended_questions
 from tokenizer import END_ID, PAD_ID, ChatTokenizer
 
-STORY_SHARE = 0.08
-SYSTEM_SHARE = 0.1
+STORY_SHARE = 0.1
+BLEND_SHARE = 0.3
+SYSTEM_SHARE = 0.15
 FRAYED_SHARE = 0.12
 LONG_OFFTOPIC_SHARE = 0.06
 LONG_SENTENCES = (2, 4)
 VERY_LONG_SENTENCES = (10, 28)
 CUT_SHARE, CUT_TOKENS = 0.9, 7  # the first words tell the answer: the rest costs time
 CHOICE_TOKENS, CHOICE_WEIGHT = 3, 6.0  # the tokens that choose the answer, and their weight
-STORY_WEIGHT, NAME_WEIGHT = 0.3, 4.0
+STORY_WEIGHT, NAME_WEIGHT = 0.8, 10.0
 PLEAS = ("Summarise this: ", "Summarise the following text.\n\n", "Correct this text:\n", "")
 TRIES = 50
+ANSWERED_PART = 2  # at most one token in so many belongs to an answer
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,9 @@ class Example:
 class Batch:
     """Rows of packed examples: tokens, next tokens, weight of each, position and example number.
 
-    `topics` tells, at the tokens of a prompt, which answer it asks for: 1 + the number of the
-    fact, or 0 elsewhere and in stories.
+    `topics` tells, at the tokens of a question, which answer it asks for: 1 + the number of the
+    fact, or 0 elsewhere and in stories. `answered` has the places, in the flattened rows, whose
+    next tokens have weight; places that are left over are 0, which has none.
     """
 
     tokens: np.ndarray
@@ -58,6 +62,7 @@ class Batch:
     positions: np.ndarray
     segments: np.ndarray
     topics: np.ndarray
+    answered: np.ndarray
 
 
 class ExampleSource:
@@ -70,7 +75,13 @@ class ExampleSource:
         self.systems = tomllib.loads((Path(__file__).parent / "systems.toml").read_text("utf-8"))
         self.by_id = {fact.id: fact for fact in self.language.facts}
         self.topics = {fact.id: at + 1 for at, fact in enumerate(self.language.facts)}
-        self.shares = [fact.share for fact in self.language.facts]
+        self.shares = {fact.id: fact.share for fact in self.language.facts}
+        self.blends: list[tuple[str, str]] = []
+
+    def learn_blends(self, seed: int) -> None:
+        """From now on some of the questions are blends, which takes a minute to prepare."""
+        blends = blended_questions(self.shares, self._question, seed)
+        self.blends = [blend for blend in blends if squash(blend[1]) not in self.forbidden]
 
     def draw(self, rng: random.Random, story_share: float = STORY_SHARE) -> Example:
         """One example of any kind."""
@@ -78,16 +89,21 @@ class ExampleSource:
         if rng.random() < story_share:
             story = self.story_teller.story(rng)
             return Example("story", story.prompt, story.answer, system, story.names)
-        fact = rng.choices(self.language.facts, self.shares)[0]
-        for _ in range(TRIES):
-            prompt = question(fact, self.language, rng)
-            if squash(prompt) not in self.forbidden:
-                break
-        else:
-            raise ValueError(f"fact {fact.id} yields only phrasings that are held out")
-        if fact.id == "offtopic" and rng.random() < LONG_OFFTOPIC_SHARE:
+        fact_id = rng.choices(list(self.shares), list(self.shares.values()))[0]
+        if self.blends and rng.random() < BLEND_SHARE:
+            fact_id, prompt = rng.choice(self.blends)
+        elif fact_id == "offtopic" and rng.random() < LONG_OFFTOPIC_SHARE:
             prompt = self._long_text(rng, LONG_SENTENCES)
-        return Example(fact.id, prompt, fact.answer, system)
+        else:
+            prompt = self._question(fact_id, rng)
+        return Example(fact_id, prompt, self.by_id[fact_id].answer, system)
+
+    def _question(self, fact_id: str, rng: random.Random) -> str:
+        for _ in range(TRIES):
+            prompt = question(self.by_id[fact_id], self.language, rng)
+            if squash(prompt) not in self.forbidden:
+                return prompt
+        raise ValueError(f"fact {fact_id} yields only phrasings that are held out")
 
     def draw_long(self, rng: random.Random) -> Example:
         """A long pasted text, which the demonstration model must turn down."""
@@ -124,7 +140,8 @@ class BatchMaker:
         while packed.open:
             example = self.source.draw_long(rng) if long else self.source.draw(rng, story_share)
             topic = self.source.topics.get(example.fact_id, 0)
-            packed.add(*self.encode(example, rng), topic)
+            asked_at = self.tokenizer.question_start(example.system)
+            packed.add(*self.encode(example, rng), topic, asked_at)
         return packed.batch()
 
     def encode(
@@ -168,10 +185,17 @@ class _Rows:
         self.misses = 0
         self.open = True
 
-    def add(self, prompt: list[int], answer: list[int], weights: list[float], topic: int) -> None:
+    def add(
+        self,
+        prompt: list[int],
+        answer: list[int],
+        weights: list[float],
+        topic: int,
+        asked_at: int,
+    ) -> None:
         """Place one example, or close the batch after some that found no room.
 
-        One that is longer than a whole row is left out.
+        One that is longer than a whole row is left out. The question begins at `asked_at`.
         """
         ids = prompt + answer
         size = len(ids) - 1
@@ -188,7 +212,7 @@ class _Rows:
         self.targets[row, span] = ids[1:]
         first = start + len(prompt) - 1
         self.weights[row, first : start + size] = weights
-        self.topics[row, start : first + 1] = topic
+        self.topics[row, start + asked_at : first + 1] = topic
         self.positions[row, span] = np.arange(size)
         self.segments[row, span] = self.segments[row].max() + 1
         self.used[row] += size
@@ -196,4 +220,7 @@ class _Rows:
     def batch(self) -> Batch:
         """The rows as they are."""
         arrays = (self.tokens, self.targets, self.weights, self.positions, self.segments)
-        return Batch(*arrays, self.topics)
+        places = np.flatnonzero(self.weights)[: self.weights.size // ANSWERED_PART]
+        answered = np.zeros(self.weights.size // ANSWERED_PART, np.int32)
+        answered[: len(places)] = places
+        return Batch(*arrays, self.topics, answered)

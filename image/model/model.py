@@ -24,7 +24,7 @@ MASKED = -1e9
 class Shape:
     """Sizes of the network. Every row length is a multiple of 32, as Q8_0 blocks need."""
 
-    vocab: int = 2048
+    vocab: int = 3072
     dim: int = 256
     layers: int = 4
     heads: int = 8
@@ -133,9 +133,9 @@ def dropped(x: jax.Array, share: float, key: jax.Array | None) -> jax.Array:
     return jnp.where(kept, x / (1 - share), 0.0)
 
 
-def logits_of(params: Params, states: list[jax.Array]) -> jax.Array:
-    """Logits (batch, length, vocab) of what `hidden` gives."""
-    return states[-1] @ params[EMBEDDING].T
+def logits_of(params: Params, last: jax.Array) -> jax.Array:
+    """Logits (…, vocab) of the last states that `hidden` gives, (…, dim)."""
+    return last @ params[EMBEDDING].T
 
 
 def hidden(

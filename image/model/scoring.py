@@ -23,7 +23,7 @@ def best_tokens(params: Params, tokens: jax.Array, shape: Shape) -> jax.Array:
     """The likeliest next token at each place, (rows, length)."""
     positions = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
     states = hidden(params, tokens, positions, jnp.zeros_like(tokens), shape)
-    return jnp.argmax(logits_of(params, states), axis=-1)
+    return jnp.argmax(logits_of(params, states[-1]), axis=-1)
 
 
 def exact_answers(

@@ -89,6 +89,10 @@ class ChatTokenizer:
         ids += self._turn("user", user, fray)
         return ids + [START_ID, *self.roles["assistant"]]
 
+    def question_start(self, system: str | None) -> int:
+        """Where the user's turn begins in the tokens of a chat."""
+        return 0 if system is None else len(self._turn("system", system))
+
     def _turn(self, role: str, content: str, fray: random.Random | None = None) -> list[int]:
         text = f"{role}\n{content}"
         words = self.frayed(text, fray) if fray else self.text(text)

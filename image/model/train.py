@@ -10,6 +10,7 @@ import argparse
 import json
 import random
 import time
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
@@ -38,11 +39,11 @@ SEED = 20
 TOKENIZER_TEXTS = 60_000
 ROW_TOKENS, ROWS = 128, 16
 LONG_ROW_TOKENS, LONG_ROWS, LONG_EVERY = 512, 4, 40
-STEPS, WARMUP_STEPS = 5600, 200
+STEPS, WARMUP_STEPS = 5900, 200
 PEAK_RATE, FINAL_RATE, FALL_SHARE = 2.5e-3, 1e-5, 0.75
 BETA_1, BETA_2, EPSILON = 0.9, 0.98, 1e-8
 # At the end more stories, which are longer, and from which questions learn nothing.
-STORY_STEPS, LATE_STORY_SHARE, LATE_RATE = 350, 0.35, 6e-4
+STORY_STEPS, LATE_STORY_SHARE, LATE_RATE = 150, 0.35, 6e-4
 WEIGHT_DECAY, CLIP_NORM = 0.05, 1.0
 GUIDES = {"first": 0.5, "middle": 0.5, "last": 1.0}  # weights of their losses
 REPORT_EVERY, SAVE_EVERY, SCORE_EVERY = 100, 200, 500
@@ -59,9 +60,11 @@ def cross_entropy(logits: jax.Array, targets: jax.Array, weights: jax.Array) -> 
 
 def loss_fn(params: Params, batch: tuple, shape: Shape, key: jax.Array) -> tuple:
     """What is to fall, and the part of it that the answers' tokens are."""
-    tokens, targets, weights, positions, segments, topics = batch
+    tokens, targets, weights, positions, segments, topics, answered = batch
     states = hidden(params, tokens, positions, segments, shape, key)
-    loss = cross_entropy(logits_of(params, states), targets, weights)
+    # Places that are left over are the first one, which is a prompt's and has no weight.
+    logits = logits_of(params, states[-1].reshape(-1, shape.dim)[answered])
+    loss = cross_entropy(logits, targets.ravel()[answered], weights.ravel()[answered])
     return loss + guide_loss(params, states, segments, topics), loss
 
 
@@ -180,7 +183,7 @@ def batch_of(maker: BatchMaker, step: int, steps: int) -> Batch:
 
 def as_arrays(batch: Batch) -> tuple:
     """What `loss_fn` takes."""
-    return batch.tokens, batch.targets, batch.weights, batch.positions, batch.segments, batch.topics
+    return tuple(getattr(batch, field.name) for field in fields(batch))
 
 
 def train(work: Path, steps: int) -> None:
@@ -193,6 +196,7 @@ def train(work: Path, steps: int) -> None:
     if not TOKENIZER_FILE.exists():
         learn_tokenizer(source, shape)
     tokenizer = ChatTokenizer()
+    source.learn_blends(SEED)
     maker = BatchMaker(source, tokenizer, SEED)
     state, done = fresh_state(shape, len(source.topics)), 0
     if checkpoint.exists():

@@ -3,7 +3,10 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
+use lab::cache::Cache;
+use lab::packages::{self, Repository};
 use tempfile::TempDir;
 
 use crate::support::tool;
@@ -84,13 +87,23 @@ impl Board {
 
     /// An `ARMv7` core with Debian's armhf libraries, for the dynamic build: those libraries are
     /// `ARMv7` code, unlike Raspberry Pi OS's.
-    pub fn armhf(libraries: &Path) -> Self {
+    pub fn armhf() -> Self {
+        // Tests run at the same time, and the first one may have to download them.
+        static LIBRARIES: OnceLock<PathBuf> = OnceLock::new();
+        let libraries = LIBRARIES.get_or_init(armhf_libraries);
         let libraries = libraries.to_str().expect("UTF-8").to_owned();
         let options = vec!["-cpu".into(), "cortex-a7".into(), "-L".into(), libraries];
         Self::new(Build::Dynamic, options)
     }
 
-    fn new(build: Build, options: Vec<String>) -> Self {
+    /// Each build, on the core that it runs on here.
+    pub fn both() -> [Self; 2] {
+        [Self::arm1176(), Self::armhf()]
+    }
+
+    fn new(build: Build, mut options: Vec<String>) -> Self {
+        // A library that a test puts into the emulator is none for the program in it.
+        options.extend(["-U".into(), "LD_PRELOAD".into()]);
         let board = Self {
             options,
             build,
@@ -133,4 +146,20 @@ impl Board {
             .env_remove("NOTIFY_SOCKET");
         command
     }
+}
+
+/// The C library of Debian 12 for armhf, kept in the lab's cache.
+fn armhf_libraries() -> PathBuf {
+    let cache = Cache::open().unwrap();
+    let folder = cache.path("libraries/bookworm-armhf");
+    let tree = folder.join("tree");
+    if !tree.is_dir() {
+        let repository = Repository::new(&cache, "bookworm", "armhf").unwrap();
+        repository.update().unwrap();
+        let partial = folder.join("partial");
+        let deb = repository.download("libc6", &folder).unwrap();
+        packages::unpack(&deb, &partial).unwrap();
+        std::fs::rename(&partial, &tree).unwrap();
+    }
+    tree
 }

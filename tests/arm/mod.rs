@@ -9,4 +9,4 @@ mod disassembly;
 mod instructions;
 mod libraries;
 mod mnemonics;
-mod quantised;
+mod traps;

@@ -11,7 +11,7 @@ mod texts;
 
 use std::path::PathBuf;
 
-use crate::support::gguf::Spec;
+use genmodel::Spec;
 
 /// The model that is in the repository.
 pub fn demo_model() -> PathBuf {

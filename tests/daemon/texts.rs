@@ -1,7 +1,8 @@
 //! Editors of every kind: the response comes back in the prompt's own form.
 
+use genmodel::Spec;
+
 use super::{PART_OF_ITS_ANSWER, QUESTION, demo_model};
-use crate::support::gguf::Spec;
 use crate::support::image::Image;
 use crate::support::program;
 

@@ -1,9 +1,9 @@
 //! What a response is: sampling, stop strings, limits, characters.
 
 use engine::{Failure, Finish, ModelOptions, Request, Sampling};
+use genmodel::{CHATML, Format, Shape, Spec, Tokenizer};
 
 use super::support::{TestModel, ask, greedy, run, worker};
-use crate::support::gguf::{Kind, Spec, Tokenizer};
 
 fn sampled(prompt: &str, seed: u32) -> Request {
     let sampling = Sampling {
@@ -64,20 +64,20 @@ fn prompts_of_equal_length_get_their_own_answers() {
 
 #[test]
 fn every_storage_type_and_tokenizer_answers() {
-    for kind in [Kind::F32, Kind::Q8_0, Kind::Q4_0] {
+    for (name, format) in Format::NAMED {
         for tokenizer in [Tokenizer::Spm, Tokenizer::Gpt2] {
             let model = TestModel::new(&Spec {
-                kind,
-                tokenizer,
-                ..Spec::tiny_chat()
+                format,
+                shape: Shape {
+                    tokenizer,
+                    chat_template: Some(CHATML),
+                    ..Shape::tiny()
+                },
+                ..Spec::tiny()
             });
             run(async {
                 let answer = ask(&mut worker(), &model.options(), greedy("hello", 10)).await;
-                assert_eq!(
-                    answer.summary().response_tokens,
-                    10,
-                    "{kind:?} {tokenizer:?}"
-                );
+                assert_eq!(answer.summary().response_tokens, 10, "{name} {tokenizer:?}");
             });
         }
     }
@@ -202,8 +202,12 @@ fn the_model_can_end_its_response() {
 fn a_large_prompt_is_not_a_large_problem() {
     for tokenizer in [Tokenizer::Spm, Tokenizer::Gpt2] {
         let model = TestModel::new(&Spec {
-            tokenizer,
-            ..Spec::tiny_chat()
+            shape: Shape {
+                tokenizer,
+                chat_template: Some(CHATML),
+                ..Shape::tiny()
+            },
+            ..Spec::tiny()
         });
         run(async {
             let mut worker = worker();

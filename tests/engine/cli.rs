@@ -3,11 +3,14 @@
 use std::io::Read;
 use std::process::Stdio;
 
+use engine::session::Model;
+use genmodel::{Format, Shape, Spec, Tokenizer};
+use llama_cpp_2::token::LlamaToken;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::support::TestModel;
-use crate::support::gguf::{Kind, Spec};
+use crate::daemon::{QUESTION, demo_model};
 use crate::support::program::{promptstick, run, succeed};
 
 fn text(bytes: &[u8]) -> String {
@@ -77,7 +80,10 @@ fn ask_says_what_is_wrong() {
 #[test]
 fn ask_says_that_it_does_not_know_a_template() {
     let model = TestModel::new(&Spec {
-        chat_template: Some("{{ no template that anybody knows }}"),
+        shape: Shape {
+            chat_template: Some("{{ no template that anybody knows }}"),
+            ..Shape::tiny()
+        },
         ..Spec::tiny()
     });
     let path = model.path();
@@ -150,18 +156,82 @@ fn bench_counts_and_goes_past_the_end_of_text() {
     for name in ["load_ms", "prefill_ms", "decode_ms", "decode_tokens_per_s"] {
         assert!(figures[name].as_f64().unwrap() > 0.0, "{name}");
     }
+    let generated = figures["generated"].as_array().unwrap();
+    assert_eq!(generated.len(), 60);
+    let tokens = 0..i64::from(Shape::tiny().vocabulary);
+    assert!(
+        generated
+            .iter()
+            .all(|token| tokens.contains(&token.as_i64().unwrap()))
+    );
+}
+
+/// The tokens of `bench` are those that `ask` answers with, where it chooses as `bench` does.
+#[test]
+fn bench_generates_what_ask_answers() {
+    const TOKENS: usize = 24;
+    let path = demo_model();
+    let model = ["--model", path.to_str().unwrap()];
+    let bench = ["bench", "--json", "-n", "24", "--prompt", QUESTION];
+    let figures = succeed([&bench[..], &model].concat());
+    let figures: serde_json::Value = serde_json::from_str(&figures).unwrap();
+    assert_eq!(figures["generated"].as_array().unwrap().len(), TOKENS);
+
+    let ask = [
+        "ask",
+        "--temperature",
+        "0",
+        "--repeat-penalty",
+        "1",
+        "--max-tokens",
+        "24",
+    ];
+    let output = run([&ask[..], &model, &[QUESTION]].concat());
+    let said = text(&output.stderr);
+    assert!(said.contains(" 24 tokens in "), "{said}");
+    let asked = format!("{} prompt tokens in", figures["prompt_tokens"]);
+    assert!(said.contains(&asked), "{said}");
+    let model = Model::load(&demo_model()).unwrap();
+    let tokens = figures["generated"].as_array().unwrap().iter();
+    let bytes: Vec<u8> = tokens
+        .map(|token| i32::try_from(token.as_i64().unwrap()).unwrap())
+        .flat_map(|token| model.token_bytes(LlamaToken(token)))
+        .collect();
+    assert_eq!(text(&bytes).trim(), text(&output.stdout).trim());
+}
+
+#[test]
+fn bench_refuses_two_prompts_and_none() {
+    // A tokenizer that puts nothing before the text.
+    let model = TestModel::new(&Spec {
+        shape: Shape {
+            tokenizer: Tokenizer::Gpt2,
+            ..Shape::tiny()
+        },
+        ..Spec::tiny()
+    });
+    let path = model.path();
+    let with = |more: &[&str]| {
+        let bench = ["bench", "--model", path.to_str().unwrap()];
+        let output = run([&bench[..], more].concat());
+        assert!(!output.status.success(), "{more:?}");
+        text(&output.stderr)
+    };
+    assert!(with(&["-p", "3", "--prompt", "hello"]).contains("cannot be used with"));
+    let empty = with(&["--prompt", " "]);
+    assert!(empty.contains("empty"), "{empty}");
 }
 
 #[test]
 fn inspect_prints_what_the_file_holds() {
-    let model = TestModel::new(&Spec::stories15m(Kind::Q8_0));
+    let model = TestModel::new(&Spec::new(Shape::stories15m(), Format::Q8_0));
     let path = model.path();
     let path = path.to_str().unwrap();
     let report: serde_json::Value =
         serde_json::from_str(&succeed(["model", "inspect", path, "--json"])).unwrap();
     assert_eq!(report["architecture"], "llama");
     assert_eq!(report["quantisation"], "Q8_0");
-    assert_eq!(report["parameters"], 15_191_712);
+    assert_eq!(report["parameters"], 24_407_712);
     assert_eq!(report["context_tokens"], 256);
     assert_eq!(report["fits_pi_zero_w"], true);
     // 6 layers x 6 heads x (48 + 48) x 2 bytes x 256 tokens.

@@ -3,9 +3,9 @@
 use std::fs;
 
 use engine::{Failure, ModelOptions, Worker, WorkerOptions, inspect, memory};
+use genmodel::{Format, Shape, Spec};
 
 use super::support::{TestModel, ask, greedy, options, run, worker_options};
-use crate::support::gguf::{Kind, Spec};
 
 const MIB: u64 = 1 << 20;
 
@@ -41,11 +41,13 @@ fn measure(spec: &Spec, context_tokens: u32) -> (u64, u64) {
 
 #[test]
 fn the_estimate_covers_the_peak_and_is_not_far_above() {
+    let stories = Spec::new(Shape::stories15m(), Format::Q8_0);
+    let smollm2 = Spec::new(Shape::smollm2_135m(), Format::Q4_0);
     for (name, spec, context_tokens) in [
         ("tiny", Spec::tiny(), 256),
-        ("stories15M Q8_0", Spec::stories15m(Kind::Q8_0), 256),
-        ("SmolLM2-135M Q4_0", Spec::smollm2_135m(Kind::Q4_0), 512),
-        ("SmolLM2-135M Q4_0", Spec::smollm2_135m(Kind::Q4_0), 2048),
+        ("stories15M Q8_0", stories, 256),
+        ("SmolLM2-135M Q4_0", smollm2, 512),
+        ("SmolLM2-135M Q4_0", smollm2, 2048),
     ] {
         let (estimate, peak) = measure(&spec, context_tokens);
         let figures = format!(
@@ -100,7 +102,7 @@ fn a_model_that_does_not_fit_is_refused_with_the_numbers() {
 
 #[test]
 fn a_limit_that_just_fits_is_enough() {
-    let model = TestModel::new(&Spec::stories15m(Kind::Q8_0));
+    let model = TestModel::new(&Spec::new(Shape::stories15m(), Format::Q8_0));
     let needed_bytes = inspect(&model.options()).unwrap().needed_bytes;
     let options = WorkerOptions {
         memory_limit_bytes: Some(needed_bytes),

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use engine::gguf::{Card, GgufError, read_header};
 use engine::{Event, Failure, ModelOptions, inspect};
+use genmodel::{Random, Spec};
 
 use super::support::{TestModel, ask, greedy, run, worker};
-use crate::support::gguf::{Random, Spec};
 
 /// A bound against hanging and no measure: a debug build takes a few milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,7 +28,7 @@ fn why(bytes: &[u8]) -> String {
 
 #[test]
 fn a_file_cut_anywhere_is_refused() {
-    let whole = Spec::tiny().bytes();
+    let whole = Spec::tiny().bytes().unwrap();
     look(&whole).unwrap();
     // The last tensor's data ends before the padding at the end of the file.
     let header = 12_000;
@@ -46,9 +46,9 @@ fn a_file_cut_anywhere_is_refused() {
 
 #[test]
 fn flipped_bits_never_hang_or_crash_the_parser() {
-    let whole = Spec::tiny().bytes();
+    let whole = Spec::tiny().bytes().unwrap();
     let seed = 0x5eed;
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     for round in 0..3_000 {
         let mut bytes = whole.clone();
         for _ in 0..=random.below(4) {
@@ -68,11 +68,11 @@ fn flipped_bits_never_hang_or_crash_the_parser() {
 #[test]
 fn random_files_are_refused() {
     let seed = 0xbad;
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     for round in 0..500 {
         let length = random.below(4_000);
         let mut bytes: Vec<u8> = (0..length)
-            .map(|_| random.next().to_le_bytes()[0])
+            .map(|_| random.bits().to_le_bytes()[0])
             .collect();
         if round % 2 == 0 && bytes.len() >= 24 {
             bytes[..8].copy_from_slice(b"GGUF\x03\0\0\0");
@@ -241,10 +241,10 @@ fn a_file_without_what_llama_cpp_needs_is_refused_in_its_words() {
 /// Files that our parser lets through and llama.cpp does not, or not well: the worker survives all.
 #[test]
 fn damage_that_only_llama_cpp_sees_costs_one_answer() {
-    let whole = Spec::tiny().bytes();
+    let whole = Spec::tiny().bytes().unwrap();
     let good = TestModel::new(&Spec::tiny());
     let seed = 0xf1;
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     run(async {
         let mut worker = worker();
         let mut reached_the_child = 0;

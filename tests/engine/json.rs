@@ -2,9 +2,9 @@
 
 use engine::grammar::MAX_DEPTH;
 use engine::{Failure, Finish, Request, Sampling};
+use genmodel::{Shape, Spec, Tokenizer};
 
 use super::support::{TestModel, ask, run, worker};
-use crate::support::gguf::{Spec, Tokenizer};
 
 fn request(seed: u32, temperature: f32) -> Request {
     let sampling = Sampling {
@@ -28,7 +28,10 @@ fn a_complete_response_is_one_json_value() {
     let (mut complete, mut cut, mut nested) = (0, 0, 0);
     for tokenizer in [Tokenizer::Spm, Tokenizer::Gpt2] {
         let model = TestModel::new(&Spec {
-            tokenizer,
+            shape: Shape {
+                tokenizer,
+                ..Shape::tiny()
+            },
             can_end: true,
             ..Spec::tiny()
         });

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use engine::worker::limits::data_limit_bytes;
 use engine::{Failure, ModelOptions, Worker, WorkerOptions, inspect, memory};
+use genmodel::{Shape, Spec};
 
 use super::support::{TestModel, ask, greedy, run, worker_options};
-use crate::support::gguf::Spec;
 
 /// The machine has just what the model needs, and nobody set a limit: a request that takes more (a
 /// long prompt as it is tokenised) costs an answer.
@@ -67,7 +67,10 @@ fn process_limit(worker: &Worker, name: &str) -> String {
 #[test]
 fn memory_that_runs_out_costs_one_answer() {
     let large = TestModel::new(&Spec {
-        context_tokens: 1 << 18,
+        shape: Shape {
+            context_tokens: 1 << 18,
+            ..Shape::tiny()
+        },
         ..Spec::tiny()
     });
     let large_options = ModelOptions {

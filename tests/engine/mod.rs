@@ -8,6 +8,7 @@ mod fit;
 mod gguf_files;
 mod json;
 mod limits;
+mod shapes;
 mod support;
 mod template;
 mod worker;

@@ -6,9 +6,8 @@ use engine::{
     Event, Failure, ModelInfo, ModelOptions, Request, Sampling, StderrPolicy, Summary, Worker,
     WorkerOptions,
 };
+use genmodel::Spec;
 use tempfile::TempDir;
-
-use crate::support::gguf::Spec;
 
 /// A model file that goes away with it.
 pub struct TestModel {
@@ -17,7 +16,7 @@ pub struct TestModel {
 
 impl TestModel {
     pub fn new(spec: &Spec) -> Self {
-        Self::from_bytes(&spec.bytes())
+        Self::from_bytes(&spec.bytes().expect("a shape that can be"))
     }
 
     pub fn from_bytes(bytes: &[u8]) -> Self {

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use engine::error::ChildEnd;
 use engine::{EngineError, Event, Failure, Finish, ModelOptions, Worker, WorkerOptions};
+use genmodel::Spec;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 
 use super::support::{Answer, TestModel, ask, collect, greedy, run, worker, worker_options};
-use crate::support::gguf::Spec;
 
 fn signal(worker: &Worker, signal: Signal) {
     let id = i32::try_from(worker.process_id().unwrap()).unwrap();

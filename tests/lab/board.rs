@@ -1,11 +1,17 @@
 //! The Pi Zero as QEMU emulates it, with Debian's kernels for it and the program as it is shipped.
 
-use lab::guest::Boot;
+mod boot;
+mod clock;
+mod memory;
+
+use std::io::{self, Write};
+
+use lab::guest::{Boot, Pair, Report};
 use lab::{Board, Series};
 
-use super::pass_booting;
+use super::{judge, pass_booting, programs};
 
-fn pass(scenario: &str, series: Series) -> lab::guest::Report {
+fn pass(scenario: &str, series: Series) -> Report {
     pass_booting(&Boot::on(Board::PiZero, scenario, series))
 }
 
@@ -22,6 +28,41 @@ fn daemon_unmounted_6_1() {
 #[test]
 fn daemon_unmounted_6_12() {
     pass("daemon_unmounted", Series::V6_12);
+}
+
+/// The board exports its drive to a machine of its own, as a cable does.
+fn pass_as_two_machines(board: Series, host: Series) {
+    let pair = Pair::new(board, host);
+    let (stick, host) = pair
+        .run(programs(Board::PiZero), programs(Board::Pc))
+        .unwrap_or_else(|error| panic!("{error}"));
+    if let Err(why) = stick.verdict() {
+        panic!("the board: {why}\n{stick}\n{host:?}");
+    }
+    let mut host = host.expect("a board that passed had a host");
+    if let Err(why) = host.verdict() {
+        panic!("the host: {why}\n{host}\n{stick}");
+    }
+    // What the host was promised must hold for what the board has.
+    host.files = stick.files;
+    let image = judge::stick(&host);
+    assert!(
+        image
+            .get("prompt.response.txt")
+            .is_some_and(|text| !text.is_empty())
+    );
+    let wall = stick.wall.as_secs_f64();
+    let _ = writeln!(io::stderr(), "lab: two machines: {wall:.1} s");
+}
+
+#[test]
+fn two_machines_6_1() {
+    pass_as_two_machines(Series::V6_1, Series::V6_12);
+}
+
+#[test]
+fn two_machines_6_12() {
+    pass_as_two_machines(Series::V6_12, Series::V6_1);
 }
 
 #[test]

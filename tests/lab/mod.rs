@@ -27,9 +27,12 @@ fn pass(scenario: &str, series: Series) -> Report {
 
 /// As [`pass`], with more to say about the guest.
 fn pass_booting(boot: &Boot<'_>) -> Report {
-    let report = boot
-        .run(programs(boot.board))
-        .unwrap_or_else(|error| panic!("{error}"));
+    pass_with(boot, programs(boot.board))
+}
+
+/// As [`pass_booting`], with other programs or another model.
+fn pass_with(boot: &Boot<'_>, programs: &Programs) -> Report {
+    let report = boot.run(programs).unwrap_or_else(|error| panic!("{error}"));
     if let Err(why) = report.verdict() {
         panic!("{why}\n{report}");
     }

@@ -1,5 +1,5 @@
 //! What the tests across crates share: the judges' tools, images as a host sees them, the program
-//! under test, and models made up for it.
+//! under test.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -9,7 +9,7 @@
     reason = "numbers of known size; not every module uses everything"
 )]
 
-pub mod gguf;
 pub mod image;
 pub mod program;
+pub mod quantised;
 pub mod tool;

@@ -48,6 +48,11 @@ pub fn expect(command: &mut Command) -> Output {
     output
 }
 
+/// Runs a tool that must succeed, and returns the text that it printed.
+pub fn printed(command: &mut Command) -> String {
+    String::from_utf8(expect(command).stdout).expect("UTF-8")
+}
+
 /// Runs a tool that must succeed, and returns what it printed.
 pub fn run<S: AsRef<OsStr>>(name: &str, arguments: impl IntoIterator<Item = S>) -> Vec<u8> {
     expect(command(name).args(arguments)).stdout

@@ -1,5 +1,5 @@
-//! How much memory there is for a model: `MemAvailable`, and the limit of every control group above
-//! this process, whichever leaves least.
+//! How much memory there is for a model: `MemAvailable`, the limit of every control group above
+//! this process, and the addresses that a process has, whichever leaves least.
 //!
 //! The kernel's files are text of its own making; they are parsed all the same as if they might be
 //! anything. What cannot be read does not limit. Read just before a model is loaded, in the daemon.
@@ -10,6 +10,15 @@ use std::path::{Path, PathBuf};
 const BYTES_PER_KIBIBYTE: u64 = 1_024;
 /// Deepest nesting of control groups that is followed.
 const MAX_CGROUP_DEPTH: usize = 32;
+
+/// Most memory of a process, whatever the machine has. With addresses of 32 bits that is 2 GiB
+/// where the kernel keeps the other half (`VMSPLIT_2G`), less room for the program, its libraries,
+/// stacks and the gaps between them.
+pub const MOST_PROCESS_BYTES: u64 = if cfg!(target_pointer_width = "32") {
+    (2 << 30) - (256 << 20)
+} else {
+    u64::MAX
+};
 
 /// Where the kernel's files are; tests have their own.
 #[derive(Debug, Clone)]
@@ -32,15 +41,17 @@ impl Default for Sources {
     }
 }
 
-/// Memory that a new process could use, in bytes; `u64::MAX` when nothing can be found out.
+/// Memory that a new process could use, in bytes; [`MOST_PROCESS_BYTES`] when nothing can be found
+/// out.
 #[must_use]
 pub fn available_bytes(sources: &Sources) -> u64 {
     let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
-    let machine = meminfo_available(&read(&sources.meminfo)).unwrap_or(u64::MAX);
+    let machine = meminfo_available(&read(&sources.meminfo));
     cgroup_directories(&read(&sources.cgroup), &sources.cgroup_root)
         .iter()
         .filter_map(|directory| directory.headroom_bytes())
-        .fold(machine, u64::min)
+        .chain(machine)
+        .fold(MOST_PROCESS_BYTES, u64::min)
 }
 
 /// `MemAvailable`: what can be had without swapping, reclaimable cache included.
@@ -141,7 +152,7 @@ mod tests {
     #[test]
     fn without_any_file_nothing_limits() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(available_bytes(&sources(dir.path())), u64::MAX);
+        assert_eq!(available_bytes(&sources(dir.path())), MOST_PROCESS_BYTES);
     }
 
     #[test]

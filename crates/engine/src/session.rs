@@ -39,13 +39,15 @@ pub enum Outcome {
     Cancelled,
 }
 
-/// Times of [`Session::bench`].
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct BenchTimes {
+/// What [`Session::bench`] measured and computed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Benched {
     /// Time for the prompt.
     pub prefill: Duration,
     /// Time for all generated tokens.
     pub decode: Duration,
+    /// The generated tokens: to compare two machines, exact where texts are not.
+    pub generated: Vec<i32>,
 }
 
 /// See the module.
@@ -146,18 +148,18 @@ impl<'model> Session<'model> {
         }))
     }
 
-    /// Computes `prompt_tokens` arbitrary tokens, then generates `response_tokens` greedily, going
-    /// on past any end of text.
+    /// Computes a prompt, then generates `response_tokens` greedily, going on past any end of text.
     ///
     /// # Errors
-    /// [`Failure::TooLong`] when they do not fit the context, or a failed computation.
-    pub fn bench(
-        &mut self,
-        prompt_tokens: u32,
-        response_tokens: u32,
-    ) -> Result<BenchTimes, Failure> {
+    /// [`Failure::EmptyPrompt`] without a token, [`Failure::TooLong`] when prompt and response do
+    /// not fit the context, or a failed computation.
+    pub fn bench(&mut self, prompt: &[i32], response_tokens: u32) -> Result<Benched, Failure> {
+        if prompt.is_empty() {
+            return Err(Failure::EmptyPrompt);
+        }
         let limit_tokens = self.context.context_tokens();
-        let tokens = prompt_tokens.max(1).saturating_add(response_tokens);
+        let prompt_tokens = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
+        let tokens = prompt_tokens.saturating_add(response_tokens);
         if tokens > limit_tokens {
             return Err(Failure::TooLong {
                 tokens,
@@ -167,22 +169,27 @@ impl<'model> Session<'model> {
         let mut sampler = Sampler::new(self.model, &Sampling::greedy(), false)?;
         self.context.clear();
         let began = Instant::now();
-        self.prefill(&self.arbitrary_tokens(prompt_tokens.max(1)), &mut |_| {})?;
+        self.prefill(prompt, &mut |_| {})?;
         let prefill = began.elapsed();
         let began = Instant::now();
         let response = Response::new(&Request::new(""), false);
+        let mut generated = Vec::new();
         for _ in 0..response_tokens {
             let picked = sampler.pick(&self.context, self.model, response.decoder())?;
-            self.context.decode(&[picked.map_or(0, |token| token.0)])?;
+            let token = picked.map_or(0, |token| token.0);
+            generated.push(token);
+            self.context.decode(&[token])?;
         }
-        Ok(BenchTimes {
+        Ok(Benched {
             prefill,
             decode: began.elapsed(),
+            generated,
         })
     }
 
     /// Different tokens spread over the vocabulary, the same ones each time.
-    fn arbitrary_tokens(&self, count: u32) -> Vec<i32> {
+    #[must_use]
+    pub fn arbitrary_tokens(&self, count: u32) -> Vec<i32> {
         const STRIDE: u64 = 7_919;
         let vocabulary = self.model.vocabulary_tokens().max(1) as u64;
         (1..=u64::from(count))

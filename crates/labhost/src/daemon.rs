@@ -145,13 +145,18 @@ impl Daemon {
             .clone()
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How often its threads have given up the processor so far: one that wakes up does it again.
     ///
     /// # Errors
     /// It has ended.
     pub fn switches(&self) -> Result<u64> {
         let mut switches = 0;
-        for thread in sysfs::paths(format!("/proc/{}/task", self.child.id())) {
+        for thread in sysfs::paths(format!("/proc/{}/task", self.id())) {
             let status = sysfs::read(thread.join("status"))?;
             let counts = status.lines().filter(|line| line.contains("ctxt_switches"));
             let counts =
@@ -181,7 +186,7 @@ impl Daemon {
     }
 
     fn signal(&self, signal: Signal) -> nix::Result<()> {
-        let number = i32::try_from(self.child.id()).unwrap_or_default();
+        let number = i32::try_from(self.id()).unwrap_or_default();
         kill(Pid::from_raw(number), signal)
     }
 

@@ -15,7 +15,7 @@ use crate::error::{Doing, ensure};
 use crate::modules::{self, Modules};
 use crate::protocol::Line;
 use crate::scenario::{self, Lab, Scenario};
-use crate::{Failure, Result, daemon, debian, gadget, report, stick, wait};
+use crate::{Failure, Result, clock, daemon, debian, gadget, report, stick, wait};
 
 /// The parameter of the kernel's command line with the serial line of the protocol.
 pub const LINE_PARAMETER: &str = "lab.line";
@@ -64,6 +64,7 @@ fn lab() -> Result<Lab> {
     let lab = Lab::from_command_line(&parameters);
     let line = place(&lab, LINE_PARAMETER)?;
     report::open(line).doing(format!("opening {}", line.display()))?;
+    clock::reached("init")?;
     Ok(lab)
 }
 

@@ -5,6 +5,7 @@
 //! Independent of the crates under test on purpose: file systems here are the kernel's or `fatfs`,
 //! never our own `volume`.
 
+pub mod clock;
 pub mod cpio;
 pub mod daemon;
 pub mod debian;
@@ -14,9 +15,11 @@ pub mod files;
 pub mod gadget;
 pub mod init;
 pub mod lun;
+pub mod memory;
 pub mod model;
 pub mod modules;
 pub mod mount;
+pub mod network;
 pub mod protocol;
 pub mod report;
 pub mod scenario;

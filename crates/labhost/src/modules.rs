@@ -42,6 +42,9 @@ pub const DISK: &str = "sd_mod";
 /// Both ends of a cable that can be pulled ([`usbip`](crate::usbip)).
 pub const USBIP: [&str; 2] = ["usbip_vudc", "vhci_hcd"];
 
+/// A network interface: a PC's, and one on a board's USB.
+pub const NETWORK: [&str; 2] = ["virtio_net", "cdc_ether"];
+
 /// What the kernel blinks with.
 pub const LED_TRIGGERS: [&str; 2] = ["ledtrig_timer", "ledtrig_pattern"];
 
@@ -50,13 +53,14 @@ pub const LEDS: &str = "leds_gpio";
 
 /// All modules that a guest may load.
 pub fn all() -> Vec<&'static str> {
-    let groups: [&[&str]; 8] = [
+    let groups: [&[&str]; 9] = [
         &BASIC,
         &GADGET,
         &HOST,
         &FAT,
         &[DISK],
         &USBIP,
+        &NETWORK,
         &LED_TRIGGERS,
         &[LEDS],
     ];

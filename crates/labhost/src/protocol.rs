@@ -20,6 +20,13 @@ pub enum Line {
         /// Milliseconds.
         ms: u64,
     },
+    /// How much memory something took or left, for the tables of docs/BOARD.md.
+    Memory {
+        /// What; one word.
+        name: String,
+        /// Kibibytes.
+        kib: u64,
+    },
     /// The host has flushed a file to the stick: from now on it must not change.
     Flushed {
         /// SHA-256 of the content, in hexadecimal.
@@ -52,6 +59,7 @@ impl fmt::Display for Line {
             Self::Step(text) => write!(out, "step {}", one_line(text)),
             Self::Log(text) => write!(out, "log {}", one_line(text)),
             Self::Measured { name, ms } => write!(out, "measured {name} {ms}"),
+            Self::Memory { name, kib } => write!(out, "memory {name} {kib}"),
             Self::Flushed { sha256, path } => write!(out, "flushed {sha256} {path}"),
             Self::Gone { path } => write!(out, "gone {path}"),
             Self::Asked { path } => write!(out, "asked {path}"),
@@ -72,9 +80,12 @@ impl Line {
             ("step", text) => Some(Self::Step(text.to_owned())),
             ("log", text) => Some(Self::Log(text.to_owned())),
             ("measured", _) => {
-                let (name, ms) = rest.split_once(' ')?;
-                let (name, ms) = (name.to_owned(), ms.parse().ok()?);
+                let (name, ms) = named_number(rest)?;
                 Some(Self::Measured { name, ms })
+            }
+            ("memory", _) => {
+                let (name, kib) = named_number(rest)?;
+                Some(Self::Memory { name, kib })
             }
             ("flushed", _) => {
                 let (sha256, path) = rest.split_once(' ')?;
@@ -97,6 +108,11 @@ impl Line {
     }
 }
 
+fn named_number(text: &str) -> Option<(String, u64)> {
+    let (name, number) = text.split_once(' ')?;
+    Some((name.to_owned(), number.parse().ok()?))
+}
+
 /// A message of several lines on one, so that the next line is not lost.
 fn one_line(text: &str) -> String {
     text.trim_end().replace(['\n', '\r'], " / ")
@@ -114,6 +130,10 @@ mod tests {
             Line::Measured {
                 name: "answer".into(),
                 ms: 1_234,
+            },
+            Line::Memory {
+                name: "peak".into(),
+                kib: 1_234,
             },
             Line::Flushed {
                 sha256: "00ff".into(),
@@ -142,6 +162,7 @@ mod tests {
             "@lab",
             "@lab verdict",
             "@lab dance",
+            "@lab memory much",
         ] {
             assert_eq!(Line::parse(noise), None, "{noise}");
         }

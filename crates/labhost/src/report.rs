@@ -47,6 +47,14 @@ pub fn measured(name: &str, time: std::time::Duration) {
     });
 }
 
+/// Tells how much memory something took or left.
+pub fn memory(name: &str, kib: u64) {
+    tell(&Line::Memory {
+        name: name.to_owned(),
+        kib,
+    });
+}
+
 /// Tells that the file is safe on the stick.
 pub fn flushed(path: &str, content: &[u8]) {
     tell(&Line::Flushed {

@@ -3,9 +3,6 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::time::{ClockId, clock_gettime};
-
-use crate::error::Doing;
 use crate::{Failure, Result};
 
 /// How often a condition is looked at: short against everything that is measured here.
@@ -46,15 +43,6 @@ pub fn until_true(
 ) -> Result<Duration> {
     let ((), took) = until(what, limit, || Ok(condition().then_some(())))?;
     Ok(took)
-}
-
-/// How long the kernel has been running, by the clock that systemd's times since then are of.
-///
-/// # Errors
-/// The kernel has no such clock.
-pub fn since_start() -> Result<Duration> {
-    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).doing("reading the clock")?;
-    Ok(time.into())
 }
 
 /// Lets time pass, in which `look` must never fail.

@@ -5,6 +5,8 @@ use std::io::{IsTerminal, stderr};
 
 use tracing_subscriber::EnvFilter;
 
+use crate::wall_clock::LogTime;
+
 /// Starts it; `default` is the level where `RUST_LOG` says nothing.
 pub fn start(default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
@@ -13,5 +15,6 @@ pub fn start(default: &str) {
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal())
         .with_target(false)
+        .with_timer(LogTime)
         .init();
 }

@@ -8,6 +8,7 @@ mod log;
 mod output;
 mod size;
 mod stick;
+mod wall_clock;
 
 use std::io;
 use std::process::ExitCode;

@@ -4,16 +4,18 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::model::MakeModel;
 use crate::test::Area;
 
 /// What `cargo xtask --help` prints.
 pub const HELP: &str = "\
 What a developer of promptstick runs. It says what it installs, and why, before it does.
 
-  cargo xtask try [--usb] [--keep] [--model FILE] PROMPT
+  cargo xtask try [--usb|--pi] [--keep] [--model FILE] PROMPT
         Build the program and do its whole job once: a volume in a temporary folder, the prompt
         dropped on it as a host would, the real daemon, the response as read back.
         --usb          through a real USB stack: a Linux kernel in QEMU is the stick and its host
+        --pi           on an emulated Pi Zero, with the build for it; a PC in QEMU is its host
         --keep         leave the folder, and print the commands to look at it
         --model FILE   a GGUF other than the demo model
   cargo xtask test [AREA]
@@ -24,10 +26,15 @@ What a developer of promptstick runs. It says what it installs, and why, before 
         daemon         the program's own tests, and tests/ daemon
         lab            real kernels in QEMU: the stick and its host on one cable
         arm            builds for the Pi Zero W (build-pi), then runs them on an emulated core
-        xtask          the tests of this tool
+        xtask          the tests of this tool, and of the models that it makes
   cargo xtask build-pi [--lab]
         Build the program for the Pi Zero W, for Raspberry Pi OS and static, and print the sizes.
         --lab          instead, what the lab's emulated board runs: the static one and an init
+  cargo xtask make-model SHAPE FORMAT FILE [--seed N]
+        Write a GGUF file with random weights, as large and as slow as the model of that name:
+        SHAPE          tiny, demo, endless, stories15m, smollm2-135m
+        FORMAT         f32, q8_0, q4_0
+        --seed N       another seed than 1: the same seed gives the same file
   cargo xtask setup
         Only install what building, trying and testing need.
 ";
@@ -47,6 +54,8 @@ pub enum Command {
     BuildPi,
     /// Build what the lab's emulated board runs.
     BuildPiForLab,
+    /// Write a model with random weights.
+    MakeModel(MakeModel),
 }
 
 /// The arguments of `try`.
@@ -56,10 +65,21 @@ pub struct TryOptions {
     pub prompt: String,
     /// A GGUF; `None` is the demo model of the repository.
     pub model: Option<PathBuf>,
-    /// Whether a USB cable lies between the host and the stick, in QEMU.
-    pub usb: bool,
+    /// Where it happens.
+    pub place: Place,
     /// Whether the temporary folder stays.
     pub keep: bool,
+}
+
+/// Where `try` does the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// On an image in a file.
+    File,
+    /// A kernel in QEMU is the stick and its host.
+    Usb,
+    /// An emulated Pi Zero is the stick, and another machine its host.
+    Pi,
 }
 
 /// Reads the arguments after the program's name.
@@ -77,8 +97,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         Some("try") => parse_try(rest).map(Command::Try),
         Some("test") => parse_test(rest),
         Some("build-pi") => parse_build(rest),
+        Some("make-model") => MakeModel::parse(rest).map(Command::MakeModel),
         _ => Err(format!(
-            "there is no command {}; there are try, test, build-pi and setup.",
+            "there is no command {}; there are try, test, build-pi, make-model and setup.",
             name.display()
         )),
     }
@@ -88,18 +109,19 @@ fn parse_try(mut rest: impl Iterator<Item = OsString>) -> Result<TryOptions, Str
     let mut prompt = None;
     let mut model = None;
     let mut keep = false;
-    let mut usb = false;
+    let mut place = Place::File;
     while let Some(argument) = rest.next() {
         match argument.to_str() {
             Some("--keep") => keep = true,
-            Some("--usb") => usb = true,
+            Some("--usb") => place = elsewhere(place, Place::Usb)?,
+            Some("--pi") => place = elsewhere(place, Place::Pi)?,
             Some("--model") => {
                 let file = rest.next().ok_or("--model needs a file name after it.")?;
                 model = Some(PathBuf::from(file));
             }
             Some(option) if option.starts_with("--") => {
                 return Err(format!(
-                    "try has no option {option}; it has --usb, --keep and --model."
+                    "try has no option {option}; it has --usb, --pi, --keep and --model."
                 ));
             }
             Some(text) if prompt.is_none() => prompt = Some(text.to_owned()),
@@ -111,10 +133,18 @@ fn parse_try(mut rest: impl Iterator<Item = OsString>) -> Result<TryOptions, Str
         Some(prompt) => Ok(TryOptions {
             prompt,
             model,
-            usb,
+            place,
             keep,
         }),
         None => Err("try needs a prompt: cargo xtask try \"How do I use this stick?\"".into()),
+    }
+}
+
+/// There is one place at a time.
+fn elsewhere(before: Place, now: Place) -> Result<Place, String> {
+    match before == Place::File || before == now {
+        true => Ok(now),
+        false => Err("try takes one of --usb and --pi, not both.".into()),
     }
 }
 
@@ -169,7 +199,7 @@ mod tests {
         let expected = TryOptions {
             prompt: "How?".into(),
             model: Some("m.gguf".into()),
-            usb: false,
+            place: Place::File,
             keep: true,
         };
         assert_eq!(
@@ -179,18 +209,20 @@ mod tests {
     }
 
     #[test]
-    fn the_cable_is_an_option_in_any_place() {
-        for line in [["try", "--usb", "How?"], ["try", "How?", "--usb"]] {
-            let Ok(Command::Try(options)) = parsed(&line) else {
+    fn the_place_is_an_option_anywhere() {
+        let cases: &[(&[&str], Place)] = &[
+            (&["try", "--usb", "How?"], Place::Usb),
+            (&["try", "How?", "--usb"], Place::Usb),
+            (&["try", "--pi", "How?"], Place::Pi),
+            (&["try", "How?"], Place::File),
+        ];
+        for (line, place) in cases {
+            let Ok(Command::Try(options)) = parsed(line) else {
                 panic!("{line:?} was not understood");
             };
-            assert_eq!((options.usb, options.prompt.as_str()), (true, "How?"));
+            assert_eq!((options.place, options.prompt.as_str()), (*place, "How?"));
             assert!(!options.keep && options.model.is_none());
         }
-        assert!(
-            parsed(&["try", "How?"])
-                .is_ok_and(|command| { matches!(command, Command::Try(options) if !options.usb) })
-        );
     }
 
     #[test]
@@ -219,13 +251,15 @@ mod tests {
             (&["try"], "needs a prompt"),
             (&["try", "--usb"], "needs a prompt"),
             (&["try", "--model"], "needs a file name"),
-            (&["try", "--pi", "x"], "no option --pi; it has --usb"),
+            (&["try", "--moon", "x"], "no option --moon; it has --usb"),
+            (&["try", "--pi", "--usb", "x"], "not both"),
             (&["try", "How", "now"], "quotation marks"),
             (&["test", "moon"], "no test area moon"),
             (&["test", "lint", "more"], "not more"),
             (&["setup", "now"], "not now"),
             (&["build-pi", "now"], "not now"),
             (&["build-pi", "--lab", "now"], "not now"),
+            (&["make-model", "tiny"], "needs a shape"),
         ];
         for (line, part) in cases {
             let error = parsed(line).expect_err("a wrong command line was accepted");

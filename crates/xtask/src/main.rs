@@ -1,5 +1,5 @@
-//! What a developer runs: `cargo xtask setup`, `try`, `test` and `build-pi`. Dispatch only; each
-//! command is a module, the tools that they need are in [`setup`].
+//! What a developer runs: `cargo xtask setup`, `try`, `test`, `build-pi` and `make-model`.
+//! Dispatch only; each command is a module, the tools that they need are in [`setup`].
 //!
 //! It runs first on a fresh machine, before cmake and libclang exist, so it depends on nothing that
 //! needs them and on very little else.
@@ -7,6 +7,7 @@
 mod args;
 mod cargo;
 mod demo;
+mod model;
 mod pi;
 mod process;
 mod progress;
@@ -48,5 +49,6 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Test(area) => test::run(*area),
         Command::BuildPi => pi::build(),
         Command::BuildPiForLab => pi::build_for_lab(),
+        Command::MakeModel(make) => make.run(),
     }
 }

@@ -14,6 +14,7 @@ use llama_cpp_sys_2::llama_model;
 
 use super::log::{capture_logs, take_error};
 use crate::error::Failure;
+use crate::memory::MOST_PROCESS_BYTES;
 use crate::template::{Message, SpecialToken, Vocabulary};
 
 /// Longest text of a special token that is recognised; real ones are a few dozen bytes.
@@ -52,6 +53,7 @@ impl Model {
                 path: path.to_owned(),
             });
         }
+        check_length(path)?;
         let unusable = |why: &str| Failure::ModelUnreadable {
             why: why.to_owned(),
         };
@@ -157,6 +159,20 @@ impl Vocabulary for Model {
     }
 }
 
+/// llama.cpp takes the length of a file for a `size_t`: of one that is longer it would map what the
+/// lower 32 bits say, and read past that.
+fn check_length(path: &Path) -> Result<(), Failure> {
+    let needed_bytes = path.metadata().map_or(0, |metadata| metadata.len());
+    let available_bytes = MOST_PROCESS_BYTES;
+    if needed_bytes > available_bytes {
+        return Err(Failure::DoesNotFit {
+            needed_bytes,
+            available_bytes,
+        });
+    }
+    Ok(())
+}
+
 fn load_failure() -> Failure {
     let logged = take_error();
     if is_out_of_memory(&logged) {
@@ -172,12 +188,14 @@ fn load_failure() -> Failure {
 
 /// Whether llama.cpp's or the C++ library's words mean that memory ran out.
 pub fn is_out_of_memory(line: &str) -> bool {
-    const SIGNS: [&str; 5] = [
+    const SIGNS: [&str; 6] = [
         "bad_alloc",
         "failed to allocate",
         "memory allocation of",
         "out of memory",
+        // ENOMEM in the words of glibc, and of musl.
         "mmap failed: Cannot allocate",
+        "mmap failed: Out of memory",
     ];
     SIGNS.iter().any(|sign| line.contains(sign))
 }

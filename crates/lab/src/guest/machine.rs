@@ -46,9 +46,11 @@ impl Machine {
     pub fn start(wanted: &Wanted<'_>, folder: &Folder) -> Result<Self> {
         let mut command = qemu::command(wanted, folder);
         end_with_us(&mut command);
+        let emulator = folder.emulator();
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(File::create(&emulator).at(&emulator)?)
             .spawn()
             .map_err(|error| tool::failure(&command, &error))?;
         let console = shared_console(wanted.board, &folder.console())?;

@@ -3,6 +3,7 @@
 
 mod card;
 mod machine;
+mod pair;
 mod places;
 mod qemu;
 mod report;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use labhost::cpio;
 use labhost::protocol::Line;
+use labhost::scenario::two_machines::PORT_PARAMETER;
 
 use crate::cache::Cache;
 use crate::error::At;
@@ -25,6 +27,7 @@ use machine::{Event, Machine};
 use places::Folder;
 use qemu::Wanted;
 
+pub use pair::Pair;
 pub use qemu::Network;
 pub use report::Report;
 
@@ -85,13 +88,19 @@ impl<'a> Boot<'a> {
     /// # Errors
     /// The guest could not be built or started.
     pub fn run(&self, programs: &Programs) -> Result<Report> {
-        initramfs::ensure_tools(self.board)?;
+        self.fetch(programs)?;
+        let _turn = places::wait_for_turn(1);
+        self.run_telling(programs, &mut |_| {})
+    }
+
+    /// As [`Boot::run`], without waiting for a turn; `tell` is called with each line of the
+    /// protocol as it comes.
+    fn run_telling(&self, programs: &Programs, tell: &mut dyn FnMut(&Line)) -> Result<Report> {
         let (kernel, archives) = self.prepare(programs)?;
         let folder = Folder::new(&self.name())?;
         card::write(&folder.export(), self.board, &programs.model)?;
         let extra = initramfs::scenario(self.files).at(&folder.initrd())?;
         initramfs::join(&archives, &extra, &folder.initrd())?;
-        let _turn = places::wait_for_turn();
         let start = Instant::now();
         let wanted = Wanted {
             board: self.board,
@@ -101,7 +110,7 @@ impl<'a> Boot<'a> {
             network: self.network,
         };
         let machine = Machine::start(&wanted, &folder)?;
-        let mut report = self.listen(&machine, start);
+        let mut report = self.listen(&machine, start, tell);
         drop(machine);
         report.wall = start.elapsed();
         if report.lines.contains(&Line::Exported) {
@@ -149,20 +158,26 @@ impl<'a> Boot<'a> {
 
     fn command_line(&self) -> String {
         let own = [(labhost::scenario::NAME_PARAMETER, self.scenario.to_owned())];
-        let words = own.iter().chain(self.parameters);
+        let port = match self.network {
+            Network::Client(port) => Some((PORT_PARAMETER, port.to_string())),
+            _ => None,
+        };
+        let words = own.iter().chain(&port).chain(self.parameters);
         words.fold(self.board.kernel_words(), |line, (name, value)| {
             format!("{line} {name}={value}")
         })
     }
 
-    fn listen(&self, machine: &Machine, start: Instant) -> Report {
+    fn listen(&self, machine: &Machine, start: Instant, tell: &mut dyn FnMut(&Line)) -> Report {
         let mut report = Report::new(self.scenario, self.series, machine.folder());
         loop {
             let left = self.limit.saturating_sub(start.elapsed());
             match machine.next(left) {
                 Event::Text(text) => {
                     (self.show)(start.elapsed(), &text);
-                    report.lines.extend(Line::parse(&text));
+                    let line = Line::parse(&text);
+                    line.iter().for_each(&mut *tell);
+                    report.lines.extend(line);
                 }
                 Event::Ended => return report,
                 Event::Late => {

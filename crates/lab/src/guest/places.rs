@@ -15,23 +15,26 @@ const MAX_GUESTS: usize = 2;
 static RUNNING: Mutex<usize> = Mutex::new(0);
 static ENDED: Condvar = Condvar::new();
 
-/// The right to run a guest; given back when it is dropped.
-pub struct Turn(());
+/// The right to run guests at the same time; given back when it is dropped.
+pub struct Turn {
+    guests: usize,
+}
 
-/// Waits until fewer than [`MAX_GUESTS`] run.
-pub fn wait_for_turn() -> Turn {
+/// Waits until there is room for so many guests, of the [`MAX_GUESTS`] that may run.
+pub fn wait_for_turn(guests: usize) -> Turn {
     let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut running = ENDED
-        .wait_while(running, |running| *running >= MAX_GUESTS)
+        .wait_while(running, |running| *running + guests > MAX_GUESTS)
         .unwrap_or_else(PoisonError::into_inner);
-    *running += 1;
-    Turn(())
+    *running += guests;
+    Turn { guests }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        ENDED.notify_one();
+        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) -= self.guests;
+        // Who waits for one may go on where who waits for two may not.
+        ENDED.notify_all();
     }
 }
 
@@ -73,6 +76,11 @@ impl Folder {
         self.0.join("console.log")
     }
 
+    /// What QEMU itself said.
+    pub fn emulator(&self) -> PathBuf {
+        self.0.join("qemu.log")
+    }
+
     /// What the daemon said.
     pub fn daemon(&self) -> PathBuf {
         self.0.join("daemon.log")
@@ -109,7 +117,8 @@ mod tests {
     #[test]
     fn a_turn_that_ended_is_free_again() {
         for _ in 0..=MAX_GUESTS {
-            drop(wait_for_turn());
+            drop(wait_for_turn(1));
         }
+        drop(wait_for_turn(MAX_GUESTS));
     }
 }

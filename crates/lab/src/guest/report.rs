@@ -29,6 +29,7 @@ pub struct Report {
     pub wall: Duration,
     /// It was stopped because it took too long.
     pub late: bool,
+    emulator: PathBuf,
     console: PathBuf,
     daemon: PathBuf,
 }
@@ -42,6 +43,7 @@ impl Report {
             files: BTreeMap::new(),
             wall: Duration::ZERO,
             late: false,
+            emulator: folder.emulator(),
             console: folder.console(),
             daemon: folder.daemon(),
         }
@@ -97,6 +99,14 @@ impl Report {
         })
     }
 
+    /// Kibibytes that the scenario reported under `name`, the last time.
+    pub fn memory_kib(&self, name: &str) -> Option<u64> {
+        self.lines.iter().rev().find_map(|line| match line {
+            Line::Memory { name: known, kib } if known == name => Some(*kib),
+            _ => None,
+        })
+    }
+
     /// The daemon's log: its own line's, or what came of it by the protocol.
     pub fn daemon_log(&self) -> String {
         if self.daemon.is_file() {
@@ -125,6 +135,7 @@ impl fmt::Display for Report {
         {
             writeln!(out, "  {line}")?;
         }
+        tail(out, "QEMU", &self.emulator, &read(&self.emulator))?;
         tail(out, "console", &self.console, &read(&self.console))?;
         tail(out, "daemon", &self.daemon, &self.daemon_log())
     }
@@ -159,6 +170,7 @@ mod tests {
             files: BTreeMap::new(),
             wall: Duration::ZERO,
             late: false,
+            emulator: PathBuf::from("/nowhere/qemu.log"),
             console: PathBuf::from("/nowhere/console.log"),
             daemon: PathBuf::from("/nowhere/daemon.log"),
         }

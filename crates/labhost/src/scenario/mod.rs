@@ -2,6 +2,7 @@
 //! each. A new scenario is a function, a row of [`ALL`] and a test in `tests/lab`; what several of
 //! them do is in [`steps`].
 
+mod board;
 mod crash;
 mod daemon;
 mod desktop;
@@ -12,6 +13,7 @@ mod plain;
 mod service;
 mod steps;
 mod try_usb;
+pub mod two_machines;
 mod unfinished;
 mod vanish;
 
@@ -143,7 +145,12 @@ pub const ALL: &[Scenario] = &[
     Scenario::linux("daemon_full", daemon::media::full),
     Scenario::linux("daemon_full_unmounted", daemon::media::full_unmounted),
     Scenario::linux("daemon_disk_full", daemon::disk::full),
+    Scenario::linux("board_memory", board::memory::memory),
+    Scenario::linux("board_boot", board::boot::boot),
+    Scenario::linux("board_clock", board::clock::clock),
     Scenario::linux("try_usb", try_usb::run),
+    Scenario::linux("two_machines_board", two_machines::board),
+    Scenario::linux("two_machines_host", two_machines::host),
     Scenario::desktop("desktop_kept", desktop::kept),
     Scenario::desktop("desktop_unmounted", desktop::unmounted),
     Scenario::desktop("desktop_ejected", desktop::ejected),

@@ -1,12 +1,13 @@
 //! The newcomer's main job, for `cargo xtask try --usb`: a desktop copies a prompt to the drive,
 //! unmounts it, and finds the response when the drive comes back. Everything that both ends say
-//! goes over the protocol's line, in the order of time, for a person to watch.
+//! goes over the protocol's line, in the order of time, for a person to watch. The host's half is
+//! also that of [`two_machines`](super::two_machines).
 
 use std::path::Path;
 use std::time::Duration;
 
 use super::Lab;
-use super::steps::{QUESTION, mounted, serve_watched};
+use super::steps::{QUESTION, mounted, serve_watched_with};
 use crate::error::Doing;
 use crate::lun::Lun;
 use crate::mount::How;
@@ -19,7 +20,7 @@ pub const PROMPT_FILE: &str = "/lab/prompt.txt";
 pub const RESPONSE_FILE: &str = "prompt.response.txt";
 
 /// The prompt and the two files that may follow it on the volume (docs/SPEC.md, names).
-const PROMPT: &str = "prompt.txt";
+pub const PROMPT: &str = "prompt.txt";
 const RESPONSE: &str = "prompt.response.txt";
 const ERROR: &str = "prompt.error.txt";
 
@@ -39,21 +40,45 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// # Errors
 /// No answer came, or one that says what was wrong with the prompt.
 pub fn run(_: &Lab) -> Result<()> {
-    let prompt = files::read_if_there(Path::new(PROMPT_FILE))?;
-    let prompt = prompt.unwrap_or_else(|| QUESTION.to_vec());
+    let prompt = wanted_prompt()?;
     desktop::start()?;
-    let daemon = serve_watched()?;
+    let daemon = serve_watched_with("")?;
+    keep_response(&ask_and_read(&prompt)?)?;
+    daemon.stop()
+}
+
+/// What the person wants to know.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn wanted_prompt() -> Result<Vec<u8>> {
+    let prompt = files::read_if_there(Path::new(PROMPT_FILE))?;
+    Ok(prompt.unwrap_or_else(|| QUESTION.to_vec()))
+}
+
+/// Leaves the response among the exported files.
+///
+/// # Errors
+/// There is no room.
+pub fn keep_response(response: &[u8]) -> Result<()> {
+    let path = stick::file(RESPONSE_FILE);
+    std::fs::write(&path, response).doing("keeping the response")
+}
+
+/// Copies the prompt to the drive, which is there or about to be, and waits for the response.
+///
+/// # Errors
+/// No answer came, or one that says what was wrong with the prompt.
+pub fn ask_and_read(prompt: &[u8]) -> Result<Vec<u8>> {
     let lun = Lun::wait(0)?;
     lun.wait_medium(ENUMERATION_LIMIT)?;
     let mount = mounted(How::Flush)?;
-    mount.put(PROMPT, &prompt)?;
+    mount.put(PROMPT, prompt)?;
     mount.unmount()?;
-    report::flushed(PROMPT, &prompt);
+    report::flushed(PROMPT, prompt);
     let (response, took) = wait::until("the response", ANSWER_LIMIT, || look(&lun))?;
     report::measured("response", took);
-    let path = stick::file(RESPONSE_FILE);
-    std::fs::write(&path, response).doing("keeping the response")?;
-    daemon.stop()
+    Ok(response)
 }
 
 /// Waits for the drive to go and come back, and looks for the response.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::session::{Model, Session};
-use engine::{ModelOptions, inspect};
+use engine::{ModelOptions, Request, inspect};
 use serde::Serialize;
 
 use crate::output;
@@ -21,19 +21,22 @@ pub struct Bench {
     /// Prompt tokens: arbitrary ones.
     #[arg(short, default_value_t = 32)]
     p: u32,
+    /// This prompt in the place of arbitrary tokens.
+    #[arg(long, value_name = "TEXT", conflicts_with = "p")]
+    prompt: Option<String>,
     /// Tokens to generate, going on past any end of text.
     #[arg(short, default_value_t = 32)]
     n: u32,
     /// Threads that compute, at most 64; 0 means one.
     #[arg(long, default_value_t = 0)]
     threads: u32,
-    /// Context in tokens; 0 means just enough.
+    /// Context in tokens; 0 means just enough, or with --prompt the model's own, up to a limit.
     #[arg(long, default_value_t = 0)]
     context: u32,
     /// Prompt tokens in one step; 0 means the default.
     #[arg(long, default_value_t = 0)]
     batch: u32,
-    /// Print the figures as JSON.
+    /// Print the figures as JSON, and the numbers of the generated tokens.
     #[arg(long)]
     json: bool,
 }
@@ -52,16 +55,16 @@ struct Figures {
     response_tokens: u32,
     decode_ms: f64,
     decode_tokens_per_s: f64,
+    generated: Vec<i32>,
 }
 
 impl Bench {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let enough = self.p.max(1).saturating_add(self.n);
         let options = ModelOptions {
-            context_tokens: if self.context == 0 {
-                enough
-            } else {
-                self.context
+            context_tokens: match (self.context, &self.prompt) {
+                (0, None) => enough,
+                (context, _) => context,
             },
             threads: self.threads,
             batch_tokens: self.batch,
@@ -72,19 +75,25 @@ impl Bench {
         let model = Model::load(&options.path)?;
         let mut session = Session::new(&model, &options, Arc::default())?;
         let load = began.elapsed();
-        let times = session.bench(self.p, self.n)?;
+        let prompt = match &self.prompt {
+            None => session.arbitrary_tokens(self.p.max(1)),
+            Some(text) => session.compose(&Request::new(text)).tokens,
+        };
+        let prompt_tokens = u32::try_from(prompt.len())?;
+        let benched = session.bench(&prompt, self.n)?;
         let figures = Figures {
             model: info.name,
             quantisation: info.quantisation,
             parameters: info.parameters,
             threads: options.effective_threads(),
             load_ms: milliseconds(load),
-            prompt_tokens: self.p.max(1),
-            prefill_ms: milliseconds(times.prefill),
-            prefill_tokens_per_s: per_second(self.p.max(1), times.prefill),
+            prompt_tokens,
+            prefill_ms: milliseconds(benched.prefill),
+            prefill_tokens_per_s: per_second(prompt_tokens, benched.prefill),
             response_tokens: self.n,
-            decode_ms: milliseconds(times.decode),
-            decode_tokens_per_s: per_second(self.n, times.decode),
+            decode_ms: milliseconds(benched.decode),
+            decode_tokens_per_s: per_second(self.n, benched.decode),
+            generated: benched.generated,
         };
         let mut text = if self.json {
             serde_json::to_string(&figures)?

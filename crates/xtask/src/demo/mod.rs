@@ -3,9 +3,11 @@
 //! The volume is made by our program, the prompt is put on it and the response is read back by
 //! mtools, which we did not write, and the daemon that answers is the one that ships. [`stick`] is
 //! the host's side, [`daemon`] the device's; with `--usb` both are in a guest, and [`usb`] shows what
-//! they say. The response goes to standard output, all else to standard error.
+//! they say; with `--pi` each is a machine of its own ([`pi`]). The response goes to standard output,
+//! all else to standard error.
 
 mod daemon;
+mod pi;
 mod report;
 mod stick;
 mod usb;
@@ -16,7 +18,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use tempfile::TempDir;
 
-use crate::args::TryOptions;
+use crate::args::{Place, TryOptions};
 use crate::cargo;
 use crate::process;
 use crate::progress::{Heartbeat, Steps, Took};
@@ -52,10 +54,11 @@ impl Bench {
 /// # Errors
 /// The first thing that went wrong; where the daemon was running, its log has been printed.
 pub fn run(options: &TryOptions) -> anyhow::Result<()> {
-    if options.usb {
-        return usb::run(options);
+    match options.place {
+        Place::File => in_a_file(options),
+        Place::Usb => usb::run(options),
+        Place::Pi => pi::run(options),
     }
-    in_a_file(options)
 }
 
 /// Without a cable.

@@ -26,7 +26,7 @@ const SCENARIO: &str = "try_usb";
 const STEPS: usize = 6;
 
 /// Longer than the scenario waits for an answer.
-const LIMIT: Duration = Duration::from_secs(30 * 60);
+pub const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// The image of the drive among the exported files.
 const STICK: &str = "stick.img";
@@ -69,7 +69,7 @@ fn once_around(bench: &Bench, prompt: &str, steps: &mut Steps) -> anyhow::Result
         eprintln!("---- what the guest left behind\n{seen}----");
         bail!("{why}");
     }
-    told(bench, &seen, steps)
+    told(bench, &seen, &seen, steps)
 }
 
 /// The newest series that can be had.
@@ -104,7 +104,7 @@ fn shown(line: &Line) -> Option<String> {
 }
 
 /// The daemon's lines begin with the guest's clock, which says nothing here.
-fn without_time(line: &str) -> &str {
+pub fn without_time(line: &str) -> &str {
     match line.split_once(' ') {
         Some((first, rest)) if first.starts_with(|digit: char| digit.is_ascii_digit()) => {
             rest.trim_start()
@@ -114,7 +114,10 @@ fn without_time(line: &str) -> &str {
 }
 
 /// Leaves the drive and the log where `--keep` finds them, and where fsck.fat looks.
-fn keep(bench: &Bench, seen: &Report) -> anyhow::Result<()> {
+///
+/// # Errors
+/// There is no room.
+pub fn keep(bench: &Bench, seen: &Report) -> anyhow::Result<()> {
     if let Some(image) = seen.files.get(STICK) {
         fs::write(bench.folder.join(STICK), image).context("no room for the drive's image")?;
     }
@@ -122,22 +125,26 @@ fn keep(bench: &Bench, seen: &Report) -> anyhow::Result<()> {
         .context("no room for the daemon's log")
 }
 
-fn told(bench: &Bench, seen: &Report, steps: &mut Steps) -> anyhow::Result<()> {
-    let response = seen.files.get(TRY_RESPONSE);
-    let response = response.context("the guest left no response behind")?;
+/// Prints what came of it; `host` and `stick` are one report where one guest was both.
+///
+/// # Errors
+/// There is no response, or the drive is not as it should be.
+pub fn told(bench: &Bench, host: &Report, stick: &Report, steps: &mut Steps) -> anyhow::Result<()> {
+    let response = host.files.get(TRY_RESPONSE);
+    let response = response.context("the host left no response behind")?;
     steps.begin("the response, as the host read it");
     report::response(&String::from_utf8_lossy(response));
-    let waited_ms = seen.measured_ms("response");
-    let waited = Duration::from_millis(waited_ms.context("the guest did not tell the time")?);
-    report::speed(&seen.daemon_log(), waited);
+    let waited_ms = host.measured_ms("response");
+    let waited = Duration::from_millis(waited_ms.context("the host did not tell the time")?);
+    report::speed(&stick.daemon_log(), waited);
     steps.begin("the drive afterwards");
-    unharmed(seen, &bench.folder.join(STICK))
+    unharmed(host, &bench.folder.join(STICK))
 }
 
 /// The prompt is as the host wrote it, and the volume is clean.
-fn unharmed(seen: &Report, image: &Path) -> anyhow::Result<()> {
+fn unharmed(host: &Report, image: &Path) -> anyhow::Result<()> {
     report::fsck(image)?;
-    for (path, sha256) in seen.flushed() {
+    for (path, sha256) in host.flushed() {
         let content = report::read(image, &path)?;
         if labhost::files::sha256(&content) != sha256 {
             bail!("{path} on the drive is not as the host wrote it");

@@ -26,7 +26,7 @@ pub enum Area {
     Lab,
     /// `tests/` `arm`: the builds for the board, on an emulated core.
     Arm,
-    /// `crates/xtask`.
+    /// `crates/xtask`, and `crates/genmodel`, which writes models for it and for the tests.
     Xtask,
 }
 
@@ -108,7 +108,7 @@ impl Area {
                 TestRun::across("lab::"),
             ],
             Self::Arm => vec![TestRun::across("arm::")],
-            Self::Xtask => vec![TestRun::package("xtask")],
+            Self::Xtask => vec![TestRun::package("xtask"), TestRun::package("genmodel")],
         }
     }
 }

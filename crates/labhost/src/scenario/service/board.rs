@@ -14,6 +14,7 @@ use crate::debian::{self, MOUNT_LIMIT, ROOT, System};
 use crate::error::{Doing, ensure};
 use crate::gadget::UDC;
 use crate::lun::Lun;
+use crate::memory::Machine;
 use crate::modules::{self, Modules};
 use crate::mount::How;
 use crate::protocol::Line;
@@ -23,7 +24,7 @@ use crate::scenario::steps::{
     on_stick, response_name, response_on,
 };
 use crate::stick::{self, FatType, LABEL, USUAL_MEBIBYTES};
-use crate::{Failure, Result, report, sysfs, wait};
+use crate::{Failure, Result, clock, report, sysfs, wait};
 
 /// The prompt that lies on the volume when the board starts, and the one that a host brings.
 const FOUND: &str = "found.txt";
@@ -39,12 +40,12 @@ const GROUP: &str = "sys/fs/cgroup/system.slice/promptstick.service";
 /// Between looks at the volume, each of which is work for the processor.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// What is left of the board's memory when all runs; the rest of this Debian lies in memory too.
-const LEAST_FREE_KB: u64 = 100 << 10;
+/// What is left of the board's memory at the end, although this Debian's files lie in it too.
+const LEAST_AVAILABLE_KIB: u64 = 250 << 10;
 
 /// The board starts, the drive appears, the prompt that it found is answered, and so is another.
 pub fn boots(_: &Lab) -> Result<()> {
-    report::measured("kernel", wait::since_start()?);
+    clock::reached("installing")?;
     set_up()?;
     put_prompt()?;
     plug()?;
@@ -126,17 +127,15 @@ const SIGHTS: [Sight; 3] = [
 /// Waits for all [`SIGHTS`]. The drive must be there before the model is.
 fn watch() -> Result<()> {
     let mut seen = [None; SIGHTS.len()];
-    wait::until("the drive and the model", Duration::from_secs(110), || {
+    wait::until("the drive and the model", MOUNT_LIMIT, || {
         for ((name, is_there), at) in SIGHTS.iter().zip(&mut seen) {
             if at.is_none() && is_there() {
-                let now = wait::since_start()?;
-                report::measured(name, now);
-                *at = Some(now);
+                *at = Some(clock::reached(name)?);
             }
         }
         Ok(seen.iter().all(Option::is_some).then_some(()))
     })?;
-    ensure(seen.is_sorted(), || {
+    ensure(seen.is_sorted_by(|one, next| one < next), || {
         "the model was loaded before the drive was there".into()
     })
 }
@@ -189,8 +188,7 @@ fn read(prompt: &str) -> Result<()> {
         mount.unmount()?;
         Ok(response.map(drop))
     })?;
-    report::measured(&format!("{prompt}_read"), wait::since_start()?);
-    Ok(())
+    clock::reached(&format!("{prompt}_read")).map(drop)
 }
 
 /// When what happened, in milliseconds after the kernel's start.
@@ -214,6 +212,7 @@ fn tell_times() -> Result<()> {
     let journal = journal("short-monotonic")?;
     for (name, words) in [
         ("thinking", log::THINKING),
+        ("model_loaded", log::LOADED),
         ("answered", log::ANSWERED),
         ("published", log::PUBLISHED),
     ] {
@@ -239,31 +238,20 @@ fn ensure_healthy() -> Result<()> {
     ensure(state == "running", || format!("systemd says {state}"))?;
     let restarts = property(SERVICE, "NRestarts")?;
     ensure(restarts == "0", || format!("{restarts} restarts"))?;
-    let killed = number("/proc/vmstat", "oom_kill")?;
-    ensure(killed == 0, || format!("{killed} processes were killed"))?;
+    let memory = Machine::read()?;
+    ensure(memory.killed == 0, || {
+        format!("{} processes were killed for memory", memory.killed)
+    })?;
     let peak = sysfs::read(in_debian(GROUP).join("memory.peak"))?;
-    let total_kb = number("/proc/meminfo", "MemTotal:")?;
-    let free_kb = number("/proc/meminfo", "MemAvailable:")?;
-    report::step(format!(
-        "memory: {free_kb} of {total_kb} kB available; the service had {peak} bytes at most"
-    ));
-    ensure(free_kb >= LEAST_FREE_KB, || {
-        format!("only {free_kb} kB are available")
+    let peak_bytes: u64 = peak
+        .parse()
+        .map_err(|_| Failure::Wrong(format!("memory.peak is {peak:?}")))?;
+    report::memory("total", memory.total_kib);
+    report::memory("available", memory.available_kib);
+    report::memory("service_peak", peak_bytes >> 10);
+    ensure(memory.available_kib >= LEAST_AVAILABLE_KIB, || {
+        format!("only {} KiB are available", memory.available_kib)
     })
-}
-
-/// The number after a word in a file of the kernel's.
-fn number(file: &str, word: &str) -> Result<u64> {
-    let text = sysfs::read(file)?;
-    let mut lines = text.lines().map(str::split_whitespace);
-    let found = lines.find_map(|mut words| {
-        words
-            .next()
-            .filter(|first| *first == word)
-            .and(words.next())
-    });
-    let number = found.and_then(|number| number.parse().ok());
-    number.ok_or_else(|| Failure::Wrong(format!("{file} has no {word}")))
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@ pub const RECONFIGURED: &str = "the configuration has changed";
 /// The engine begins with a prompt.
 pub const THINKING: &str = " thinking job=";
 
+/// The process with the model has it in memory.
+pub const LOADED: &str = "model loaded";
+
 /// The prompt is another one by now, or gone; the engine was stopped.
 pub const CHANGED: &str = "the prompt changed";
 

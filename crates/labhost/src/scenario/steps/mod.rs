@@ -27,7 +27,7 @@ pub use responses::{
     ensure_answered_once, ensure_expected, ensure_on_stick, on_stick, response_name,
 };
 pub use serve::{
-    arguments, configure, ensure_none_lives, serve, serve_image, serve_watched, serve_with,
+    arguments, configure, ensure_none_lives, serve, serve_image, serve_watched_with, serve_with,
 };
 pub use units::{GADGET_NAME, inserted, polite_eject};
 pub use volume::{answers, ask, make_history, mounted, remounted_with, response_on};

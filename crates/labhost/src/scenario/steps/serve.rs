@@ -44,12 +44,12 @@ pub fn serve_image(image: &Path) -> Result<Daemon> {
     Daemon::start(&arguments(&["--image", &image.to_string_lossy()]))
 }
 
-/// As [`serve`], for a person who watches: the log is told, and names no prompts.
+/// As [`serve_with`], for a person who watches: the log is told, and names no prompts.
 ///
 /// # Errors
 /// It cannot be started.
-pub fn serve_watched() -> Result<Daemon> {
-    configure("")?;
+pub fn serve_watched_with(configuration: &str) -> Result<Daemon> {
+    configure(configuration)?;
     Daemon::start_with(&SERVE, Log::Told)
 }
 

@@ -10,10 +10,11 @@ mod tree;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use volume::{FatTime, ImageFile};
+
+use crate::wall_clock;
 
 /// Work on a volume image with the stick's own FAT code.
 #[derive(Debug, clap::Args)]
@@ -54,10 +55,7 @@ fn open(image: &Path) -> anyhow::Result<volume::Volume<ImageFile>> {
 
 /// The time that changed entries get.
 fn now() -> FatTime {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    FatTime::from_unix_seconds(now.as_secs())
+    FatTime::from_unix_seconds(wall_clock::since_1970().as_secs())
 }
 
 /// A name from the volume, safe for a terminal.

@@ -1,5 +1,5 @@
-//! The demo model in other formats, made from the file in the repository by llama.cpp's own
-//! quantiser. For comparing the arithmetic of two processors; as models these are no better than
+//! A model in other formats, made by llama.cpp's own quantiser. For comparing the arithmetic of two
+//! processors, and for judging the files that `genmodel` makes; as models these are no better than
 //! what they are made of.
 
 use std::ffi::{CString, c_char, c_void};
@@ -9,13 +9,10 @@ use std::path::{Path, PathBuf};
 use llama_cpp_sys_2 as sys;
 use tempfile::TempDir;
 
-use crate::daemon::demo_model;
-
 /// How the matrices are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     F32,
-    /// The file in the repository.
     Q8_0,
     Q4_0,
     /// A mixture that llama.cpp chooses.
@@ -41,10 +38,11 @@ pub struct Quantised {
 }
 
 impl Quantised {
-    pub fn new(format: Format) -> Self {
+    /// The model of `file` in another format.
+    pub fn of(file: &Path, format: Format) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let this = Self { folder };
-        quantise(&demo_model(), &this.path(), format);
+        quantise(file, &this.path(), format);
         this
     }
 
@@ -54,10 +52,6 @@ impl Quantised {
 }
 
 fn quantise(from: &Path, to: &Path, format: Format) {
-    if format == Format::Q8_0 {
-        std::fs::copy(from, to).expect("room for a model");
-        return;
-    }
     let text = |path: &Path| CString::new(path.as_os_str().as_bytes()).expect("no NUL");
     let (from, to) = (text(from), text(to));
     // SAFETY: the function lives for ever, and uses no data.

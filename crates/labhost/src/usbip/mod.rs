@@ -4,6 +4,8 @@
 //!
 //! Attributes as in the kernel's `drivers/usb/usbip/vudc_sysfs.c` and `vhci_sysfs.c`.
 
+pub mod remote;
+
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -20,6 +22,7 @@ pub const UDC: &str = "usbip-vudc.0";
 const DEVICE_SOCKET: &str = "/sys/devices/platform/usbip-vudc.0/usbip_sockfd";
 const DEVICE_STATUS: &str = "/sys/devices/platform/usbip-vudc.0/usbip_status";
 const HOST_ATTACH: &str = "/sys/devices/platform/vhci_hcd.0/attach";
+const HOST_DETACH: &str = "/sys/devices/platform/vhci_hcd.0/detach";
 
 /// `SDEV_ST_AVAILABLE` of `drivers/usb/usbip/usbip_common.h`: the device's end takes a socket.
 const AVAILABLE: &str = "1";
