@@ -157,6 +157,10 @@ pub const ALL: &[Scenario] = &[
     Scenario::desktop("desktop_powered_off", desktop::powered_off),
     Scenario::desktop("service", service::service),
     Scenario::stick("board_service", service::board::boots),
+    Scenario::stick(
+        "board_service_late",
+        service::board::boots_without_controller,
+    ),
     Scenario::raw("windows_model", hosts::windows),
     Scenario::raw("windows_model_fat32", hosts::windows_fat32),
     Scenario::raw("macos_model", hosts::macos),

@@ -8,9 +8,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::install;
 use super::unit::{SERVICE, ensure_confined, journal, property, reached};
-use crate::debian::{self, MOUNT_LIMIT, ROOT, System};
+use super::{READY, install};
+use crate::debian::{self, MOUNT_LIMIT as BOOT_LIMIT, ROOT, System};
 use crate::error::{Doing, ensure};
 use crate::gadget::UDC;
 use crate::lun::Lun;
@@ -19,6 +19,7 @@ use crate::modules::{self, Modules};
 use crate::mount::How;
 use crate::protocol::Line;
 use crate::scenario::Lab;
+use crate::scenario::daemon::led::{LEDS, shows};
 use crate::scenario::steps::{
     ANSWER_LIMIT, GADGET_NAME, QUESTIONS, ask, ensure_answered_once, ensure_expected, log, mounted,
     on_stick, response_name, response_on,
@@ -37,30 +38,59 @@ const GADGETS: &str = "sys/kernel/config/usb_gadget";
 /// The processes of the service, as its control group lists them.
 const GROUP: &str = "sys/fs/cgroup/system.slice/promptstick.service";
 
-/// Between looks at the volume, each of which is work for the processor.
+/// The board's light, which the shipped configuration names.
+const LED: &str = "ACT";
+
+/// The parameter that wants all of the journal: what waits for what.
+const JOURNAL_PARAMETER: &str = "lab.journal";
+
+/// Between looks that are work for the processor.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is left of the board's memory at the end, although this Debian's files lie in it too.
 const LEAST_AVAILABLE_KIB: u64 = 250 << 10;
 
 /// The board starts, the drive appears, the prompt that it found is answered, and so is another.
-pub fn boots(_: &Lab) -> Result<()> {
-    clock::reached("installing")?;
+pub fn boots(lab: &Lab) -> Result<()> {
     set_up()?;
-    put_prompt()?;
     plug()?;
-    debian::start(System::Stick)?;
-    let result = after_start();
-    for line in journal("short-monotonic").unwrap_or_default().lines() {
-        report::tell(&Line::Log(line.to_owned()));
-    }
+    let result = start().and_then(|()| served());
+    tell_journal(lab, &result);
     result
 }
 
-fn after_start() -> Result<()> {
+/// The same on a board whose controller comes when the system is up: the service is not there
+/// before, which is no failure, and udev starts it.
+pub fn boots_without_controller(lab: &Lab) -> Result<()> {
+    set_up()?;
+    let result = start().and_then(|()| {
+        wait::until_true("the system to be up", BOOT_LIMIT, is_up)?;
+        let (state, result) = (
+            property(SERVICE, "ActiveState")?,
+            property(SERVICE, "Result")?,
+        );
+        ensure((&*state, &*result) == ("inactive", "success"), || {
+            format!("without a controller the service is {state}: {result}")
+        })?;
+        plug()?;
+        clock::reached("controller")?;
+        served()
+    });
+    tell_journal(lab, &result);
+    result
+}
+
+fn start() -> Result<()> {
+    debian::start(System::Stick)
+}
+
+/// The service does all that it is for, and leaves nothing behind.
+fn served() -> Result<()> {
     watch()?;
     found_is_answered()?;
     ensure_confined()?;
+    let led = Path::new(LEDS).join(LED);
+    shows(&led, "ready", &READY)?;
     brought_is_answered()?;
     tell_times()?;
     ensure_healthy()?;
@@ -71,12 +101,25 @@ fn after_start() -> Result<()> {
     ensure_expected(FOUND, QUESTIONS[0], &response)
 }
 
+/// The service's part of the journal; all of it after a failure, or where somebody wants to know.
+fn tell_journal(lab: &Lab, result: &Result<()>) {
+    let words = ["journalctl", "--output=short-monotonic", "--no-pager"];
+    let journal = match lab.parameter(JOURNAL_PARAMETER).is_some() || result.is_err() {
+        true => debian::told_by(&words),
+        false => journal("short-monotonic"),
+    };
+    for line in journal.unwrap_or_default().lines() {
+        report::tell(&Line::Log(line.to_owned()));
+    }
+}
+
 fn in_debian(path: &str) -> PathBuf {
     Path::new(ROOT).join(path)
 }
 
-/// What is on the card of a board whose packages were installed long ago.
+/// What is on the card of a board whose packages were installed long ago, and a prompt.
 fn set_up() -> Result<()> {
+    clock::reached("installing")?;
     install::files(str::to_owned)?;
     let release = sysfs::read("/proc/sys/kernel/osrelease")?;
     let folder = in_debian("usr/lib/modules").join(&release);
@@ -84,9 +127,11 @@ fn set_up() -> Result<()> {
     Modules::from_list()?.link_into(&folder)?;
     debian::run(&["depmod", &release])?;
     debian::run(&["systemd-sysusers"])?;
+    debian::run(&["systemctl", "enable", SERVICE])?;
     // Newer than all of /usr: nothing is left to do for systemd's units that update something.
     install::write("etc/.updated", b"", 0o644)?;
-    install::write("var/.updated", b"", 0o644)
+    install::write("var/.updated", b"", 0o644)?;
+    put_prompt()
 }
 
 /// A prompt that was copied onto the drive and not answered before the board lost its power.
@@ -114,6 +159,12 @@ fn plug() -> Result<()> {
     ensure(udc.exists(), || format!("the kernel has no {UDC}"))
 }
 
+/// Whether all that a start consists of has been started. Takes its time, to leave some to the start.
+fn is_up() -> bool {
+    wait::pass(LOOK_AGAIN);
+    debian::told_by(&["systemctl", "is-active", "multi-user.target"]).is_ok()
+}
+
 /// Something that a scenario can see come: its name, and whether it is there.
 type Sight = (&'static str, fn() -> bool);
 
@@ -127,7 +178,7 @@ const SIGHTS: [Sight; 3] = [
 /// Waits for all [`SIGHTS`]. The drive must be there before the model is.
 fn watch() -> Result<()> {
     let mut seen = [None; SIGHTS.len()];
-    wait::until("the drive and the model", MOUNT_LIMIT, || {
+    wait::until("the drive and the model", BOOT_LIMIT, || {
         for ((name, is_there), at) in SIGHTS.iter().zip(&mut seen) {
             if at.is_none() && is_there() {
                 *at = Some(clock::reached(name)?);
