@@ -3,6 +3,7 @@
 mod boot;
 mod clock;
 mod memory;
+mod service;
 
 use std::io::{self, Write};
 
@@ -63,14 +64,4 @@ fn two_machines_6_1() {
 #[test]
 fn two_machines_6_12() {
     pass_as_two_machines(Series::V6_12, Series::V6_1);
-}
-
-#[test]
-fn board_service_6_1() {
-    pass("board_service", Series::V6_1);
-}
-
-#[test]
-fn board_service_6_12() {
-    pass("board_service", Series::V6_12);
 }

@@ -72,10 +72,7 @@ pub const STICK: System = System {
         "usr/lib/arm-linux-gnueabi/gconv/",
         "usr/share/perl5/",
     ],
-    files: &[
-        ("etc/hostname", "stick\n"),
-        ("etc/systemd/system.conf.d/lab.conf", PATIENT),
-    ],
+    files: &[("etc/hostname", "stick\n")],
     links: &[],
     accounts: ("", ""),
 };
@@ -127,14 +124,6 @@ Type=simple
 Environment=PYTHONUNBUFFERED=1
 ExecStart=/usr/bin/udiskie --automount --no-notify --no-tray --no-file-manager
 StandardError=journal+console
-";
-
-/// An emulated board on a machine that is shared has other ideas of how long a start takes.
-const PATIENT: &str = "\
-[Manager]
-DefaultTimeoutStartSec=900
-DefaultTimeoutStopSec=900
-DefaultDeviceTimeoutSec=900
 ";
 
 impl System {

@@ -171,7 +171,7 @@ type Sight = (&'static str, fn() -> bool);
 /// What comes after the start, in the order in which it is looked at.
 const SIGHTS: [Sight; 3] = [
     ("bound", is_bound),
-    ("medium_seen", || Lun::sees_medium(0)),
+    ("medium", || Lun::sees_medium(0)),
     ("model_mapped", model_is_mapped),
 ];
 
@@ -209,7 +209,8 @@ fn model_is_mapped() -> bool {
 /// The response to the prompt that the board found is there for a host.
 fn found_is_answered() -> Result<()> {
     wait_on_stick(FOUND)?;
-    read(FOUND)
+    read(FOUND)?;
+    clock::reached("first_response").map(drop)
 }
 
 /// A host brings a prompt, and finds the response.
@@ -218,7 +219,8 @@ fn brought_is_answered() -> Result<()> {
     ask(&mount, BROUGHT, QUESTIONS[1])?;
     mount.unmount()?;
     wait_on_stick(BROUGHT)?;
-    read(BROUGHT)
+    read(BROUGHT)?;
+    clock::reached("second_response").map(drop)
 }
 
 fn wait_on_stick(prompt: &str) -> Result<()> {
@@ -232,14 +234,14 @@ fn wait_on_stick(prompt: &str) -> Result<()> {
 
 /// The host mounts the drive, which has come back, and reads the response.
 fn read(prompt: &str) -> Result<()> {
-    let ((), _) = wait::until("the drive to come back", ANSWER_LIMIT, || {
+    wait::until("the drive to come back", ANSWER_LIMIT, || {
         let mount = mounted(How::ReadOnly)?;
         let is_there = mount.get(&response_name(prompt))?.is_some();
         let response = is_there.then(|| response_on(&mount, prompt)).transpose()?;
         mount.unmount()?;
         Ok(response.map(drop))
-    })?;
-    clock::reached(&format!("{prompt}_read")).map(drop)
+    })
+    .map(drop)
 }
 
 /// When what happened, in milliseconds after the kernel's start.
@@ -264,8 +266,8 @@ fn tell_times() -> Result<()> {
     for (name, words) in [
         ("thinking", log::THINKING),
         ("model_loaded", log::LOADED),
-        ("answered", log::ANSWERED),
-        ("published", log::PUBLISHED),
+        ("first_answer", log::ANSWERED),
+        ("first_published", log::PUBLISHED),
     ] {
         let at = logged_at(&journal, words)
             .ok_or_else(|| Failure::Wrong(format!("the journal does not say {words:?}")))?;
