@@ -72,6 +72,8 @@ fn late_writes_6_1() {
 #[test]
 fn every_scenario_has_a_test() {
     let sources = [
+        // A pair of guests has a scenario for each.
+        include_str!("../../crates/lab/src/guest/pair.rs"),
         include_str!("board/boot.rs"),
         include_str!("board/clock.rs"),
         include_str!("board/memory.rs"),
