@@ -2,7 +2,7 @@
 
 use lab::Series;
 
-use super::pass;
+use super::{in_order, pass};
 
 /// What happens, in this order; the drive comes before the model.
 const ORDER: [&str; 8] = [
@@ -32,14 +32,5 @@ fn service_without_controller_6_12() {
 }
 
 fn starts(scenario: &str, series: Series) {
-    let report = pass(scenario, series);
-    let times = ORDER.map(|name| report.measured_ms(name).expect("it was measured"));
-    assert!(times.is_sorted(), "{times:?}\n{report}");
-    let told = ORDER.iter().zip(times);
-    let told: Vec<_> = told.map(|(name, ms)| format!("{name} {ms}")).collect();
-    println!(
-        "ms since the start of kernel {}: {}",
-        series.name(),
-        told.join(", ")
-    );
+    in_order(&pass(scenario, series), &ORDER);
 }
