@@ -3,6 +3,7 @@
 mod boot;
 mod clock;
 mod memory;
+mod service;
 
 use std::io::{self, Write};
 
@@ -13,6 +14,20 @@ use super::{judge, pass_booting, programs};
 
 fn pass(scenario: &str, series: Series) -> Report {
     pass_booting(&Boot::on(Board::PiZero, scenario, series))
+}
+
+/// Fails unless what the scenario measured under these names came in this order; tells when.
+fn in_order(report: &Report, names: &[&str]) {
+    let time = |name: &&str| report.measured_ms(name).expect("it was measured");
+    let times: Vec<u64> = names.iter().map(time).collect();
+    assert!(times.is_sorted(), "{names:?} {times:?}\n{report}");
+    let told = names.iter().zip(times);
+    let told: Vec<_> = told.map(|(name, ms)| format!("{name} {ms}")).collect();
+    println!(
+        "ms since the start of kernel {}: {}",
+        report.series.name(),
+        told.join(", ")
+    );
 }
 
 #[test]

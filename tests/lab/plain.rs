@@ -77,6 +77,7 @@ fn every_scenario_has_a_test() {
         include_str!("board/boot.rs"),
         include_str!("board/clock.rs"),
         include_str!("board/memory.rs"),
+        include_str!("board/service.rs"),
         include_str!("plain.rs"),
         include_str!("hosts.rs"),
         include_str!("foreign.rs"),
@@ -84,6 +85,7 @@ fn every_scenario_has_a_test() {
         include_str!("daemon.rs"),
         include_str!("desktop.rs"),
         include_str!("service.rs"),
+        include_str!("board.rs"),
     ]
     .concat();
     let missing: BTreeSet<_> = labhost::scenario::ALL

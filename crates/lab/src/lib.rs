@@ -8,7 +8,7 @@
 pub mod board;
 pub mod busybox;
 pub mod cache;
-pub mod desktop;
+pub mod debian;
 pub mod error;
 pub mod guest;
 pub mod initramfs;

@@ -1,7 +1,8 @@
-//! A real desktop as the host: a Debian in a folder of the guest, whose systemd is the guest's
-//! first process while the scenario runs beside it. Both see the same kernel and the same devices,
-//! each its own files: the daemon under test does not depend on Debian's libraries. `crates/lab`
-//! makes the folder. Used by [`init`](crate::init) and scenarios.
+//! A Debian in a folder of the guest, whose systemd is the guest's first process while the scenario
+//! runs beside it: a real desktop as the host, or the system of the board that is the stick. Both
+//! see the same kernel and the same devices, each its own files: the daemon under test does not
+//! depend on Debian's libraries. `crates/lab` makes the folder. Used by [`init`](crate::init) and
+//! scenarios.
 
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -19,15 +20,30 @@ use crate::error::{Doing, ensure};
 use crate::mount::Mount;
 use crate::{Result, report, wait};
 
+/// Which Debian a guest has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum System {
+    /// The host's: a desktop that mounts what is plugged in.
+    Desktop,
+    /// The stick's own.
+    Stick,
+}
+
 /// Where Debian lies in the guest.
-pub const ROOT: &str = "/desktop";
+pub const ROOT: &str = "/debian";
 
 /// Debian's first process, and what it is told: no more than a machine without a screen needs.
-const SYSTEMD: [&str; 3] = [
-    "/usr/lib/systemd/systemd",
-    "--unit=multi-user.target",
-    "--log-target=console",
-];
+const SYSTEMD: [&str; 2] = ["/usr/lib/systemd/systemd", "--unit=multi-user.target"];
+
+impl System {
+    /// What else it is told: where to log, for one. The stick's console is the protocol's line.
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Desktop => &["--log-target=console"],
+            Self::Stick => &["--log-target=journal-or-kmsg", "--show-status=no"],
+        }
+    }
+}
 
 /// Where udisks mounts for root.
 const MOUNTS: &str = "/media/root";
@@ -39,18 +55,18 @@ pub const MOUNT_LIMIT: Duration = Duration::from_secs(600);
 ///
 /// # Errors
 /// The kernel refuses, or there is no Debian in this guest.
-pub fn start() -> Result<()> {
+pub fn start(system: System) -> Result<()> {
     ensure(Path::new(ROOT).is_dir(), || {
-        format!("this guest has no {ROOT}: the archive with the desktop is missing")
+        format!("this guest has no {ROOT}: the archive with the {system:?} is missing")
     })?;
     // SAFETY: this is the first process and has no thread beside this one yet.
     match unsafe { fork() }.doing("making the scenario's process")? {
         ForkResult::Child => Ok(()),
-        ForkResult::Parent { .. } => become_systemd().map(|never| match never {}),
+        ForkResult::Parent { .. } => become_systemd(system).map(|never| match never {}),
     }
 }
 
-fn become_systemd() -> Result<Infallible> {
+fn become_systemd(system: System) -> Result<Infallible> {
     // systemd wants a mount point as its root, and moves nothing where all is its own.
     mount(
         Some(ROOT),
@@ -64,17 +80,28 @@ fn become_systemd() -> Result<Infallible> {
     chdir("/").doing("entering Debian")?;
     let words: Vec<CString> = SYSTEMD
         .iter()
+        .chain(system.words())
         .filter_map(|word| CString::new(*word).ok())
         .collect();
     let program = CString::new(SYSTEMD[0]).unwrap_or_default();
     execv(&program, &words).doing("starting systemd")
 }
 
-/// Runs a program of Debian's that must succeed; what it printed.
+/// Runs a program of Debian's that must succeed, and reports what it printed.
 ///
 /// # Errors
 /// It is missing or failed; the message holds what it said.
 pub fn run(words: &[&str]) -> Result<String> {
+    let said = told_by(words)?;
+    report::step(format!("{}: {said}", words.join(" ")));
+    Ok(said)
+}
+
+/// As [`run`], without the report.
+///
+/// # Errors
+/// As [`run`].
+pub fn told_by(words: &[&str]) -> Result<String> {
     let (program, arguments) = words.split_first().unwrap_or((&"true", &[]));
     let what = words.join(" ");
     let mut command = Command::new(program);
@@ -97,7 +124,6 @@ pub fn run(words: &[&str]) -> Result<String> {
     ensure(output.status.success(), || {
         format!("{what}: {}: {}", output.status, said(&output.stderr))
     })?;
-    report::step(format!("{what}: {}", said(&output.stdout)));
     Ok(said(&output.stdout))
 }
 

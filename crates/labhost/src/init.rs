@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 
+use crate::debian::System;
 use crate::error::{Doing, ensure};
 use crate::modules::{self, Modules};
 use crate::protocol::Line;
@@ -79,8 +80,9 @@ fn run(lab: &Lab) -> Result<()> {
     if let Some(card) = lab.parameter(CARD_PARAMETER) {
         mount_card(Path::new(card))?;
     }
-    if scenario.host_is_desktop {
-        debian::start()?;
+    // The stick's own is started by its scenario, when all is installed.
+    if scenario.debian == Some(System::Desktop) {
+        debian::start(System::Desktop)?;
     }
     fs::create_dir_all(stick::FOLDER).doing("making the stick's folder")?;
     report::step(format!("kernel {}", kernel_release()?));

@@ -48,9 +48,12 @@ pub const NETWORK: [&str; 2] = ["virtio_net", "cdc_ether"];
 /// What the kernel blinks with.
 pub const LED_TRIGGERS: [&str; 2] = ["ledtrig_timer", "ledtrig_pattern"];
 
+/// The driver of a board's LEDs.
+pub const LEDS: &str = "leds_gpio";
+
 /// All modules that a guest may load.
 pub fn all() -> Vec<&'static str> {
-    let groups: [&[&str]; 8] = [
+    let groups: [&[&str]; 9] = [
         &BASIC,
         &GADGET,
         &HOST,
@@ -59,6 +62,7 @@ pub fn all() -> Vec<&'static str> {
         &USBIP,
         &NETWORK,
         &LED_TRIGGERS,
+        &[LEDS],
     ];
     groups.concat()
 }
@@ -124,6 +128,19 @@ impl Modules {
             self.load_one(need)?;
         }
         self.load_one(name)
+    }
+
+    /// Links all their files into a folder of the same file system.
+    ///
+    /// # Errors
+    /// There is no such folder.
+    pub fn link_into(&self, folder: &Path) -> Result<()> {
+        for module in self.known.values() {
+            let file = Path::new(&module.file);
+            let link = folder.join(file.file_name().unwrap_or_default());
+            fs::hard_link(file, &link).doing(format!("linking {}", link.display()))?;
+        }
+        Ok(())
     }
 
     /// As [`Modules::load`], for several.

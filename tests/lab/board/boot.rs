@@ -2,7 +2,7 @@
 
 use lab::Series;
 
-use super::pass;
+use super::{in_order, pass};
 
 /// What happens, in this order; the drive comes before the model.
 const ORDER: [&str; 8] = [
@@ -27,14 +27,5 @@ fn boot_6_12() {
 }
 
 fn boot(series: Series) {
-    let report = pass("board_boot", series);
-    let times = ORDER.map(|name| report.measured_ms(name).expect("it was measured"));
-    assert!(times.is_sorted(), "{times:?}\n{report}");
-    let told = ORDER.iter().zip(times);
-    let told: Vec<_> = told.map(|(name, ms)| format!("{name} {ms}")).collect();
-    println!(
-        "ms since the start of kernel {}: {}",
-        series.name(),
-        told.join(", ")
-    );
+    in_order(&pass("board_boot", series), &ORDER);
 }

@@ -22,7 +22,7 @@ use crate::cache::Cache;
 use crate::error::At;
 use crate::kernel::{Kernel, Series};
 use crate::programs::{self, Programs};
-use crate::{Board, Result, desktop, initramfs};
+use crate::{Board, Result, debian, initramfs};
 use machine::{Event, Machine};
 use places::Folder;
 use qemu::Wanted;
@@ -35,8 +35,8 @@ pub use report::Report;
 /// most; one that is shared needs several times as long.
 pub const USUAL_LIMIT: Duration = Duration::from_secs(600);
 
-/// The same for a guest with a desktop, which has a minute's work to do before it mounts anything.
-pub const DESKTOP_LIMIT: Duration = Duration::from_secs(1800);
+/// The same for a guest with a Debian, which has a minute's work to do before it mounts anything.
+pub const DEBIAN_LIMIT: Duration = Duration::from_secs(1800);
 
 /// What is to be run.
 #[derive(Debug)]
@@ -67,9 +67,9 @@ impl<'a> Boot<'a> {
 
     /// The same on any machine.
     pub fn on(board: Board, scenario: &'a str, series: Series) -> Self {
-        let limit = match is_desktop(scenario) {
-            true => DESKTOP_LIMIT,
-            false => USUAL_LIMIT,
+        let limit = match debian_of(scenario) {
+            Some(_) => DEBIAN_LIMIT,
+            None => USUAL_LIMIT,
         };
         Self {
             scenario,
@@ -135,8 +135,8 @@ impl<'a> Boot<'a> {
         let cache = Cache::open()?;
         let kernel = Kernel::get(&cache, self.board, self.series)?;
         let mut archives = vec![initramfs::base(&cache, self.board, &kernel, programs)?];
-        if is_desktop(self.scenario) {
-            archives.push(desktop::archive(&cache)?);
+        if let Some(system) = debian_of(self.scenario) {
+            archives.push(debian::archive(&cache, system)?);
         }
         Ok((kernel, archives))
     }
@@ -189,9 +189,9 @@ impl<'a> Boot<'a> {
     }
 }
 
-/// A scenario that the guest does not know is for the guest to refuse.
-fn is_desktop(scenario: &str) -> bool {
-    labhost::scenario::find(scenario).is_ok_and(|scenario| scenario.host_is_desktop)
+/// The Debian of a scenario. One that the guest does not know is for the guest to refuse.
+fn debian_of(scenario: &str) -> Option<labhost::debian::System> {
+    labhost::scenario::find(scenario).ok()?.debian
 }
 
 fn read_export(path: &Path, start_bytes: u64) -> Result<BTreeMap<String, Vec<u8>>> {

@@ -20,6 +20,7 @@ mod vanish;
 pub use try_usb::{PROMPT_FILE as TRY_PROMPT, RESPONSE_FILE as TRY_RESPONSE};
 
 use crate::Result;
+use crate::debian::System;
 use crate::error::Failure;
 
 /// The parameter of the kernel's command line that names the scenario.
@@ -38,8 +39,8 @@ pub struct Scenario {
     pub host_has_disks: bool,
     /// Whether the modules of gadget and host are loaded before it begins.
     pub kernel_is_ready: bool,
-    /// Whether the host is Debian's desktop ([`crate::debian`]).
-    pub host_is_desktop: bool,
+    /// The Debian that is in the guest.
+    pub debian: Option<System>,
     /// What happens.
     pub run: fn(&Lab) -> Result<()>,
 }
@@ -51,7 +52,7 @@ impl Scenario {
             name,
             host_has_disks: true,
             kernel_is_ready: true,
-            host_is_desktop: false,
+            debian: None,
             run,
         }
     }
@@ -59,7 +60,7 @@ impl Scenario {
     /// On a Linux host with a desktop.
     const fn desktop(name: &'static str, run: fn(&Lab) -> Result<()>) -> Self {
         Self {
-            host_is_desktop: true,
+            debian: Some(System::Desktop),
             ..Self::linux(name, run)
         }
     }
@@ -77,6 +78,14 @@ impl Scenario {
         Self {
             kernel_is_ready: false,
             ..Self::raw(name, run)
+        }
+    }
+
+    /// With a Debian as the stick's system, which the scenario starts.
+    const fn stick(name: &'static str, run: fn(&Lab) -> Result<()>) -> Self {
+        Self {
+            debian: Some(System::Stick),
+            ..Self::unprepared(name, run)
         }
     }
 }
@@ -147,6 +156,11 @@ pub const ALL: &[Scenario] = &[
     Scenario::desktop("desktop_ejected", desktop::ejected),
     Scenario::desktop("desktop_powered_off", desktop::powered_off),
     Scenario::desktop("service", service::service),
+    Scenario::stick("board_service", service::board::boots),
+    Scenario::stick(
+        "board_service_late",
+        service::board::boots_without_controller,
+    ),
     Scenario::raw("windows_model", hosts::windows),
     Scenario::raw("windows_model_fat32", hosts::windows_fat32),
     Scenario::raw("macos_model", hosts::macos),

@@ -10,7 +10,8 @@ use crate::scenario::steps::{
 };
 use crate::{Failure, Result, report, sysfs, wait};
 
-const LEDS: &str = "/sys/class/leds";
+/// Where the kernel shows LEDs.
+pub const LEDS: &str = "/sys/class/leds";
 
 /// Thinking: half a period of the timer.
 const THINKING: [(&str, &str); 3] = [
