@@ -3,6 +3,7 @@
 
 use lab::Series;
 use lab::guest::Report;
+use labhost::protocol::Line;
 
 use super::pass;
 
@@ -11,9 +12,9 @@ fn try_usb_6_12() {
     let report = pass("try_usb", Series::V6_12);
     let response = report.files.get(labhost::scenario::TRY_RESPONSE);
     assert!(response.is_some_and(|text| !text.is_empty()), "{report}");
-    let told = |wanted: &str| report.to_string().contains(wanted);
+    let told = |wanted: fn(&Line) -> bool| report.lines.iter().any(wanted);
     assert!(
-        told("log ") && told("step "),
+        told(|line| matches!(line, Line::Log(_))) && told(|line| matches!(line, Line::Step(_))),
         "both sides are told\n{report}"
     );
 }
