@@ -1,7 +1,8 @@
 //! A Debian in a folder of the guest, whose systemd is the guest's first process while the scenario
-//! runs beside it: a real desktop as the host, or the system of the board that is the stick. Both see
-//! the same kernel and the same devices, each its own files: the daemon under test does not depend on
-//! Debian's libraries. `crates/lab` makes the folder. Used by [`init`](crate::init) and scenarios.
+//! runs beside it: a real desktop as the host, or the system of the board that is the stick. Both
+//! see the same kernel and the same devices, each its own files: the daemon under test does not
+//! depend on Debian's libraries. `crates/lab` makes the folder. Used by [`init`](crate::init) and
+//! scenarios.
 
 use std::convert::Infallible;
 use std::ffi::CString;

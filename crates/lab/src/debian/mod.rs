@@ -1,6 +1,6 @@
-//! The root file system of a Debian with systemd: packages unpacked into an archive that a guest gets
-//! beside its own files, in a folder of its own. Nothing of this machine goes in, and no package's
-//! script is run: the few files that scripts would make are written here. Used by
+//! The root file system of a Debian with systemd: packages unpacked into an archive that a guest
+//! gets beside its own files, in a folder of its own. Nothing of this machine goes in, and no
+//! package's script is run: the few files that scripts would make are written here. Used by
 //! [`guest`](crate::guest) for scenarios that want one.
 //!
 //! | Module | What |

@@ -1,5 +1,5 @@
-//! A Debian's files as an archive: those of its packages without what nobody reads, and ours. Used by
-//! [`debian`](super).
+//! A Debian's files as an archive: those of its packages without what nobody reads, and ours. Used
+//! by [`debian`](super).
 
 use std::collections::BTreeSet;
 use std::fs;
