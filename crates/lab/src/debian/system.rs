@@ -91,8 +91,7 @@ pub const LEFT_OUT: [&str; 7] = [
     "usr/share/perl/",
 ];
 
-/// Folders of the top that Debian has merged into `/usr`: packages of bookworm still use both
-/// names.
+/// Folders of the top that Debian has merged into `/usr`: bookworm's packages still use both names.
 pub const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 
 /// Files that scripts of packages make, or that say how a machine behaves.

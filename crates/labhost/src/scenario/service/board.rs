@@ -159,8 +159,7 @@ fn plug() -> Result<()> {
     ensure(udc.exists(), || format!("the kernel has no {UDC}"))
 }
 
-/// Whether all that a start consists of has been started. Takes its time, to leave some to the
-/// start.
+/// Whether all that a start consists of has been started. Takes its time, to leave some to it.
 fn is_up() -> bool {
     wait::pass(LOOK_AGAIN);
     debian::told_by(&["systemctl", "is-active", "multi-user.target"]).is_ok()
@@ -286,10 +285,15 @@ fn logged_at(journal: &str, words: &str) -> Option<Duration> {
 
 /// Nothing failed, nothing was killed, and there is memory left.
 fn ensure_healthy() -> Result<()> {
-    let state = debian::told_by(&["systemctl", "is-system-running"]).unwrap_or_else(|_| {
-        debian::told_by(&["systemctl", "--failed", "--no-legend"]).unwrap_or_default()
-    });
-    ensure(state == "running", || format!("systemd says {state}"))?;
+    let (state, _) = wait::until("the system's start to be over", BOOT_LIMIT, || {
+        wait::pass(LOOK_AGAIN);
+        let state = property("", "SystemState")?;
+        Ok((state != "starting").then_some(state))
+    })?;
+    ensure(state == "running", || {
+        let failed = debian::told_by(&["systemctl", "--failed", "--no-legend"]);
+        format!("the system is {state}: {}", failed.unwrap_or_default())
+    })?;
     let restarts = property(SERVICE, "NRestarts")?;
     ensure(restarts == "0", || format!("{restarts} restarts"))?;
     let memory = Machine::read()?;

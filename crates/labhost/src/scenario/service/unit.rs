@@ -24,31 +24,25 @@ pub fn journal(form: &str) -> Result<String> {
     ])
 }
 
-/// A property of the service, or of another unit, as systemd tells it.
+/// A property of a unit as systemd tells it, or of systemd itself where the name is empty.
 ///
 /// # Errors
 /// systemd does not answer.
 pub fn property(unit: &str, name: &str) -> Result<String> {
     let name = format!("--property={name}");
-    debian::told_by(&["systemctl", "show", "--value", &name, unit])
+    let mut words = vec!["systemctl", "show", "--value", &name];
+    words.extend((!unit.is_empty()).then_some(unit));
+    debian::told_by(&words)
 }
 
-/// How long after the kernel's start something happened to a unit, or to systemd itself where it is
-/// empty: a property that ends in `TimestampMonotonic` (org.freedesktop.systemd1(5)).
+/// How long after the kernel's start something happened to a unit, or to systemd itself: a property
+/// that ends in `TimestampMonotonic` (org.freedesktop.systemd1(5)).
 ///
 /// # Errors
 /// It has not happened.
 pub fn reached(unit: &str, name: &str) -> Result<Duration> {
     let name = format!("{name}TimestampMonotonic");
-    let text = match unit.is_empty() {
-        true => debian::told_by(&[
-            "systemctl",
-            "show",
-            "--value",
-            &format!("--property={name}"),
-        ])?,
-        false => property(unit, &name)?,
-    };
+    let text = property(unit, &name)?;
     let us = text.parse().ok().filter(|us| *us > 0);
     let us = us.ok_or_else(|| Failure::Wrong(format!("{name} of {unit:?} is {text:?}")))?;
     Ok(Duration::from_micros(us))
