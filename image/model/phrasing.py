@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 
-from facts import Fact, Language
+from facts import Fact, Language, literal
 from grammar import sample
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -33,13 +33,8 @@ def core_question(fact: Fact, language: Language, rng: random.Random) -> str:
     kinds, shares = fact.kinds()
     kind = rng.choices(kinds, shares)[0]
     pattern = sample(rng.choice(fact.patterns[kind]), language.slots, rng)
-    frame = sample(rng.choice(language.frames[kind]), {"x": [_literal(pattern)]}, rng)
+    frame = sample(rng.choice(language.frames[kind]), {"x": [literal(pattern)]}, rng)
     return frame
-
-
-def _literal(text: str) -> str:
-    """A pattern that produces this text: brackets of our own syntax cannot occur in it."""
-    return re.sub(r"[(){}|]", "", text)
 
 
 def question(fact: Fact, language: Language, rng: random.Random) -> str:

@@ -1,78 +1,95 @@
 """A linear text classifier that says what a question is about, for questions that nobody wrote.
 
-A network this small learns drawn questions by heart; a linear model of words and pairs of words
-carries over better to how other people ask. So that is trained first, on drawn questions, and then
-names the facts that questions blended from two others ask for (distillation: Hinton et al., 2015).
-It never sees what was written for the evaluation. Used by examples.py.
+A network this small learns drawn questions by heart; a linear model of words, pairs of words and
+pieces of words carries over better to how other people ask. So that is trained first, on drawn
+questions, and then says how likely each fact is asked for, after each word of a question, also of
+questions that are blended from others (distillation: Hinton et al., 2015). It never sees what was
+written for the evaluation. Used by examples.py.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
+from scipy.sparse import csr_matrix, diags
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import SGDClassifier
 
 DRAWS, MOST_DRAWS = 900, 7200  # of a fact with a share of 1, and of any
 ALPHA, EPOCHS = 1e-5, 12
-MARGIN = 0.3  # by how much a label must beat the next one to be taken
-BLENDS = 150_000
-WORDS = r"[\w']+"
-MOST_LOST_SHARE = 0.4
-SPLICED_WORDS = (1, 5)
-NEAR_PLACES = 3
+FEWEST = 3  # texts that a piece of a word must occur in
+PIECES, PIECE_WEIGHT = (3, 4, 5), 0.4
+SHARPNESS = 6.0  # turns margins into likelihoods
+WORD = re.compile(r"[\w']+")
 
 Draw = Callable[[str, random.Random], str]
 
 
-def blended_questions(shares: dict[str, float], draw: Draw, seed: int) -> list[tuple[str, str]]:
-    """Pairs (fact id, text) of blends that a teacher is sure of.
+class Teacher:
+    """Judges texts by the sum of what their words, pairs and pieces speak for."""
 
-    `shares` says how often each fact is asked for, and `draw` gives a question about one.
-    """
-    rng = random.Random(seed)
-    teacher = _taught(shares, draw, rng, seed)
-    facts = rng.choices(list(shares), list(shares.values()), k=2 * BLENDS)
-    texts = [
-        _blend(draw(one, rng), draw(other, rng), rng)
-        for one, other in zip(facts[:BLENDS], facts[BLENDS:], strict=True)
-    ]
-    vectorizer, classifier = teacher
-    scores = classifier.decision_function(vectorizer.transform(texts))
-    second, first = np.sort(scores, axis=1)[:, -2:].T
-    labels = classifier.classes_[scores.argmax(axis=1)]
-    sure = first - second > MARGIN
-    return [(str(labels[at]), texts[at]) for at in np.flatnonzero(sure)]
+    def __init__(self, shares: dict[str, float], draw: Draw, seed: int) -> None:
+        """`shares` says how often each fact is asked for; `draw` gives a question about one."""
+        rng = random.Random(seed)
+        texts, labels = [], []
+        for at, (fact_id, share) in enumerate(shares.items()):
+            count = min(round(DRAWS * share), MOST_DRAWS)
+            texts += [draw(fact_id, rng) for _ in range(count)]
+            labels += [at] * count
+        counter = CountVectorizer(analyzer=_features, dtype=np.float64, min_df=1)
+        counts = counter.fit_transform(texts)
+        rarity = np.log(len(texts) / np.asarray((counts > 0).sum(axis=0))[0]) + 1
+        few = np.asarray((counts > 0).sum(axis=0))[0] < FEWEST
+        names = counter.get_feature_names_out()
+        pieces = np.array([name.startswith("#") for name in names])
+        rarity = rarity * np.where(pieces, np.where(few, 0.0, PIECE_WEIGHT), 1.0)
+        lengths = np.sqrt(counts @ rarity**2)
+        scaled = csr_matrix(diags(1 / np.maximum(lengths, 1e-9)) @ counts @ diags(rarity))
+        classifier = SGDClassifier(
+            loss="modified_huber", alpha=ALPHA, max_iter=EPOCHS, tol=None, random_state=seed,
+            n_jobs=-1,
+        )  # fmt: skip
+        classifier.fit(scaled, labels)
+        self.bias = classifier.intercept_.astype(np.float32)
+        self.known = {name: at for at, name in enumerate(names)}
+        self.speaks = (classifier.coef_ * rarity).T.astype(np.float32)
+        self.squares = (rarity**2).astype(np.float32)
+        self.cache = {}
+        self.words = sorted({n for n in names if n[0] not in "#" and " " not in n})
+
+    def scores(self, text: str) -> np.ndarray:
+        """Margins (words, facts) after each word of a text."""
+        words = [w for w in WORD.findall(text.lower())]
+        if not words:
+            return self.bias[None]
+        spoken, squares = zip(*[self._judged(a, b) for a, b in pairwise(["", *words])])
+        lengths = np.sqrt(np.maximum(np.cumsum(squares), 1e-9))
+        return np.cumsum(spoken, axis=0) / lengths[:, None] + self.bias
+
+    def _judged(self, before: str, word: str):
+        key = (before, word)
+        if key not in self.cache:
+            at = [self.known[f] for f in _of_word(before, word) if f in self.known]
+            self.cache[key] = (self.speaks[at].sum(axis=0), float(self.squares[at].sum()))
+        return self.cache[key]
 
 
-def _taught(
-    shares: dict[str, float], draw: Draw, rng: random.Random, seed: int
-) -> tuple[TfidfVectorizer, SGDClassifier]:
-    texts, labels = [], []
-    for fact_id, share in shares.items():
-        count = min(round(DRAWS * share), MOST_DRAWS)
-        texts += [draw(fact_id, rng) for _ in range(count)]
-        labels += [fact_id] * count
-    vectorizer = TfidfVectorizer(token_pattern=WORDS, ngram_range=(1, 2), sublinear_tf=True)
-    classifier = SGDClassifier(
-        loss="modified_huber", alpha=ALPHA, max_iter=EPOCHS, tol=None, random_state=seed, n_jobs=-1
-    )
-    return vectorizer, classifier.fit(vectorizer.fit_transform(texts), labels)
+def _features(text: str) -> list[str]:
+    words = WORD.findall(text.lower())
+    return [f for a, b in pairwise(["", *words]) for f in _of_word(a, b)]
 
 
-def _blend(question: str, other: str, rng: random.Random) -> str:
-    """Some words of a question lost, some moved a little, and a few of another one put in."""
-    lost = rng.random() * MOST_LOST_SHARE
-    words = [word for word in question.split() if rng.random() >= lost]
-    if rng.random() < 0.5:
-        places = [at + rng.random() * NEAR_PLACES for at in range(len(words))]
-        words = [word for _, word in sorted(zip(places, words, strict=True))]
-    if rng.random() < 0.7:
-        strange = other.split()
-        count = min(rng.randint(*SPLICED_WORDS), len(strange))
-        start = rng.randrange(len(strange) - count + 1)
-        at = rng.randrange(len(words) + 1)
-        words[at:at] = strange[start : start + count]
-    return " ".join(words)
+_pieces = {}
+
+
+def _of_word(before: str, word: str) -> list[str]:
+    if word not in _pieces:
+        w = f" {word} "
+        _pieces[word] = [word] + [
+            "#" + w[at : at + n] for n in PIECES for at in range(len(w) - n + 1)
+        ]
+    return _pieces[word] + [f"{before} {word}"]

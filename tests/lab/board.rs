@@ -52,7 +52,8 @@ fn pass_as_two_machines(board: Series, host: Series) {
         .run(programs(Board::PiZero), programs(Board::Pc))
         .unwrap_or_else(|error| panic!("{error}"));
     if let Err(why) = stick.verdict() {
-        panic!("the board: {why}\n{stick}\n{host:?}");
+        let host = host.map_or("was not started".into(), |host| host.to_string());
+        panic!("the board: {why}\n{stick}\nthe host: {host}");
     }
     let mut host = host.expect("a board that passed had a host");
     if let Err(why) = host.verdict() {

@@ -17,9 +17,6 @@ pub enum Board {
 }
 
 impl Board {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Pc, Self::PiZero];
-
     /// Debian's name for what its processor runs. For the Zero that is `armel`, the port whose
     /// kernels and programs an `ARMv6` core can run; `armhf` is for `ARMv7`.
     pub fn architecture(self) -> &'static str {
@@ -58,48 +55,30 @@ impl Board {
         self == Self::PiZero
     }
 
-    /// How much longer anything takes than on the PC.
-    pub fn slowness(self) -> u32 {
-        match self {
-            Self::Pc => 1,
-            Self::PiZero => 3,
-        }
-    }
-
-    /// A limit for the PC, as it is for this one.
+    /// A limit for the PC, as it is for this one, on which anything takes longer.
     pub fn patient(self, limit: Duration) -> Duration {
-        limit * self.slowness()
+        match self {
+            Self::Pc => limit,
+            Self::PiZero => limit * 3,
+        }
     }
 
     /// The beginning of the kernel's command line.
     pub fn kernel_words(self) -> String {
-        let (own, places) = match self {
+        match self {
             // An emulated timer that is short of time fails the kernel's test of it at boot, which
             // then stops ("IO-APIC + timer doesn't work!").
-            Self::Pc => (
-                "console=ttyS0 quiet no_timer_check",
-                [
-                    ("/dev/ttyS1", LINE_PARAMETER),
-                    ("/dev/vda", EXPORT_PARAMETER),
-                ]
-                .to_vec(),
+            Self::Pc => format!(
+                "console=ttyS0 quiet no_timer_check panic=-1 {LINE_PARAMETER}=/dev/ttyS1 \
+                 {EXPORT_PARAMETER}=/dev/vda"
             ),
             // The one line is the console's too, so the kernel says only what is grave. Its driver
             // for the power domains waits for an answer that QEMU never gives.
-            Self::PiZero => (
-                "console=ttyAMA0,115200 loglevel=3 initcall_blacklist=bcm2835_power_driver_init",
-                [
-                    ("/dev/ttyAMA0", LINE_PARAMETER),
-                    ("/dev/mmcblk0p1", EXPORT_PARAMETER),
-                    ("/dev/mmcblk0p2", CARD_PARAMETER),
-                ]
-                .to_vec(),
+            Self::PiZero => format!(
+                "console=ttyAMA0,115200 loglevel=3 initcall_blacklist=bcm2835_power_driver_init \
+                 panic=-1 {LINE_PARAMETER}=/dev/ttyAMA0 {EXPORT_PARAMETER}=/dev/mmcblk0p1 \
+                 {CARD_PARAMETER}=/dev/mmcblk0p2"
             ),
-        };
-        places
-            .iter()
-            .fold(format!("{own} panic=-1"), |line, (device, name)| {
-                format!("{line} {name}={device}")
-            })
+        }
     }
 }

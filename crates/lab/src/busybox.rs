@@ -2,9 +2,11 @@
 //! this machine, any other board Debian's for its processor. Used by
 //! [`initramfs`](crate::initramfs).
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::cache::{self, Cache};
+use crate::error::At;
 use crate::packages::{self, Repository};
 use crate::{Board, LabError, Result, tool};
 
@@ -44,7 +46,10 @@ fn fetched(cache: &Cache, architecture: &'static str) -> Result<PathBuf> {
         }
     };
     if !tree.is_dir() {
-        packages::unpack(&deb, &tree)?;
+        let partial = folder.join("partial");
+        cache::forget(&partial)?;
+        packages::unpack(&deb, &partial)?;
+        fs::rename(&partial, &tree).at(&tree)?;
     }
     in_tree(&tree)
 }

@@ -59,6 +59,9 @@ pub struct Boot<'a> {
     pub show: fn(Duration, &str),
 }
 
+/// What a guest boots from: its kernel, and the archives that are joined for it.
+type Prepared = (Kernel, Vec<PathBuf>);
+
 impl<'a> Boot<'a> {
     /// A scenario on a PC with a kernel, and nothing unusual.
     pub fn new(scenario: &'a str, series: Series) -> Self {
@@ -88,23 +91,27 @@ impl<'a> Boot<'a> {
     /// # Errors
     /// The guest could not be built or started.
     pub fn run(&self, programs: &Programs) -> Result<Report> {
-        self.fetch(programs)?;
+        let prepared = self.prepare(programs)?;
         let _turn = places::wait_for_turn(1);
-        self.run_telling(programs, &mut |_| {})
+        self.run_prepared(&prepared, programs, &mut |_| {})
     }
 
-    /// As [`Boot::run`], without waiting for a turn; `tell` is called with each line of the
-    /// protocol as it comes.
-    fn run_telling(&self, programs: &Programs, tell: &mut dyn FnMut(&Line)) -> Result<Report> {
-        let (kernel, archives) = self.prepare(programs)?;
+    /// As [`Boot::run`], in a turn that somebody has waited for; `tell` is called with each line of
+    /// the protocol as it comes.
+    fn run_prepared(
+        &self,
+        (kernel, archives): &Prepared,
+        programs: &Programs,
+        tell: &mut dyn FnMut(&Line),
+    ) -> Result<Report> {
         let folder = Folder::new(&self.name())?;
         card::write(&folder.export(), self.board, &programs.model)?;
         let extra = initramfs::scenario(self.files).at(&folder.initrd())?;
-        initramfs::join(&archives, &extra, &folder.initrd())?;
+        initramfs::join(archives, &extra, &folder.initrd())?;
         let start = Instant::now();
         let wanted = Wanted {
             board: self.board,
-            kernel: &kernel,
+            kernel,
             command_line: &self.command_line(),
             model_bytes: fs::metadata(&programs.model).at(&programs.model)?.len(),
             network: self.network,
@@ -127,11 +134,11 @@ impl<'a> Boot<'a> {
     /// # Errors
     /// A tool is missing, or something could not be fetched or built.
     pub fn fetch(&self, programs: &Programs) -> Result<()> {
-        initramfs::ensure_tools(self.board)?;
         self.prepare(programs).map(drop)
     }
 
-    fn prepare(&self, programs: &Programs) -> Result<(Kernel, Vec<PathBuf>)> {
+    fn prepare(&self, programs: &Programs) -> Result<Prepared> {
+        initramfs::ensure_tools(self.board)?;
         let cache = Cache::open()?;
         let kernel = Kernel::get(&cache, self.board, self.series)?;
         let mut archives = vec![initramfs::base(&cache, self.board, &kernel, programs)?];

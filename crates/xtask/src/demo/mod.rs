@@ -66,11 +66,21 @@ fn in_a_file(options: &TryOptions) -> anyhow::Result<()> {
     let mut steps = Steps::new(STEPS);
     steps.begin("tools");
     setup::ensure(&[Needed::Build, Needed::Volume])?;
-    steps.begin("building promptstick");
-    build("promptstick")?;
+    in_a_folder(options, |bench| {
+        steps.begin("building promptstick");
+        build("promptstick")?;
+        once_around(bench, &options.prompt, &mut steps)
+    })
+}
+
+/// Does `job` with files in a temporary folder, which stays where somebody wants to look at it.
+fn in_a_folder(
+    options: &TryOptions,
+    job: impl FnOnce(&Bench) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let temporary = TempDir::with_prefix("promptstick-").context("no temporary folder")?;
     let bench = Bench::new(temporary.path(), options)?;
-    let result = once_around(&bench, &options.prompt, &mut steps);
+    let result = job(&bench);
     if options.keep {
         report::how_to_look(&temporary.keep(), &bench);
     }

@@ -10,10 +10,9 @@ use lab::guest::{self, Pair, Report};
 use lab::{Board, Series};
 use labhost::protocol::Line;
 use labhost::scenario::TRY_PROMPT;
-use tempfile::TempDir;
 
 use super::usb::{LIMIT, keep, told, without_time};
-use super::{Bench, build, report};
+use super::{Bench, build, in_a_folder};
 use crate::args::TryOptions;
 use crate::pi;
 use crate::progress::{Heartbeat, Steps};
@@ -33,18 +32,14 @@ pub fn run(options: &TryOptions) -> anyhow::Result<()> {
     let mut steps = Steps::new(STEPS);
     steps.begin("tools");
     setup::ensure(&[Needed::Build, Needed::Volume, Needed::Lab, Needed::Pi])?;
-    let temporary = TempDir::with_prefix("promptstick-").context("no temporary folder")?;
-    let bench = Bench::new(temporary.path(), options)?;
-    steps.begin("building promptstick for the board");
-    pi::build_for_lab()?;
-    steps.begin("building the host's side");
-    build("promptstick")?;
-    build("labhost")?;
-    let result = once_around(&bench, &options.prompt, &mut steps);
-    if options.keep {
-        report::how_to_look(&temporary.keep(), &bench);
-    }
-    result
+    in_a_folder(options, |bench| {
+        steps.begin("building promptstick for the board");
+        pi::build_for_lab()?;
+        steps.begin("building the host's side");
+        build("promptstick")?;
+        build("labhost")?;
+        once_around(bench, &options.prompt, &mut steps)
+    })
 }
 
 fn once_around(bench: &Bench, prompt: &str, steps: &mut Steps) -> anyhow::Result<()> {

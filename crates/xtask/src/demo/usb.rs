@@ -13,9 +13,8 @@ use lab::programs::Programs;
 use lab::{LabError, Series};
 use labhost::protocol::Line;
 use labhost::scenario::{TRY_PROMPT, TRY_RESPONSE};
-use tempfile::TempDir;
 
-use super::{Bench, build, report};
+use super::{Bench, build, in_a_folder, report};
 use crate::args::TryOptions;
 use crate::progress::{Heartbeat, Steps};
 use crate::setup::{self, Needed};
@@ -40,16 +39,12 @@ pub fn run(options: &TryOptions) -> anyhow::Result<()> {
     let mut steps = Steps::new(STEPS);
     steps.begin("tools");
     setup::ensure(&[Needed::Build, Needed::Volume, Needed::Lab])?;
-    let temporary = TempDir::with_prefix("promptstick-").context("no temporary folder")?;
-    let bench = Bench::new(temporary.path(), options)?;
-    steps.begin("building promptstick, and the host's side");
-    build("promptstick")?;
-    build("labhost")?;
-    let result = once_around(&bench, &options.prompt, &mut steps);
-    if options.keep {
-        report::how_to_look(&temporary.keep(), &bench);
-    }
-    result
+    in_a_folder(options, |bench| {
+        steps.begin("building promptstick, and the host's side");
+        build("promptstick")?;
+        build("labhost")?;
+        once_around(bench, &options.prompt, &mut steps)
+    })
 }
 
 fn once_around(bench: &Bench, prompt: &str, steps: &mut Steps) -> anyhow::Result<()> {

@@ -3,29 +3,20 @@
 
 use std::path::Path;
 
-use fatfs::FatType;
-
 use crate::error::ensure;
 use crate::lun::Lun;
 use crate::scenario::Lab;
 use crate::scenario::steps::{
-    ANSWER_LIMIT, GADGET_NAME, Plugged, QUESTION, SWAP_LIMIT, log, response_on, serve,
+    ANSWER_LIMIT, GADGET_NAME, Plugged, QUESTION, SWAP_LIMIT, format_with_prompt, log, response_on,
+    serve,
 };
-use crate::{Result, clock, desktop, gadget, report, stick, sysfs, wait};
+use crate::{Result, clock, desktop, gadget, stick, sysfs, wait};
 
 /// A stick on which a prompt lies already is plugged in: the drive is there before the model is
 /// loaded, and the prompt is answered.
 pub fn boot(_: &Lab) -> Result<()> {
     clock::reached("modules")?;
-    stick::format(
-        &stick::image(),
-        stick::USUAL_MEBIBYTES,
-        FatType::Fat16,
-        stick::LABEL,
-        &[("prompt.txt", QUESTION)],
-    )?;
-    report::flushed("prompt.txt", QUESTION);
-    report::asked("prompt.txt");
+    format_with_prompt(&stick::image(), "prompt.txt", QUESTION)?;
     desktop::start()?;
     clock::reached("started")?;
     let mut daemon = serve()?;

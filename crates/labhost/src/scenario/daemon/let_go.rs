@@ -3,15 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use fatfs::FatType;
-
 use crate::error::ensure;
 use crate::lun::Lun;
 use crate::mount::How;
 use crate::scenario::Lab;
 use crate::scenario::steps::{
     ANSWER_LIMIT, Plugged, QUESTION, QUIET_WATCH, SWAP_LIMIT, SlowBoard, configure,
-    ensure_expected, inserted, log, response_on, serve,
+    ensure_expected, format_with_prompt, inserted, log, response_on, serve,
 };
 use crate::usb::UsbDevice;
 use crate::{Result, report, stick, wait};
@@ -138,15 +136,7 @@ pub fn asleep(_: &Lab) -> Result<()> {
 
 /// A host that only asks for the capacity and never mounts: what lies on the stick is answered.
 pub fn never_mounted(_: &Lab) -> Result<()> {
-    stick::format(
-        &stick::image(),
-        stick::USUAL_MEBIBYTES,
-        FatType::Fat16,
-        stick::LABEL,
-        &[("prompt.txt", QUESTION)],
-    )?;
-    report::flushed("prompt.txt", QUESTION);
-    report::asked("prompt.txt");
+    format_with_prompt(&stick::image(), "prompt.txt", QUESTION)?;
     let mut daemon = serve()?;
     capacity()?;
     daemon.wait_logged(log::PUBLISHED, ANSWER_LIMIT)?;

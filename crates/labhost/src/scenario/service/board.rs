@@ -21,11 +21,10 @@ use crate::protocol::Line;
 use crate::scenario::Lab;
 use crate::scenario::daemon::led::{LEDS, shows};
 use crate::scenario::steps::{
-    ANSWER_LIMIT, GADGET_NAME, QUESTIONS, ask, ensure_answered_once, ensure_expected, log, mounted,
-    on_stick, response_name, response_on,
+    ANSWER_LIMIT, GADGET_NAME, QUESTIONS, ask, ensure_answered_once, ensure_expected,
+    format_with_prompt, log, mounted, on_stick, response_name, response_on,
 };
-use crate::stick::{self, FatType, LABEL, USUAL_MEBIBYTES};
-use crate::{Failure, Result, clock, report, sysfs, wait};
+use crate::{Failure, Result, clock, report, stick, sysfs, wait};
 
 /// The prompt that lies on the volume when the board starts, and the one that a host brings.
 const FOUND: &str = "found.txt";
@@ -136,16 +135,7 @@ fn set_up() -> Result<()> {
 
 /// A prompt that was copied onto the drive and not answered before the board lost its power.
 fn put_prompt() -> Result<()> {
-    let files = [(FOUND, QUESTIONS[0])];
-    stick::format(
-        &install::image(),
-        USUAL_MEBIBYTES,
-        FatType::Fat16,
-        LABEL,
-        &files,
-    )?;
-    report::flushed(FOUND, QUESTIONS[0]);
-    report::asked(FOUND);
+    format_with_prompt(&install::image(), FOUND, QUESTIONS[0])?;
     symlink(install::image(), stick::image()).doing("linking the image")
 }
 

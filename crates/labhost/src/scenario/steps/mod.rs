@@ -30,7 +30,9 @@ pub use serve::{
     arguments, configure, ensure_none_lives, serve, serve_image, serve_watched_with, serve_with,
 };
 pub use units::{GADGET_NAME, inserted, polite_eject};
-pub use volume::{answers, ask, make_history, mounted, remounted_with, response_on};
+pub use volume::{
+    answers, ask, format_with_prompt, make_history, mounted, remounted_with, response_on,
+};
 pub use writer::Writer;
 
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! What a host does with the drives: it mounts them, copies prompts and reads responses.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::{ANSWER_LIMIT, response_name};
@@ -7,6 +8,7 @@ use crate::error::ensure;
 use crate::lun::Lun;
 use crate::mount::{How, Mount};
 use crate::scenario::Lab;
+use crate::stick::{self, FatType};
 use crate::{Failure, Result, files, report, wait};
 
 /// Before each mount of a user who looks whether there is a response yet.
@@ -107,4 +109,18 @@ pub fn answers(number: u8) -> Result<Mount> {
         Ok(Mount::new(&Lun::wait(number)?.block()?, How::ReadOnly).ok())
     })?;
     Ok(mount)
+}
+
+/// Makes an image on which a prompt lies that nobody has answered yet: it must be there at the end,
+/// with one answer.
+///
+/// # Errors
+/// There is no room.
+pub fn format_with_prompt(image: &Path, name: &str, content: &[u8]) -> Result<()> {
+    let files = [(name, content)];
+    let (size, kind) = (stick::USUAL_MEBIBYTES, FatType::Fat16);
+    stick::format(image, size, kind, stick::LABEL, &files)?;
+    report::flushed(name, content);
+    report::asked(name);
+    Ok(())
 }
