@@ -18,6 +18,7 @@ pub mod fit;
 pub mod gguf;
 pub mod grammar;
 mod llama;
+pub mod mark;
 pub mod memory;
 pub mod options;
 pub mod report;

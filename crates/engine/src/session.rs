@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::cancel::CancelFlag;
 use crate::error::Failure;
 use crate::llama::{Context, DecodeEnd};
+use crate::mark;
 use crate::options::ModelOptions;
 use crate::report::{Finish, PromptStyle, Summary};
 use crate::request::{MIN_RESPONSE_TOKENS, Request, Sampling};
@@ -149,17 +150,27 @@ impl<'model> Session<'model> {
     }
 
     /// Computes a prompt, then generates `response_tokens` greedily, going on past any end of text.
+    /// Each step is a region of its own for instruments ([`mark`]). With a `position` other than
+    /// 0, as many tokens seem to come before the prompt: they are not computed, and what is
+    /// generated means nothing.
     ///
     /// # Errors
     /// [`Failure::EmptyPrompt`] without a token, [`Failure::TooLong`] when prompt and response do
     /// not fit the context, or a failed computation.
-    pub fn bench(&mut self, prompt: &[i32], response_tokens: u32) -> Result<Benched, Failure> {
+    pub fn bench(
+        &mut self,
+        position: u32,
+        prompt: &[i32],
+        response_tokens: u32,
+    ) -> Result<Benched, Failure> {
         if prompt.is_empty() {
             return Err(Failure::EmptyPrompt);
         }
         let limit_tokens = self.context.context_tokens();
         let prompt_tokens = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
-        let tokens = prompt_tokens.saturating_add(response_tokens);
+        let tokens = [position, prompt_tokens, response_tokens]
+            .into_iter()
+            .fold(0, u32::saturating_add);
         if tokens > limit_tokens {
             return Err(Failure::TooLong {
                 tokens,
@@ -168,23 +179,60 @@ impl<'model> Session<'model> {
         }
         let mut sampler = Sampler::new(self.model, &Sampling::greedy(), false)?;
         self.context.clear();
+        self.pretend(position)?;
+        mark::promptstick_mark_prefill();
         let began = Instant::now();
         self.prefill(prompt, &mut |_| {})?;
         let prefill = began.elapsed();
+        mark::promptstick_mark_end();
         let began = Instant::now();
         let response = Response::new(&Request::new(""), false);
         let mut generated = Vec::new();
         for _ in 0..response_tokens {
+            mark::promptstick_mark_sample();
             let picked = sampler.pick(&self.context, self.model, response.decoder())?;
             let token = picked.map_or(0, |token| token.0);
-            generated.push(token);
+            mark::promptstick_mark_decode();
             self.context.decode(&[token])?;
+            mark::promptstick_mark_end();
+            generated.push(token);
         }
         Ok(Benched {
             prefill,
             decode: began.elapsed(),
             generated,
         })
+    }
+
+    /// Fills the cache as if so many tokens had been computed.
+    fn pretend(&mut self, position: u32) -> Result<(), Failure> {
+        /// Real ones that are repeated: few, but not all alike.
+        const REAL_TOKENS: u32 = 8;
+        if position == 0 {
+            return Ok(());
+        }
+        let tokens = self.arbitrary_tokens(position.min(REAL_TOKENS));
+        self.prefill(&tokens, &mut |_| {})?;
+        self.context.repeat_to(position)
+    }
+
+    /// The logits after a prompt, and after each of `then`, which are computed one by one: for
+    /// comparing two ways to compute.
+    ///
+    /// # Errors
+    /// As [`Self::bench`].
+    pub fn logits(&mut self, prompt: &[i32], then: &[i32]) -> Result<Vec<Vec<f32>>, Failure> {
+        if prompt.is_empty() {
+            return Err(Failure::EmptyPrompt);
+        }
+        self.context.clear();
+        self.prefill(prompt, &mut |_| {})?;
+        let mut all = vec![self.context.logits()?.to_vec()];
+        for &token in then {
+            self.context.decode(&[token])?;
+            all.push(self.context.logits()?.to_vec());
+        }
+        Ok(all)
     }
 
     /// Different tokens spread over the vocabulary, the same ones each time.

@@ -12,6 +12,7 @@ use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token::data::LlamaTokenData;
 use llama_cpp_2::token::data_array::LlamaTokenDataArray;
 
+use super::fill;
 use super::log::take_error;
 use super::model::{Model, is_out_of_memory};
 use crate::cancel::CancelFlag;
@@ -160,12 +161,45 @@ impl<'model> Context<'model> {
         }
     }
 
-    /// The logits of the last token as candidates for the next, in the order of the vocabulary.
-    /// The array's buffer is used again.
+    /// Makes the cache that of as many tokens as `position`, for measurements: the few tokens in it
+    /// are repeated, nothing is computed ([`fill`]).
+    ///
+    /// # Errors
+    /// [`Failure::Compute`] without a token in the cache, when there is no room, or for a model
+    /// whose cache is of another kind.
+    pub fn repeat_to(&mut self, position: u32) -> Result<(), Failure> {
+        const SEQUENCE: i32 = 0;
+        let raw = self.context.as_ptr();
+        let failure = || compute_failure("this model's cache cannot be filled");
+        // SAFETY: the context is alive.
+        let bytes = unsafe { llama_cpp_sys_2::llama_state_seq_get_size(raw, SEQUENCE) };
+        let mut state = vec![0; bytes];
+        // SAFETY: as many bytes as it asked for.
+        let written = unsafe {
+            llama_cpp_sys_2::llama_state_seq_get_data(raw, state.as_mut_ptr(), bytes, SEQUENCE)
+        };
+        let longer = state
+            .get(..written)
+            .map(|state| fill::repeated(state, position));
+        let Some(Ok(longer)) = longer else {
+            return Err(failure());
+        };
+        // SAFETY: llama.cpp reads these bytes, and checks what they say.
+        let read = unsafe {
+            llama_cpp_sys_2::llama_state_seq_set_data(raw, longer.as_ptr(), longer.len(), SEQUENCE)
+        };
+        if read != longer.len() {
+            return Err(failure());
+        }
+        self.used_tokens = position;
+        Ok(())
+    }
+
+    /// The logits of the last token, in the order of the vocabulary.
     ///
     /// # Errors
     /// When there are none.
-    pub fn candidates(&self, into: &mut LlamaTokenDataArray) -> Result<(), Failure> {
+    pub fn logits(&self) -> Result<&[f32], Failure> {
         // SAFETY: the context is alive.
         let logits = unsafe { llama_cpp_sys_2::llama_get_logits_ith(self.context.as_ptr(), -1) };
         if logits.is_null() {
@@ -173,7 +207,15 @@ impl<'model> Context<'model> {
         }
         // SAFETY: a row of logits has one f32 for each token of the vocabulary, and stays valid and
         // unchanged until the next call that computes, which needs `&mut self`.
-        let logits = unsafe { std::slice::from_raw_parts(logits, self.vocabulary_tokens) };
+        Ok(unsafe { std::slice::from_raw_parts(logits, self.vocabulary_tokens) })
+    }
+
+    /// The logits of the last token as candidates for the next. The array's buffer is used again.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn candidates(&self, into: &mut LlamaTokenDataArray) -> Result<(), Failure> {
+        let logits = self.logits()?;
         into.data.clear();
         into.data.extend(
             (0..)

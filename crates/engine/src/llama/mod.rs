@@ -4,6 +4,7 @@
 //! on `llama-cpp-sys-2`, because `llama-cpp-2` has no abort callback and no bound on outputs.
 
 mod context;
+mod fill;
 mod log;
 mod model;
 

@@ -27,6 +27,10 @@ pub struct Bench {
     /// Tokens to generate, going on past any end of text.
     #[arg(short, default_value_t = 32)]
     n: u32,
+    /// Measure as if so many tokens came before the prompt; they are not computed, so it starts at
+    /// once, and what is generated means nothing.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    position: u32,
     /// Threads that compute, at most 64; 0 means one.
     #[arg(long, default_value_t = 0)]
     threads: u32,
@@ -49,6 +53,7 @@ struct Figures {
     parameters: u64,
     threads: u32,
     load_ms: f64,
+    position: u32,
     prompt_tokens: u32,
     prefill_ms: f64,
     prefill_tokens_per_s: f64,
@@ -60,7 +65,9 @@ struct Figures {
 
 impl Bench {
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let enough = self.p.max(1).saturating_add(self.n);
+        let enough = [self.p.max(1), self.n, self.position]
+            .into_iter()
+            .fold(0, u32::saturating_add);
         let options = ModelOptions {
             context_tokens: match (self.context, &self.prompt) {
                 (0, None) => enough,
@@ -80,13 +87,14 @@ impl Bench {
             Some(text) => session.compose(&Request::new(text)).tokens,
         };
         let prompt_tokens = u32::try_from(prompt.len())?;
-        let benched = session.bench(&prompt, self.n)?;
+        let benched = session.bench(self.position, &prompt, self.n)?;
         let figures = Figures {
             model: info.name,
             quantisation: info.quantisation,
             parameters: info.parameters,
             threads: options.effective_threads(),
             load_ms: milliseconds(load),
+            position: self.position,
             prompt_tokens,
             prefill_ms: milliseconds(benched.prefill),
             prefill_tokens_per_s: per_second(prompt_tokens, benched.prefill),
