@@ -1,0 +1,23 @@
+//! A ggml backend for the ARM1176JZF-S, the processor of the Raspberry Pi Zero, Zero W and 1.
+//!
+//! llama.cpp is used as it is: [`register`] adds a device before a model is loaded, and llama.cpp
+//! then gives it the quantised matrices, which it keeps in an order of its own ([`pack`]), and the
+//! operations on them. What it does not take stays with ggml's CPU backend.
+//!
+//! - [`pack`]: the packed forms of a matrix, what each ggml type becomes, and rows back as f32;
+//! - [`activations`]: a vector as 16-bit coefficients, with the bound that keeps 32-bit sums exact;
+//! - [`kernels`]: packed matrix times coefficients, in assembly on ARMv6 and portable elsewhere,
+//!   with the same integers in both;
+//! - [`attention`]: attention over an f16 key/value cache;
+//! - `backend`: what ggml calls.
+//!
+//! On other processors the same crate builds with portable kernels of identical arithmetic.
+
+pub mod activations;
+pub mod attention;
+mod backend;
+pub mod kernels;
+pub mod matrix;
+pub mod pack;
+
+pub use backend::{RegisterError, Take, flush_denormals, register, take};

@@ -1,0 +1,151 @@
+//! Products against f64, and vectors made to break them.
+
+use super::*;
+use crate::pack::tests::{Aligned, Sample, TYPES, quantised, weights};
+use proptest::prelude::*;
+
+struct Case {
+    layout: Layout,
+    packed: Aligned,
+    sample: Sample,
+}
+
+fn case(ggml_type: u32, rows: usize, columns: usize, seed: u64) -> Case {
+    let sample = quantised(ggml_type, rows, columns, &weights(rows, columns, seed));
+    let layout = Layout::of(ggml_type, rows, columns).unwrap();
+    let packed = Aligned::packed(layout, ggml_type, &sample.source);
+    Case {
+        layout,
+        packed,
+        sample,
+    }
+}
+
+impl Case {
+    fn multiply(&self, x: &[f32], scratch: &mut Scratch) -> Vec<f32> {
+        let vectors = x.len() / self.layout.columns();
+        let mut out = vec![0.0; vectors * self.layout.rows()];
+        let (columns, rows) = (self.layout.columns(), self.layout.rows());
+        let matrix = Matrix::new(self.layout, self.packed.bytes());
+        matrix.multiply(x, columns, &mut out, rows, vectors, false, scratch);
+        out
+    }
+
+    /// Compares with sums of f64 over the file's weights, relative to the lengths of row and vector.
+    fn judge(&self, x: &[f32], out: &[f32], most: f64) {
+        let (columns, rows) = (self.layout.columns(), self.layout.rows());
+        for (vector, out) in x.chunks_exact(columns).zip(out.chunks_exact(rows)) {
+            for (row, found) in self.sample.weights.chunks_exact(columns).zip(out) {
+                let pairs = || {
+                    row.iter()
+                        .zip(vector)
+                        .map(|(&a, &b)| (f64::from(a), f64::from(b)))
+                };
+                let exact: f64 = pairs().map(|(a, b)| a * b).sum();
+                let root = |sum: f64| sum.sqrt();
+                let size = root(pairs().map(|(a, _)| a * a).sum())
+                    * root(pairs().map(|(_, b)| b * b).sum());
+                let error = (f64::from(*found) - exact).abs();
+                assert!(
+                    error <= most * size,
+                    "{found}, not {exact}: {} of {size}",
+                    error / size
+                );
+            }
+        }
+    }
+}
+
+/// What rounding a vector and the scales may cost at most; requantised types also lose weights.
+fn most(ggml_type: u32) -> f64 {
+    use llama_cpp_sys_2 as ggml;
+    match ggml_type {
+        ggml::GGML_TYPE_Q5_1 | ggml::GGML_TYPE_Q5_K => 6.0e-3,
+        ggml::GGML_TYPE_Q6_K | ggml::GGML_TYPE_IQ4_NL => 6.0e-3,
+        _ => 1.0e-3,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn products_are_right(which in 0..TYPES.len(), rows in 1_usize..14, vectors in 1_usize..7, seed: u64) {
+        let case = case(TYPES[which], rows, 512, seed);
+        let x = weights(vectors, 512, !seed);
+        let out = case.multiply(&x, &mut Scratch::default());
+        case.judge(&x, &out, most(TYPES[which]));
+    }
+
+    /// One value or a few, larger than the others by any factor: what is small still counts.
+    #[test]
+    fn outliers_cost_nothing(
+        which in 0..TYPES.len(), factor in 0_i32..24, places in 1_usize..5, seed: u64,
+    ) {
+        let case = case(TYPES[which], 6, 256, seed);
+        let mut x: Vec<f32> = weights(1, 256, seed ^ 77);
+        for place in 0..places {
+            x[(seed as usize).wrapping_mul(place + 1) % 256] *= (factor as f32).exp2();
+        }
+        let out = case.multiply(&x, &mut Scratch::default());
+        case.judge(&x, &out, most(TYPES[which]));
+    }
+}
+
+/// The largest sums there can be: every weight and every value at its end, with the same sign.
+#[test]
+fn the_largest_sums_do_not_overflow() {
+    for ggml_type in TYPES {
+        for (columns, sign) in [(256, 1.0), (4_096, 1.0), (4_096, -1.0)] {
+            let weights = vec![-1.0; columns * 4];
+            let sample = quantised(ggml_type, 4, columns, &weights);
+            let layout = Layout::of(ggml_type, 4, columns).unwrap();
+            let packed = Aligned::packed(layout, ggml_type, &sample.source);
+            let case = Case {
+                layout,
+                packed,
+                sample,
+            };
+            let x = vec![sign; columns];
+            let out = case.multiply(&x, &mut Scratch::default());
+            // All values are rounded the same way, by a quarter of a step of at least 1/64.
+            case.judge(&x, &out, most(ggml_type) + 0.25 / 64.0);
+        }
+    }
+}
+
+#[test]
+fn coefficients_are_used_again_only_where_they_fit() {
+    let [four, eight, large] = [
+        case(TYPES[0], 8, 256, 5),
+        case(TYPES[3], 8, 256, 6),
+        case(TYPES[0], 8, 256, 99),
+    ];
+    let x = weights(5, 256, 42);
+    let mut scratch = Scratch::default();
+    for (number, case) in [&four, &large, &eight, &four, &eight]
+        .into_iter()
+        .enumerate()
+    {
+        let mut out = vec![0.0; 5 * 8];
+        let matrix = Matrix::new(case.layout, case.packed.bytes());
+        matrix.multiply(&x, 256, &mut out, 8, 5, number > 0, &mut scratch);
+        case.judge(&x, &out, 1.0e-3);
+    }
+}
+
+#[test]
+fn what_is_no_number_gives_no_number() {
+    let case = case(TYPES[0], 5, 64, 3);
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut x = weights(1, 64, 9);
+        x[7] = bad;
+        assert!(
+            case.multiply(&x, &mut Scratch::default())
+                .iter()
+                .all(|out| out.is_nan())
+        );
+    }
+    let zeros = case.multiply(&[0.0; 64], &mut Scratch::default());
+    assert!(zeros.iter().all(|&out| out == 0.0));
+}

@@ -1,0 +1,314 @@
+//! Packed matrices: what the kernels read, made once when a model is loaded.
+//!
+//! Four rows are a group. A group is one stream, read once from its beginning to its end: for each
+//! 32 columns the weights of all four rows and then their scales, and after the last columns one
+//! factor for each row. Rows that are missing in the last group are zeros. After the last group
+//! stands how large the integers of a vector may be ([`crate::matrix::Matrix`]).
+//!
+//! | Format | Made from | Bits a weight | Difference from the file |
+//! |---|---|---|---|
+//! | [`Format::Four`] | `Q4_0` | 4.5 | scales: 2^-16 of the largest of their row |
+//! | [`Format::FourMin`] | `Q4_1`, `Q4_K` | 5 | scales and minima: the same |
+//! | [`Format::Eight`] | `Q8_0`, `Q5_0` | 8.5 | scales: the same; a -128 becomes -127 |
+//! | [`Format::Eight`] | `Q5_1`, `Q5_K`, `Q6_K`, `IQ4_NL` | 8.5 | also 1/254 of the largest weight among 32 |
+//!
+//! Used by `backend`, which packs while a model is loaded, and by [`crate::matrix`].
+
+mod eight;
+mod four;
+mod source;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub(crate) use four::column_of;
+
+use llama_cpp_sys_2 as ggml;
+
+/// Rows that are packed together.
+pub const GROUP_ROWS: usize = 4;
+/// Columns that share a scale.
+pub const BLOCK_COLUMNS: usize = 32;
+/// What follows the blocks of a group: one f32 for each row.
+const GROUP_TAIL_BYTES: usize = GROUP_ROWS * size_of::<f32>();
+/// What follows the last group: the limit, and zeros.
+const TRAILER_BYTES: usize = 32;
+/// Scales are integers of this size at most.
+pub(crate) const SCALE_ONE: f32 = 32_767.0;
+/// A product is shifted by so many bits when it is added up.
+pub(crate) const SHIFT: f32 = 65_536.0;
+/// Share of the range of an i32 that sums may use; the rest is for what is rounded.
+const SAFE_SUM: f64 = 0.97 * 2_147_483_648.0;
+/// Largest sum of squares of the integers of 32 columns of a vector, as its root: 2^31 / 4096 /
+/// (8 * sqrt(32)) is 11,585, and 2^31 / 256 / (127 * sqrt(32)) is 11,677.
+pub const BLOCK_LIMIT: f32 = 11_500.0;
+
+/// How weights are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// 4 bits, symmetric: weight = scale * (q - 8).
+    Four,
+    /// 4 bits with a minimum: weight = scale * (q - 8) + minimum.
+    FourMin,
+    /// 8 bits, symmetric: weight = scale * q.
+    Eight,
+}
+
+impl Format {
+    /// Bytes of 4 rows of 32 columns.
+    #[must_use]
+    pub fn block_bytes(self) -> usize {
+        match self {
+            Self::Four => 64 + 8,
+            Self::FourMin => 64 + 8 + 8,
+            Self::Eight => 128 + 8,
+        }
+    }
+
+    /// What the sum of products over a block is multiplied by.
+    pub(crate) fn unit(self) -> f32 {
+        match self {
+            Self::Four | Self::FourMin => 4_096.0,
+            Self::Eight => 256.0,
+        }
+    }
+}
+
+/// Shape and format of a packed matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    format: Format,
+    rows: usize,
+    columns: usize,
+}
+
+/// Why a matrix was not packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackError {
+    /// The bytes of the file are not those of such a matrix.
+    #[error("the matrix has {found} bytes in the file, {wanted} were expected")]
+    SourceLength {
+        /// Bytes given.
+        found: usize,
+        /// Bytes that the type and the shape make.
+        wanted: usize,
+    },
+    /// The place is not of the length of [`Layout::bytes`].
+    #[error("a packed matrix of {wanted} bytes does not go into {found}")]
+    PackedLength {
+        /// Bytes given.
+        found: usize,
+        /// Bytes needed.
+        wanted: usize,
+    },
+    /// [`Layout::of`] does not give this layout for the type.
+    #[error("matrices of ggml's type {0} are not packed so")]
+    Type(u32),
+}
+
+impl Layout {
+    /// The layout for a matrix of a file; `None` where the type or the shape is not taken.
+    #[must_use]
+    pub fn of(ggml_type: u32, rows: usize, columns: usize) -> Option<Self> {
+        let format = match ggml_type {
+            ggml::GGML_TYPE_Q4_0 => Format::Four,
+            ggml::GGML_TYPE_Q4_1 | ggml::GGML_TYPE_Q4_K => Format::FourMin,
+            ggml::GGML_TYPE_Q8_0
+            | ggml::GGML_TYPE_Q5_0
+            | ggml::GGML_TYPE_Q5_1
+            | ggml::GGML_TYPE_Q5_K
+            | ggml::GGML_TYPE_Q6_K
+            | ggml::GGML_TYPE_IQ4_NL => Format::Eight,
+            _ => return None,
+        };
+        let fits = rows > 0 && columns > 0 && columns.is_multiple_of(source::columns(ggml_type)?);
+        let layout = Self {
+            format,
+            rows,
+            columns,
+        };
+        (fits && layout.checked_bytes().is_some()).then_some(layout)
+    }
+
+    /// How weights are stored.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Rows: the length of a product.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Columns: the length of a vector.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Blocks of 32 columns in a row.
+    #[must_use]
+    pub fn blocks(&self) -> usize {
+        self.columns / BLOCK_COLUMNS
+    }
+
+    /// Groups of 4 rows.
+    #[must_use]
+    pub fn groups(&self) -> usize {
+        self.rows.div_ceil(GROUP_ROWS)
+    }
+
+    /// Bytes of the blocks of a group.
+    #[must_use]
+    pub fn stream_bytes(&self) -> usize {
+        self.blocks() * self.format.block_bytes()
+    }
+
+    /// Bytes of a group.
+    #[must_use]
+    pub fn group_bytes(&self) -> usize {
+        self.stream_bytes() + GROUP_TAIL_BYTES
+    }
+
+    /// Bytes of the packed matrix. Kernels want it to begin at a multiple of 8.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.groups() * self.group_bytes() + TRAILER_BYTES
+    }
+
+    fn checked_bytes(&self) -> Option<usize> {
+        let stream = self.blocks().checked_mul(self.format.block_bytes())?;
+        let group = stream.checked_add(GROUP_TAIL_BYTES)?;
+        let all = self.groups().checked_mul(group)?;
+        all.checked_add(TRAILER_BYTES)
+            .filter(|&bytes| bytes <= isize::MAX as usize)
+    }
+}
+
+/// Packs a whole matrix, given as it is in the file.
+///
+/// # Errors
+/// [`PackError`]: the lengths do not belong to the layout, or the layout not to the type.
+pub fn pack(
+    layout: Layout,
+    ggml_type: u32,
+    source: &[u8],
+    packed: &mut [u8],
+) -> Result<(), PackError> {
+    if Layout::of(ggml_type, layout.rows, layout.columns) != Some(layout) {
+        return Err(PackError::Type(ggml_type));
+    }
+    let row_bytes =
+        source::row_bytes(ggml_type, layout.columns).ok_or(PackError::Type(ggml_type))?;
+    let wanted = row_bytes.saturating_mul(layout.rows);
+    if source.len() != wanted {
+        let found = source.len();
+        return Err(PackError::SourceLength { found, wanted });
+    }
+    if packed.len() != layout.bytes() {
+        let (found, wanted) = (packed.len(), layout.bytes());
+        return Err(PackError::PackedLength { found, wanted });
+    }
+    let mut largest = 0.0_f64;
+    let (groups, trailer) = packed.split_at_mut(packed.len() - TRAILER_BYTES);
+    let sources = source.chunks(row_bytes * GROUP_ROWS);
+    for (rows, group) in sources.zip(groups.chunks_exact_mut(layout.group_bytes())) {
+        let (stream, tail) = group.split_at_mut(layout.stream_bytes());
+        stream.fill(0);
+        tail.fill(0);
+        let rows = rows.chunks_exact(row_bytes).enumerate();
+        for ((at, row), factor) in rows.zip(tail.chunks_exact_mut(size_of::<f32>())) {
+            let packed_row = match layout.format {
+                Format::Four => four::symmetric(row, at, stream),
+                Format::FourMin => four::with_minimum(ggml_type, row, at, stream),
+                Format::Eight => eight::pack(ggml_type, row, at, stream),
+            };
+            factor.copy_from_slice(&packed_row.factor(layout.format).to_le_bytes());
+            largest = largest.max(packed_row.square_sum);
+        }
+    }
+    trailer.fill(0);
+    let limit = vector_limit(layout.format, largest);
+    trailer[..size_of::<f32>()].copy_from_slice(&limit.to_le_bytes());
+    Ok(())
+}
+
+/// One row as it was packed.
+struct PackedRow {
+    /// What a scale of [`SCALE_ONE`] stands for.
+    largest_scale: f32,
+    /// Sum over the row of the squares of (integer scale * integer weight).
+    square_sum: f64,
+}
+
+impl PackedRow {
+    /// What a sum is multiplied by, beside what the vector's integers stand for.
+    fn factor(&self, format: Format) -> f32 {
+        self.largest_scale * (SHIFT / (SCALE_ONE * format.unit()))
+    }
+}
+
+/// How large the root of the sum of squares of a vector's integers may be.
+///
+/// By the Cauchy-Schwarz inequality the sum of a row, before it is shifted, is at most the product
+/// of this and the root of the row's own sum of squares; the limit keeps it inside an i32.
+fn vector_limit(format: Format, largest_square_sum: f64) -> f32 {
+    let row = largest_square_sum.sqrt().max(1.0);
+    (SAFE_SUM * f64::from(SHIFT) / (f64::from(format.unit()) * row)) as f32
+}
+
+/// The limit that [`pack`] left.
+pub(crate) fn stored_limit(packed: &[u8]) -> f32 {
+    let at = packed.len() - TRAILER_BYTES;
+    packed[at..]
+        .first_chunk()
+        .map_or(0.0, |bytes| f32::from_le_bytes(*bytes))
+}
+
+/// A scale relative to the largest of its row, as an integer; 0 in a row of zeros.
+fn relative(scale: f32, largest: f32) -> i16 {
+    if largest > 0.0 {
+        // In range: |scale| <= largest. A scale that is no number becomes 0.
+        (scale / largest * SCALE_ONE).round_ties_even() as i16
+    } else {
+        0
+    }
+}
+
+/// The largest absolute value that is a number; 0 when there is none.
+fn largest_of(values: impl Iterator<Item = f32>) -> f32 {
+    let sizes = values.map(f32::abs).filter(|size| size.is_finite());
+    sizes.fold(0.0, f32::max)
+}
+
+/// Gives one row of a packed matrix back, as f32.
+pub(crate) fn unpack_row(layout: Layout, group: &[u8], row: usize, out: &mut [f32]) {
+    let (stream, tail) = group.split_at(layout.stream_bytes());
+    let factor = tail[row * size_of::<f32>()..].first_chunk();
+    let factor = factor.map_or(0.0, |bytes| f32::from_le_bytes(*bytes));
+    let one = factor * (layout.format.unit() / SHIFT);
+    let blocks = stream.chunks_exact(layout.format.block_bytes());
+    for (block, out) in blocks.zip(out.chunks_exact_mut(BLOCK_COLUMNS)) {
+        match layout.format {
+            Format::Four => four::unpack_symmetric(block, row, one, out),
+            Format::FourMin => four::unpack_with_minimum(block, row, one, out),
+            Format::Eight => eight::unpack(block, row, one, out),
+        }
+    }
+}
+
+/// Words of one row in a block.
+pub(crate) const fn words_of(format: Format) -> usize {
+    match format {
+        Format::Four | Format::FourMin => four::WORDS,
+        Format::Eight => eight::WORDS,
+    }
+}
+
+/// The 16-bit value number `at` of a list.
+fn i16_at(bytes: &[u8], at: usize) -> i16 {
+    let found = bytes.get(at * 2..).and_then(|rest| rest.first_chunk());
+    found.map_or(0, |pair| i16::from_le_bytes(*pair))
+}

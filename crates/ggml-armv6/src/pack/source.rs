@@ -1,0 +1,49 @@
+//! What ggml says about its types, and its own way to make f32 of them.
+
+use llama_cpp_sys_2 as ggml;
+
+/// Columns of one block of a type; `None` for a number that is no type.
+pub fn columns(ggml_type: u32) -> Option<usize> {
+    if ggml_type >= ggml::GGML_TYPE_COUNT {
+        return None;
+    }
+    // SAFETY: the number is one of ggml's types (checked above); the call reads a table.
+    let columns = unsafe { ggml::ggml_blck_size(ggml_type) };
+    usize::try_from(columns).ok().filter(|&columns| columns > 0)
+}
+
+/// Bytes of a row of a type.
+pub fn row_bytes(ggml_type: u32, row_columns: usize) -> Option<usize> {
+    let blocks = row_columns / columns(ggml_type)?;
+    // SAFETY: the number is one of ggml's types (`columns` says so); the call reads a table.
+    let block_bytes = unsafe { ggml::ggml_type_size(ggml_type) };
+    blocks.checked_mul(block_bytes)
+}
+
+/// A row as f32, by ggml's own conversion. Nothing happens where the lengths do not fit.
+pub fn to_f32(ggml_type: u32, row: &[u8], out: &mut [f32]) {
+    let (Some(bytes), Ok(count)) = (row_bytes(ggml_type, out.len()), i64::try_from(out.len()))
+    else {
+        return;
+    };
+    // SAFETY: ggml's table has an entry for each type, and `row_bytes` knew this one.
+    let convert = unsafe { (*ggml::ggml_get_type_traits(ggml_type)).to_float };
+    if let (Some(convert), true) = (convert, bytes == row.len()) {
+        // SAFETY: reads the `bytes` of a row of `count` columns, which `row` has, and writes as
+        // many f32, which `out` has. ggml's types are packed structures of bytes and halves; a row
+        // of a model file is aligned for them.
+        unsafe { convert(row.as_ptr().cast(), out.as_mut_ptr(), count) };
+    }
+}
+
+/// A half-precision number as f32.
+pub fn half(bits: u16) -> f32 {
+    // SAFETY: a pure function.
+    unsafe { ggml::ggml_fp16_to_fp32(bits) }
+}
+
+/// The half-precision number at a place of a block; 0 beyond its end.
+pub fn half_at(block: &[u8], at: usize) -> f32 {
+    let found = block.get(at..).and_then(|rest| rest.first_chunk());
+    found.map_or(0.0, |bytes| half(u16::from_le_bytes(*bytes)))
+}
