@@ -7,20 +7,26 @@
 //! ([`Norms::is_coarse`]), what rounding lost is multiplied in a second pass ([`subtract`]).
 //!
 //! 4 bits. A half word is S = n0 + 16 n1 + 256 n2 + 4096 n3 (the top one signed). The kernel
-//! multiplies S by a3, and n_i, moved to bit 11, by c_i. With
+//! multiplies S by a3, and `n_i`, moved to bit 11, by `c_i`. With
 //!
 //! ```text
 //! c_i = 2 a_i - a3 16^i / 2048,  i = 0, 1, 2
 //! ```
 //!
-//! the sum is 4096 (a0 n0 + a1 n1 + a2 n2 + a3 n3). c_i is rounded once, so it carries a_i in steps
+//! the sum is 4096 (a0 n0 + a1 n1 + a2 n2 + a3 n3). `c_i` is rounded once, so it carries `a_i` in steps
 //! of a half. n0, n1 and n2 are 8 more than what they stand for; what that adds, the same for every
 //! row, is subtracted where the sum begins.
 //!
 //! 8 bits. A half word is S = x0 + 256 x1. The kernel multiplies S by a1, and x0, moved to bit 8, by
-//! c_0 = a_0 - a1 / 256: the sum is 256 (a0 x0 + a1 x1).
+//! `c_0` = `a_0` - a1 / 256: the sum is 256 (a0 x0 + a1 x1).
 //!
 //! Used by [`crate::matrix`].
+
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "numbers are cut into lanes, bytes and nibbles on purpose"
+)]
 
 use crate::pack::{BLOCK_COLUMNS, BLOCK_LIMIT, Format, column_of, words_of};
 
@@ -130,7 +136,7 @@ pub(crate) const fn block_pairs(format: Format) -> usize {
 }
 
 /// Writes a vector's coefficients: per 32 columns, for 4 bits what sums begin with and the sum for
-/// minima, then for each word (c_0, a_3), (c_1, c_2); for 8 bits for each word (c_0, a_1). The first
+/// minima, then for each word (`c_0`, `a_3`), (`c_1`, `c_2`); for 8 bits for each word (`c_0`, `a_1`). The first
 /// of a pair is its lower half; of a word's two columns the first is its lower half.
 pub fn write(format: Format, vector: &[f32], steps: f32, into: &mut [u64]) {
     let blocks = into.chunks_exact_mut(block_pairs(format));
@@ -254,7 +260,7 @@ fn subtract_eight(block: &[u64], step: f32, values: &mut [f32]) {
 
 /// Puts the coefficients of four vectors together: the same word of each, four times, as the tile
 /// kernels load them. Per 32 columns, for 4 bits the four beginnings and the four sums for minima
-/// come first, then for each word a_3, c_0, c_1, c_2; for 8 bits a_1, c_0.
+/// come first, then for each word `a_3`, `c_0`, `c_1`, `c_2`; for 8 bits `a_1`, `c_0`.
 pub fn interleave(format: Format, vectors: [&[u64]; TILE], into: &mut [u64]) {
     let size = block_pairs(format);
     for (number, tile) in into.chunks_exact_mut(size * TILE).enumerate() {

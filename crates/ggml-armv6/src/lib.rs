@@ -6,7 +6,7 @@
 //!
 //! - [`pack`]: the packed forms of a matrix, what each ggml type becomes, and rows back as f32;
 //! - [`activations`]: a vector as 16-bit coefficients, with the bound that keeps 32-bit sums exact;
-//! - [`kernels`]: packed matrix times coefficients, in assembly on ARMv6 and portable elsewhere,
+//! - [`kernels`]: packed matrix times coefficients, in assembly on `ARMv6` and portable elsewhere,
 //!   with the same integers in both;
 //! - [`attention`]: attention over an f16 key/value cache;
 //! - `backend`: what ggml calls.

@@ -18,6 +18,20 @@ pub struct Matrix<'a> {
     limit: f32,
 }
 
+/// Vectors to multiply.
+#[derive(Debug, Clone, Copy)]
+pub struct Vectors<'a> {
+    /// The values of all.
+    pub values: &'a [f32],
+    /// From one vector's first value to the next one's.
+    pub stride: usize,
+    /// How many.
+    pub count: usize,
+    /// They are those of the call before with the same scratch, so that their coefficients may be
+    /// used again.
+    pub same: bool,
+}
+
 /// Memory for the products of one thread, kept between them.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -25,7 +39,11 @@ pub struct Scratch {
     tile: Vec<u64>,
     rest: Vec<f32>,
     sums: Vec<f32>,
+    rest_sums: Vec<f32>,
+    /// Of the vectors of the call before.
     format: Option<Format>,
+    columns: usize,
+    count: usize,
 }
 
 /// One vector of the call before.
@@ -53,78 +71,78 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Multiplies vectors: `out[v * out_stride + r]` is the sum over c of weight (r, c) times
-    /// `x[v * x_stride + c]`. `same_input` says that the vectors are those of the call before with
-    /// this scratch, so that their coefficients may be used again.
+    /// Multiplies vectors: `out[v * out_stride + r]` is the sum over c of weight (r, c) times value c
+    /// of vector v.
     ///
     /// # Panics
-    /// Where a slice is shorter than vectors and strides say.
+    /// Where a slice is shorter than counts and strides say.
     pub fn multiply(
         &self,
-        x: &[f32],
-        x_stride: usize,
+        vectors: Vectors<'_>,
         out: &mut [f32],
         out_stride: usize,
-        vectors: usize,
-        same_input: bool,
         scratch: &mut Scratch,
     ) {
         let mut first = 0;
-        while first < vectors {
-            let count = (vectors - first).min(MOST_VECTORS);
-            let same = same_input && vectors <= MOST_VECTORS;
-            let x = &x[first * x_stride..];
-            self.multiply_some(
-                x,
-                x_stride,
-                &mut out[first * out_stride..],
-                out_stride,
+        while first < vectors.count {
+            let count = (vectors.count - first).min(MOST_VECTORS);
+            let some = Vectors {
+                values: &vectors.values[first * vectors.stride..],
                 count,
-                same,
-                scratch,
-            );
+                same: vectors.same && vectors.count <= MOST_VECTORS,
+                ..vectors
+            };
+            self.multiply_some(some, &mut out[first * out_stride..], out_stride, scratch);
             first += count;
         }
     }
 
     fn multiply_some(
         &self,
-        x: &[f32],
-        x_stride: usize,
+        vectors: Vectors<'_>,
         out: &mut [f32],
         out_stride: usize,
-        count: usize,
-        same_input: bool,
         scratch: &mut Scratch,
     ) {
-        let (rows, columns) = (self.layout.rows(), self.layout.columns());
-        let mut same = same_input && scratch.inputs.len() >= count;
-        let format = self.layout.format();
-        if scratch.inputs.len() < count {
-            scratch.inputs.resize_with(count, Input::default);
+        self.prepare(vectors, scratch);
+        let mut at = 0;
+        while at < vectors.count {
+            let many = if vectors.count - at >= TILE { TILE } else { 1 };
+            self.sum(at, many, scratch);
+            for vector in at..at + many {
+                let out = &mut out[vector * out_stride..][..self.layout.rows()];
+                let sums = scratch.sums.iter().skip(vector - at).step_by(many);
+                out.iter_mut().zip(sums).for_each(|(out, sum)| *out = *sum);
+            }
+            for vector in at..at + many {
+                let out = &mut out[vector * out_stride..][..self.layout.rows()];
+                self.finish(vector, self.vector(vectors, vector), out, scratch);
+            }
+            at += many;
         }
+    }
+
+    /// Makes the coefficients of all vectors, or finds them in the scratch.
+    fn prepare(&self, vectors: Vectors<'_>, scratch: &mut Scratch) {
+        let format = self.layout.format();
+        let columns = self.layout.columns();
+        let same = vectors.same && scratch.columns == columns && scratch.count == vectors.count;
         let kept = same
             && scratch
                 .format
                 .is_some_and(|kept| is_same_kind(kept, format));
-        for (at, input) in scratch.inputs.iter_mut().take(count).enumerate() {
-            let vector = &x[at * x_stride..][..columns];
-            same &= input.coefficients.len() == pairs(format, columns);
-            input.prepare(format, vector, self.limit, same, kept && same);
+        if scratch.inputs.len() < vectors.count {
+            scratch.inputs.resize_with(vectors.count, Input::default);
         }
+        for (at, input) in scratch.inputs.iter_mut().take(vectors.count).enumerate() {
+            input.prepare(format, self.vector(vectors, at), self.limit, same, kept);
+        }
+        (scratch.columns, scratch.count) = (columns, vectors.count);
         scratch.format = Some(format);
-        let mut at = 0;
-        while at < count {
-            let many = if count - at >= TILE { TILE } else { 1 };
-            self.sum(at, many, scratch);
-            for vector in at..at + many {
-                let out = &mut out[vector * out_stride..][..rows];
-                let sums = scratch.sums.iter().skip(vector - at).step_by(many);
-                out.iter_mut().zip(sums).for_each(|(out, sum)| *out = *sum);
-                self.finish(vector, &x[vector * x_stride..][..columns], out, scratch);
-            }
-            at += many;
-        }
+    }
+
+    fn vector<'x>(&self, vectors: Vectors<'x>, at: usize) -> &'x [f32] {
+        &vectors.values[at * vectors.stride..][..self.layout.columns()]
     }
 
     /// The sums of one vector or a tile, into the scratch.
@@ -169,10 +187,11 @@ impl<'a> Matrix<'a> {
         rest.prepare(format, &scratch.rest, self.limit, false, false);
         let step = [rest.step(); TILE];
         let product = Product::new(self.layout, self.packed, &rest.coefficients, step);
-        scratch.sums.resize(product.results(), 0.0);
-        product.compute(&mut scratch.sums);
+        // Not `sums`, which hold what the other vectors of a tile are still to get.
+        scratch.rest_sums.resize(product.results(), 0.0);
+        product.compute(&mut scratch.rest_sums);
         out.iter_mut()
-            .zip(&scratch.sums)
+            .zip(&scratch.rest_sums)
             .for_each(|(out, rest)| *out += rest);
     }
 

@@ -11,7 +11,7 @@ use super::operation::{Attend, Product, Rows, View};
 use super::sys::{Backend, BackendPtr, BackendTable, DevicePtr, Unused};
 use super::{guarded, warn};
 use crate::attention::{self, Attention, AttentionScratch};
-use crate::matrix::Scratch;
+use crate::matrix::{Scratch, Vectors};
 
 const UNUSED: Unused = None;
 const SUCCESS: ggml_status = ggml::GGML_STATUS_SUCCESS;
@@ -188,15 +188,13 @@ impl State {
             let same = self
                 .last_input
                 .replace(input, input_stride, columns, vectors);
-            matrix.multiply(
-                input,
-                input_stride,
-                output,
-                rows,
-                vectors,
+            let vectors = Vectors {
+                values: input,
+                stride: input_stride,
+                count: vectors,
                 same,
-                &mut self.scratch,
-            );
+            };
+            matrix.multiply(vectors, output, rows, &mut self.scratch);
         }
         Some(())
     }

@@ -1,5 +1,11 @@
-//! The kernels in Rust, with the integers of the assembly. On processors other than ARMv6 this is
-//! what computes; on ARMv6 it is what the assembly must equal. Used by [`super::Product`].
+//! The kernels in Rust, with the integers of the assembly. On processors other than `ARMv6` this is
+//! what computes; on `ARMv6` it is what the assembly must equal. Used by [`super::Product`].
+
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "numbers are cut into lanes, bytes and nibbles on purpose"
+)]
 
 use super::Product;
 use crate::activations::{TILE, block_pairs};
@@ -71,7 +77,7 @@ fn four_sum(block: &[u8], row: usize, pick: &dyn Fn(usize, usize) -> u32) -> i32
         let (single, tile) = (2 + word * 4, 2 + word * 4);
         sum = dual(weights, pick(single + 1, tile), sum);
         for (number, shift) in [11, 7, 3].into_iter().enumerate() {
-            let moved = weights << shift & NIBBLE_MASK;
+            let moved = (weights << shift) & NIBBLE_MASK;
             let single = single + [0, 2, 3][number];
             sum = dual(moved, pick(single, tile + 1 + number), sum);
         }
@@ -84,7 +90,11 @@ fn eight_sum(block: &[u8], row: usize, pick: &dyn Fn(usize, usize) -> u32) -> i3
     for word in 0..words_of(Format::Eight) {
         let weights = weights(block, word, row);
         sum = dual(weights, pick(word * 2 + 1, word * 2), sum);
-        sum = dual(weights << 8 & BYTE_MASK, pick(word * 2, word * 2 + 1), sum);
+        sum = dual(
+            (weights << 8) & BYTE_MASK,
+            pick(word * 2, word * 2 + 1),
+            sum,
+        );
     }
     sum
 }
@@ -110,5 +120,5 @@ fn dual(a: u32, b: u32, sum: i32) -> i32 {
 
 /// SMLAWB: the upper 32 of the 48 bits of a product, added.
 fn multiply_add(a: i32, b: i16, sum: i32) -> i32 {
-    sum.wrapping_add((i64::from(a) * i64::from(b) >> 16) as i32)
+    sum.wrapping_add(((i64::from(a) * i64::from(b)) >> 16) as i32)
 }

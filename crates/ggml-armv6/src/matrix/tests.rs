@@ -27,7 +27,13 @@ impl Case {
         let mut out = vec![0.0; vectors * self.layout.rows()];
         let (columns, rows) = (self.layout.columns(), self.layout.rows());
         let matrix = Matrix::new(self.layout, self.packed.bytes());
-        matrix.multiply(x, columns, &mut out, rows, vectors, false, scratch);
+        let vectors = Vectors {
+            values: x,
+            stride: columns,
+            count: vectors,
+            same: false,
+        };
+        matrix.multiply(vectors, &mut out, rows, scratch);
         out
     }
 
@@ -83,9 +89,9 @@ proptest! {
         which in 0..TYPES.len(), factor in 0_i32..24, places in 1_usize..5, seed: u64,
     ) {
         let case = case(TYPES[which], 6, 256, seed);
-        let mut x: Vec<f32> = weights(1, 256, seed ^ 77);
+        let mut x: Vec<f32> = weights(6, 256, seed ^ 77);
         for place in 0..places {
-            x[(seed as usize).wrapping_mul(place + 1) % 256] *= (factor as f32).exp2();
+            x[(seed % 997) as usize * (place + 1) % 1_536] *= (factor as f32).exp2();
         }
         let out = case.multiply(&x, &mut Scratch::default());
         case.judge(&x, &out, most(TYPES[which]));
@@ -129,7 +135,13 @@ fn coefficients_are_used_again_only_where_they_fit() {
     {
         let mut out = vec![0.0; 5 * 8];
         let matrix = Matrix::new(case.layout, case.packed.bytes());
-        matrix.multiply(&x, 256, &mut out, 8, 5, number > 0, &mut scratch);
+        let vectors = Vectors {
+            values: &x,
+            stride: 256,
+            count: 5,
+            same: number > 0,
+        };
+        matrix.multiply(vectors, &mut out, 8, &mut scratch);
         case.judge(&x, &out, 1.0e-3);
     }
 }

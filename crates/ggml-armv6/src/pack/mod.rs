@@ -14,6 +14,12 @@
 //!
 //! Used by `backend`, which packs while a model is loaded, and by [`crate::matrix`].
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "numbers are cut into lanes, bytes and nibbles on purpose"
+)]
+
 mod eight;
 mod four;
 mod source;
