@@ -105,20 +105,24 @@ impl<'a> Matrix<'a> {
         scratch: &mut Scratch,
     ) {
         self.prepare(vectors, scratch);
-        let mut at = 0;
-        while at < vectors.count {
-            let many = if vectors.count - at >= TILE { TILE } else { 1 };
-            self.sum(at, many, scratch);
-            for vector in at..at + many {
-                let out = &mut out[vector * out_stride..][..self.layout.rows()];
-                let sums = scratch.sums.iter().skip(vector - at).step_by(many);
-                out.iter_mut().zip(sums).for_each(|(out, sum)| *out = *sum);
+        let rows = self.layout.rows();
+        let tiles = vectors.count / TILE * TILE;
+        for at in (0..tiles).step_by(TILE) {
+            self.sum_tile(at, scratch);
+            for vector in 0..TILE {
+                let out = &mut out[(at + vector) * out_stride..][..rows];
+                let sums = scratch.sums.chunks_exact(TILE);
+                out.iter_mut()
+                    .zip(sums)
+                    .for_each(|(out, sums)| *out = sums[vector]);
             }
-            for vector in at..at + many {
-                let out = &mut out[vector * out_stride..][..self.layout.rows()];
-                self.finish(vector, self.vector(vectors, vector), out, scratch);
-            }
-            at += many;
+        }
+        for at in tiles..vectors.count {
+            self.sum_one(at, &mut out[at * out_stride..][..rows], scratch);
+        }
+        for at in 0..vectors.count {
+            let out = &mut out[at * out_stride..][..rows];
+            self.finish(at, self.vector(vectors, at), out, scratch);
         }
     }
 
@@ -145,27 +149,33 @@ impl<'a> Matrix<'a> {
         &vectors.values[at * vectors.stride..][..self.layout.columns()]
     }
 
-    /// The sums of one vector or a tile, into the scratch.
-    fn sum(&self, at: usize, many: usize, scratch: &mut Scratch) {
+    /// The sums of a tile, into the scratch.
+    fn sum_tile(&self, at: usize, scratch: &mut Scratch) {
         let format = self.layout.format();
-        let mut step = [0.0; TILE];
-        for (step, input) in step.iter_mut().zip(&scratch.inputs[at..at + many]) {
-            *step = input.step();
-        }
-        let coefficients = if many == TILE {
-            let inputs = &scratch.inputs[at..];
-            scratch
-                .tile
-                .resize(pairs(format, self.layout.columns()) * TILE, 0);
-            let of = |at: usize| inputs[at].coefficients.as_slice();
-            interleave(format, [of(0), of(1), of(2), of(3)], &mut scratch.tile);
-            scratch.tile.as_slice()
-        } else {
-            scratch.inputs[at].coefficients.as_slice()
-        };
-        let product = Product::new(self.layout, self.packed, coefficients, step);
+        let inputs = &scratch.inputs[at..at + TILE];
+        scratch
+            .tile
+            .resize(pairs(format, self.layout.columns()) * TILE, 0);
+        let of = |at: usize| inputs[at].coefficients.as_slice();
+        interleave(format, [of(0), of(1), of(2), of(3)], &mut scratch.tile);
+        let step = std::array::from_fn(|at| inputs[at].step());
+        let product = Product::new(self.layout, self.packed, &scratch.tile, step);
         scratch.sums.resize(product.results(), 0.0);
         product.compute(&mut scratch.sums);
+    }
+
+    /// The sums of one vector.
+    fn sum_one(&self, at: usize, out: &mut [f32], scratch: &mut Scratch) {
+        let input = &scratch.inputs[at];
+        let step = [input.step(); TILE];
+        let product = Product::new(self.layout, self.packed, &input.coefficients, step);
+        if product.results() == out.len() {
+            product.compute(out);
+        } else {
+            scratch.sums.resize(product.results(), 0.0);
+            product.compute(&mut scratch.sums);
+            out.copy_from_slice(&scratch.sums[..out.len()]);
+        }
     }
 
     /// What the integers of a vector could not say.
