@@ -30,6 +30,8 @@ fn a_generated_file_has_the_types_that_the_quantiser_gives() {
         let formats = [
             (Format::Q8_0, FileType::Q8_0),
             (Format::Q4_0, FileType::Q4_0),
+            (Format::Q4_0_PURE, FileType::Q4_0Pure),
+            (Format::Q4_K_M, FileType::Q4KM),
         ];
         for (format, file_type) in formats {
             let made = TestModel::new(&Spec::new(shape, format));

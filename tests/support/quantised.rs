@@ -15,6 +15,8 @@ pub enum Format {
     F32,
     Q8_0,
     Q4_0,
+    /// Without more bits for the output matrix.
+    Q4_0Pure,
     /// A mixture that llama.cpp chooses.
     Q4KM,
 }
@@ -26,7 +28,7 @@ impl Format {
         match self {
             Self::F32 => sys::LLAMA_FTYPE_ALL_F32,
             Self::Q8_0 => sys::LLAMA_FTYPE_MOSTLY_Q8_0,
-            Self::Q4_0 => sys::LLAMA_FTYPE_MOSTLY_Q4_0,
+            Self::Q4_0 | Self::Q4_0Pure => sys::LLAMA_FTYPE_MOSTLY_Q4_0,
             Self::Q4KM => sys::LLAMA_FTYPE_MOSTLY_Q4_K_M,
         }
     }
@@ -59,6 +61,7 @@ fn quantise(from: &Path, to: &Path, format: Format) {
     // SAFETY: it takes nothing and gives a structure of plain values.
     let mut options = unsafe { sys::llama_model_quantize_default_params() };
     options.ftype = format.file_type();
+    options.pure_ = format == Format::Q4_0Pure;
     options.allow_requantize = true;
     options.nthread = 1;
     // SAFETY: both names end with a NUL and live until it returns; the options are llama.cpp's own,

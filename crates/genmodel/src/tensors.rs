@@ -1,6 +1,6 @@
 //! Which tensors a model has, of which size and type, and where each lies.
 
-use crate::format::{Format, TensorType};
+use crate::format::{Format, Role, TensorType};
 use crate::gguf::TensorInfo;
 use crate::shape::Shape;
 
@@ -38,12 +38,12 @@ impl Tensor {
 
 /// All tensors, in the order of the file.
 pub(crate) fn tensors(shape: &Shape, format: Format) -> Vec<Tensor> {
-    let matrix = |name: String, columns: u32, rows: u32, is_output: bool| Tensor {
+    let matrix = |name: String, columns: u32, rows: u32, role: Role| Tensor {
         name,
         columns,
         rows: Some(rows),
-        kind: format.tensor_type(is_output, columns),
-        is_output,
+        kind: format.tensor_type(role, columns),
+        is_output: role == Role::Output,
     };
     let norm = |name: String| Tensor {
         name,
@@ -54,31 +54,34 @@ pub(crate) fn tensors(shape: &Shape, format: Format) -> Vec<Tensor> {
     };
     let (embedding, feed_forward) = (shape.embedding, shape.feed_forward);
     let kv = shape.head() * shape.kv_heads;
-    let whole = |name: &str, is_output| {
-        matrix(
-            format!("{name}.weight"),
-            embedding,
-            shape.vocabulary,
-            is_output,
-        )
+    let whole = |name: &str, role| {
+        let name = format!("{name}.weight");
+        matrix(name, embedding, shape.vocabulary, role)
     };
-    let mut all = vec![whole("token_embd", shape.tied)];
+    let embedding_role = if shape.tied {
+        Role::Output
+    } else {
+        Role::Other
+    };
+    let mut all = vec![whole("token_embd", embedding_role)];
     for layer in 0..shape.layers {
         let name = |part: &str| format!("blk.{layer}.{part}.weight");
-        let part = |part: &str, columns, rows| matrix(name(part), columns, rows, false);
+        let part = |part: &str, columns, rows| matrix(name(part), columns, rows, Role::Other);
+        let layers = shape.layers;
+        let sensitive = Role::Sensitive { layer, layers };
         all.push(norm(name("attn_norm")));
         all.push(part("attn_q", embedding, embedding));
         all.push(part("attn_k", embedding, kv));
-        all.push(part("attn_v", embedding, kv));
+        all.push(matrix(name("attn_v"), embedding, kv, sensitive));
         all.push(part("attn_output", embedding, embedding));
         all.push(norm(name("ffn_norm")));
         all.push(part("ffn_gate", embedding, feed_forward));
         all.push(part("ffn_up", embedding, feed_forward));
-        all.push(part("ffn_down", feed_forward, embedding));
+        all.push(matrix(name("ffn_down"), feed_forward, embedding, sensitive));
     }
     all.push(norm("output_norm.weight".to_owned()));
     if !shape.tied {
-        all.push(whole("output", true));
+        all.push(whole("output", Role::Output));
     }
     all
 }

@@ -10,6 +10,17 @@ use crate::tensors::Tensor;
 const Q6_K_SCALE: i8 = 16;
 const Q6_K_SCALES: usize = 16;
 
+/// Each of the 8 scales and 8 minima in a `Q4_K` block …
+const Q4_K_SCALE: f32 = 32.0;
+/// … and how `get_scale_min_k4` in ggml-quants.c reads them: of the last four of each, the two high
+/// bits of six are above the first four, and the low ones, here 0, are in bytes of their own.
+const Q4_K_SCALES: [u8; 12] = {
+    const FIRST: u8 = 32 | (32 >> 4) << 6;
+    [
+        FIRST, FIRST, FIRST, FIRST, FIRST, FIRST, FIRST, FIRST, 0, 0, 0, 0,
+    ]
+};
+
 /// Appends one row.
 pub(crate) fn row(tensor: &Tensor, random: &mut Random, out: &mut Vec<u8>) {
     if tensor.is_norm() {
@@ -25,17 +36,31 @@ pub(crate) fn row(tensor: &Tensor, random: &mut Random, out: &mut Vec<u8>) {
     }
 }
 
-/// One block: `block_q4_0`, `block_q8_0` and `block_q6_K` in ggml-common.h.
+/// One block: the `block_*` structures in ggml-common.h.
 fn block(kind: TensorType, limit: f32, random: &mut Random, out: &mut Vec<u8>) {
     // Of the largest quantised number.
-    const Q4_0_LIMIT: f32 = 8.0;
+    const Q4_LIMIT: f32 = 8.0;
+    const Q5_0_LIMIT: f32 = 16.0;
     const Q6_K_LIMIT: f32 = 32.0;
     const Q8_0_LIMIT: f32 = 128.0;
     match kind {
         TensorType::F32 => out.extend((random.signed() * limit).to_le_bytes()),
         TensorType::Q4_0 => {
-            out.extend(f16(limit / Q4_0_LIMIT).to_le_bytes());
+            out.extend(f16(limit / Q4_LIMIT).to_le_bytes());
             noise(16, random, out);
+        }
+        TensorType::Q5_0 => {
+            out.extend(f16(limit / Q5_0_LIMIT).to_le_bytes());
+            // The high bit of each weight, and the 4 low ones.
+            noise(4 + 16, random, out);
+        }
+        TensorType::Q4_K => {
+            // From 0 to 15, less a minimum that makes it -8 to 7.
+            let scale = limit / Q4_LIMIT / Q4_K_SCALE;
+            out.extend(f16(scale).to_le_bytes());
+            out.extend(f16(scale * Q4_LIMIT).to_le_bytes());
+            out.extend(Q4_K_SCALES);
+            noise(128, random, out);
         }
         TensorType::Q8_0 => {
             out.extend(f16(limit / Q8_0_LIMIT).to_le_bytes());
@@ -52,9 +77,11 @@ fn block(kind: TensorType, limit: f32, random: &mut Random, out: &mut Vec<u8>) {
 }
 
 fn noise(bytes: usize, random: &mut Random, out: &mut Vec<u8>) {
-    for _ in 0..bytes / size_of::<u64>() {
+    let end = out.len() + bytes;
+    while out.len() < end {
         out.extend(random.bits().to_le_bytes());
     }
+    out.truncate(end);
 }
 
 /// The IEEE 754 half-precision number that is just below a number; 0 below its normal range, the
@@ -89,8 +116,8 @@ mod tests {
 
     #[test]
     fn a_block_has_the_bytes_of_its_type() {
-        use TensorType::{F32, Q4_0, Q6_K, Q8_0};
-        for kind in [F32, Q4_0, Q6_K, Q8_0] {
+        use TensorType::{F32, Q4_0, Q4_K, Q5_0, Q6_K, Q8_0};
+        for kind in [F32, Q4_0, Q4_K, Q5_0, Q6_K, Q8_0] {
             let mut bytes = Vec::new();
             block(kind, 0.1, &mut Random::new(1), &mut bytes);
             assert_eq!(bytes.len(), kind.block_bytes() as usize, "{kind:?}");

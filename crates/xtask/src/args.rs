@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::bench::Bench;
 use crate::model::MakeModel;
 use crate::test::Area;
 
@@ -30,10 +31,18 @@ What a developer of promptstick runs. It says what it installs, and why, before 
   cargo xtask build-pi [--lab]
         Build the program for the Pi Zero W, for Raspberry Pi OS and static, and print the sizes.
         --lab          instead, what the lab's emulated board runs: the static one and an init
+  cargo xtask bench [--quick] [--check|--update] [--only TEXT] [--json FILE]
+        What a token costs on the Pi Zero W, with llama.cpp's kernels and with ours: instructions,
+        and the time that a model of the processor gives. Writes docs/PERFORMANCE.md's tables.
+        --quick        small models at one position, and no tables
+        --check        the same, and fail when a token takes more instructions than it did
+        --update       the same, and remember them for --check
+        --only TEXT    only models with this in their name or format, and no tables
+        --json FILE    all figures, for programs
   cargo xtask make-model SHAPE FORMAT FILE [--seed N]
         Write a GGUF file with random weights, as large and as slow as the model of that name:
         SHAPE          tiny, demo, endless, stories15m, smollm2-135m
-        FORMAT         f32, q8_0, q4_0
+        FORMAT         f32, q8_0, q4_0, q4_0-pure, q4_k_m
         --seed N       another seed than 1: the same seed gives the same file
   cargo xtask setup
         Only install what building, trying and testing need.
@@ -54,6 +63,8 @@ pub enum Command {
     BuildPi,
     /// Build what the lab's emulated board runs.
     BuildPiForLab,
+    /// Measure what a token costs on the board.
+    Bench(Bench),
     /// Write a model with random weights.
     MakeModel(MakeModel),
 }
@@ -97,9 +108,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         Some("try") => parse_try(rest).map(Command::Try),
         Some("test") => parse_test(rest),
         Some("build-pi") => parse_build(rest),
+        Some("bench") => Bench::parse(rest).map(Command::Bench),
         Some("make-model") => MakeModel::parse(rest).map(Command::MakeModel),
         _ => Err(format!(
-            "there is no command {}; there are try, test, build-pi, make-model and setup.",
+            "there is no command {}; there are try, test, build-pi, bench, make-model \
+             and setup.",
             name.display()
         )),
     }

@@ -1,10 +1,12 @@
-//! What a developer runs: `cargo xtask setup`, `try`, `test`, `build-pi` and `make-model`.
+//! What a developer runs: `cargo xtask setup`, `try`, `test`, `build-pi`, `bench` and
+//! `make-model`.
 //! Dispatch only; each command is a module, the tools that they need are in [`setup`].
 //!
 //! It runs first on a fresh machine, before cmake and libclang exist, so it depends on nothing that
 //! needs them and on very little else.
 
 mod args;
+mod bench;
 mod cargo;
 mod demo;
 mod model;
@@ -49,6 +51,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Test(area) => test::run(*area),
         Command::BuildPi => pi::build(),
         Command::BuildPiForLab => pi::build_for_lab(),
+        Command::Bench(bench) => bench.run(),
         Command::MakeModel(make) => make.run(),
     }
 }

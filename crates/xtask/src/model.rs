@@ -121,7 +121,7 @@ mod tests {
             (&["big", "f32", "a"], "no shape big; there are tiny, demo"),
             (
                 &["tiny", "Q8", "a"],
-                "no format Q8; there are f32, q8_0, q4_0",
+                "no format Q8; there are f32, q8_0, q4_0, q4_0-pure, q4_k_m",
             ),
             (&["tiny", "f32", "a", "--seed"], "needs a number"),
             (&["tiny", "f32", "a", "--seed", "-1"], "not -1"),

@@ -1,6 +1,6 @@
 //! `cargo xtask build-pi`: the release build of the program for the Pi Zero W, once for Raspberry
-//! Pi OS and once static. Used by `main`, by `test` before the tests that run these files, and by
-//! `demo`, which wants the static one and what runs it on an emulated board.
+//! Pi OS and once static. Used by `main`, by `test` before the tests that run these files, by `demo`,
+//! which wants the static one and what runs it on an emulated board, and by `bench`.
 //!
 //! Which compiler options make code for the board is not said here but in `image/cross/zig-tool`,
 //! which `cross` goes through as well.
@@ -57,6 +57,17 @@ pub fn build_for_lab() -> anyhow::Result<()> {
         workshop.make(&STATIC, package)?;
     }
     Ok(())
+}
+
+/// Builds the static program; where it is, with its symbols.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_static() -> anyhow::Result<PathBuf> {
+    let workshop = Workshop::open()?;
+    workshop.compile(&STATIC, PROGRAM)?;
+    let folder = workshop.folder.join(STATIC.triple).join("release");
+    Ok(folder.join(PROGRAM))
 }
 
 /// What builds need.

@@ -1,0 +1,140 @@
+//! What a measurement needs: the static program for the board, the plugin, model files; and one
+//! run of them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+
+use super::figures::{self, Measurement, Region};
+use super::plan::{GENERATED_TOKENS, PROMPT_TOKENS, Run};
+use crate::cargo;
+use crate::pi;
+use crate::process;
+use crate::setup::{self, Needed};
+
+/// The emulator.
+const EMULATOR: &str = "qemu-arm";
+/// The core of the board.
+const CORE: [&str; 2] = ["-cpu", "arm1176"];
+/// The plugin's package.
+const PLUGIN: &str = "armcost";
+
+/// See the module.
+pub struct Machine {
+    program: PathBuf,
+    plugin: PathBuf,
+    /// For models and counts.
+    folder: PathBuf,
+    backends: Vec<Option<&'static str>>,
+}
+
+impl Machine {
+    /// Builds the program and the plugin, and looks what the program can do.
+    ///
+    /// # Errors
+    /// A tool could not be installed, or something did not compile.
+    pub fn prepare() -> anyhow::Result<Self> {
+        setup::ensure(&[Needed::Arm])?;
+        let program = pi::build_static()?;
+        process::run(&mut cargo::command(&["build", "--package", PLUGIN])?)?;
+        let output = cargo::output_folder()?;
+        let folder = cargo::target_folder()?.join("bench");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let mut machine = Self {
+            program,
+            plugin: output.join(format!("lib{PLUGIN}.so")),
+            folder,
+            backends: Vec::new(),
+        };
+        machine.backends = machine.find_backends()?;
+        Ok(machine)
+    }
+
+    /// What can compute, llama.cpp's own first.
+    pub fn backends(&self) -> &[Option<&'static str>] {
+        &self.backends
+    }
+
+    fn find_backends(&self) -> anyhow::Result<Vec<Option<&'static str>>> {
+        let mut command = process::command(EMULATOR);
+        command.args(CORE).arg(&self.program);
+        let help = process::output(command.args(["bench", "--help"]))?;
+        Ok(match help.contains("--backend") {
+            true => vec![Some("cpu"), Some("armv6")],
+            false => vec![None],
+        })
+    }
+
+    fn model(&self, run: &Run) -> PathBuf {
+        let subject = run.subject;
+        self.folder
+            .join(format!("{}-{}.gguf", subject.shape, subject.format))
+    }
+
+    /// Writes the model files of all runs that are not there from an earlier time.
+    ///
+    /// # Errors
+    /// No room.
+    pub fn make_models(&self, runs: &[Run]) -> anyhow::Result<()> {
+        let mut done = BTreeSet::new();
+        for run in runs {
+            let file = self.model(run);
+            if !done.insert(file.clone()) {
+                continue;
+            }
+            let spec = run.subject.spec().context("no such shape or format")?;
+            // Whether a file of that name is the one that would be made today is told by its
+            // header alone, which says where each tensor is; writing it again takes seconds.
+            let cannot = || format!("cannot write {}", file.display());
+            let part = file.with_extension("part");
+            spec.write(&part).with_context(cannot)?;
+            fs::rename(&part, &file).with_context(cannot)?;
+        }
+        Ok(())
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// The program failed, or the plugin wrote nothing that can be used.
+    pub fn measure(&self, run: &Run) -> anyhow::Result<Vec<Measurement>> {
+        let counts = self.counts(run);
+        let mut command = process::command(EMULATOR);
+        let plugin = format!("{},out={}", self.plugin.display(), counts.display());
+        command.args(CORE).args(["-plugin", &plugin]);
+        command.arg(&self.program).arg("bench").arg("--model");
+        command.arg(self.model(run));
+        let numbers = [
+            ("--position", run.cached_tokens()),
+            ("-p", PROMPT_TOKENS),
+            ("-n", GENERATED_TOKENS),
+        ];
+        for (option, number) in numbers {
+            command.args([option, &number.to_string()]);
+        }
+        if let Some(backend) = run.backend {
+            command.args(["--backend", backend]);
+        }
+        let said = process::output(&mut command)?;
+        let regions = read(&counts)?;
+        ensure!(!regions.is_empty(), "{run}: nothing was counted: {said}");
+        figures::measurements(run, &regions)
+    }
+
+    fn counts(&self, run: &Run) -> PathBuf {
+        let (subject, backend) = (run.subject, run.backend_name());
+        let position = run.position;
+        self.folder.join(format!(
+            "{}-{}-{backend}-{position}.json",
+            subject.shape, subject.format
+        ))
+    }
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<Region>> {
+    let cannot = || format!("cannot read {}", file.display());
+    let text = fs::read_to_string(file).with_context(cannot)?;
+    serde_json::from_str(&text).with_context(cannot)
+}
