@@ -141,11 +141,13 @@
     .endm
 
     @ r4-r5 and r2-r3 are loaded as soon as the word before has done with them.
-    .macro four_next_1
+    .macro four_next_1 ahead
     ldrd r2, r3, [r1], #8
     ldrd r6, r7, [r0], #8
     and r14, r12, r4, lsl #11
+    .if \ahead
     pld [r0, #176]
+    .endif
     smlad r8, r14, r2, r8
     and r14, r12, r5, lsl #11
     smlad r8, r4, r3, r8
@@ -199,11 +201,11 @@
 2:
     four_first_1
     four_rest_1 1, 1
-    four_next_1
+    four_next_1 1
     four_rest_1 0, 1
-    four_next_1
+    four_next_1 0
     four_rest_1 0, 1
-    four_next_1
+    four_next_1 1
     four_rest_1 0, 0
     add_block_1 \minima
     bne 2b
@@ -276,8 +278,10 @@
 
 @ ---- a tile of four vectors ----
 @
-@ One row at a time: r0 its words, r1 coefficients, r2, r3, r5, r6 a word of coefficients of each
-@ vector, r4 the word, r8-r11 a sum for each vector, r7 and r14 what is masked.
+@ One row at a time: r0 its words, r1 coefficients, r2/r3 and r6/r7 a word of coefficients of two
+@ vectors each, r4 or r5 the word, r8-r11 a sum for each vector, r14 and the other of r4 and r5 what
+@ is masked. Coefficients are loaded in pairs, each as soon as the one before is used, so that four
+@ instructions pass before it is needed.
 
     @ The frame: totals of four rows, of four vectors each, first.
     .equ t_rows, 64
@@ -356,27 +360,37 @@
     pop {r4-r11, pc}
     .endm
 
-    .macro dual_4 word
-    ldmia r1!, {r2, r3, r5, r6}
-    smlad r8, \word, r2, r8
-    smlad r9, \word, r3, r9
-    smlad r10, \word, r5, r10
-    smlad r11, \word, r6, r11
+    .macro load_first_4
+    ldrd r2, r3, [r1], #8
+    ldrd r6, r7, [r1], #8
     .endm
 
-    .macro four_word_4 at
-    ldr r4, [r0, #\at]
-    ldmia r1!, {r2, r3, r5, r6}
-    and r7, r12, r4, lsl #11
-    and r14, r12, r4, lsl #7
-    smlad r8, r4, r2, r8
-    smlad r9, r4, r3, r9
-    smlad r10, r4, r5, r10
-    smlad r11, r4, r6, r11
-    and r4, r12, r4, lsl #3
-    dual_4 r7
-    dual_4 r14
-    dual_4 r4
+    @ What is in \word times a word of each vector; loads the next words unless it is the \last.
+    .macro dual_4 word, last
+    smlad r8, \word, r2, r8
+    smlad r9, \word, r3, r9
+    .ifeq \last
+    ldrd r2, r3, [r1], #8
+    .endif
+    smlad r10, \word, r6, r10
+    smlad r11, \word, r7, r11
+    .ifeq \last
+    ldrd r6, r7, [r1], #8
+    .endif
+    .endm
+
+    @ 8 columns, in \word. The next ones are loaded into \other from \next, unless it is the \last.
+    .macro four_word_4 word, other, next, last
+    and \other, r12, \word, lsl #11
+    and r14, r12, \word, lsl #7
+    dual_4 \word, 0
+    and \word, r12, \word, lsl #3
+    dual_4 \other, 0
+    .ifeq \last
+    ldr \other, [r0, #\next]
+    .endif
+    dual_4 r14, 0
+    dual_4 \word, \last
     .endm
 
     .macro four_4 name, minima
@@ -394,12 +408,14 @@
     pld [r0, #256]
     pld [r0, #288]
 3:
+    ldr r4, [r0]
     ldmia r1, {r8-r11}
     add r1, r1, #32
-    four_word_4 0
-    four_word_4 16
-    four_word_4 32
-    four_word_4 48
+    load_first_4
+    four_word_4 r4, r5, 16, 0
+    four_word_4 r5, r4, 32, 0
+    four_word_4 r4, r5, 48, 0
+    four_word_4 r5, r4, 0, 1
     @ The scale of row r lies at 64 + 2r of the block, and r0 is at 4r: so 64 - 2r from here.
     ldr r14, [sp, #t_rows]
     sub r4, r14, sp             @ 16r
@@ -444,22 +460,23 @@
     four_4 ggml_armv6_four_4, 0
     four_4 ggml_armv6_four_min_4, 1
 
-    .macro eight_word_4 first, at
-    ldr r4, [r0, #\at]
-    ldmia r1!, {r2, r3, r5, r6}
-    and r7, r12, r4, lsl #8
+    @ 4 columns, in \word; as four_word_4.
+    .macro eight_word_4 first, word, other, next, last
+    and r14, r12, \word, lsl #8
     .if \first
-    smuad r8, r4, r2
-    smuad r9, r4, r3
-    smuad r10, r4, r5
-    smuad r11, r4, r6
+    smuad r8, \word, r2
+    smuad r9, \word, r3
+    ldrd r2, r3, [r1], #8
+    smuad r10, \word, r6
+    smuad r11, \word, r7
+    ldrd r6, r7, [r1], #8
     .else
-    smlad r8, r4, r2, r8
-    smlad r9, r4, r3, r9
-    smlad r10, r4, r5, r10
-    smlad r11, r4, r6, r11
+    dual_4 \word, 0
     .endif
-    dual_4 r7
+    .ifeq \last
+    ldr \other, [r0, #\next]
+    .endif
+    dual_4 r14, \last
     .endm
 
     begin_function ggml_armv6_eight_4
@@ -477,14 +494,16 @@
     pld [r0, #352]
     pld [r0, #384]
 3:
-    eight_word_4 1, 0
-    eight_word_4 0, 16
-    eight_word_4 0, 32
-    eight_word_4 0, 48
-    eight_word_4 0, 64
-    eight_word_4 0, 80
-    eight_word_4 0, 96
-    eight_word_4 0, 112
+    ldr r4, [r0]
+    load_first_4
+    eight_word_4 1, r4, r5, 16, 0
+    eight_word_4 0, r5, r4, 32, 0
+    eight_word_4 0, r4, r5, 48, 0
+    eight_word_4 0, r5, r4, 64, 0
+    eight_word_4 0, r4, r5, 80, 0
+    eight_word_4 0, r5, r4, 96, 0
+    eight_word_4 0, r4, r5, 112, 0
+    eight_word_4 0, r5, r4, 0, 1
     ldr r14, [sp, #t_rows]
     sub r4, r14, sp
     sub r4, r0, r4, lsr #3
