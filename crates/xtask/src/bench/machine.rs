@@ -42,9 +42,11 @@ impl Machine {
         let output = cargo::output_folder()?;
         let folder = cargo::target_folder()?.join("bench");
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let plugin = output.join(format!("lib{PLUGIN}.so"));
+        // Copies, so that a build beside a long run does not change what is measured.
         let mut machine = Self {
-            program,
-            plugin: output.join(format!("lib{PLUGIN}.so")),
+            program: copy(&program, &folder)?,
+            plugin: copy(&plugin, &folder)?,
             folder,
             backends: Vec::new(),
         };
@@ -73,7 +75,8 @@ impl Machine {
             .join(format!("{}-{}.gguf", subject.shape, subject.format))
     }
 
-    /// Writes the model files of all runs that are not there from an earlier time.
+    /// Writes the model files of all runs, which takes seconds; those of an earlier time may be
+    /// other ones.
     ///
     /// # Errors
     /// No room.
@@ -85,8 +88,6 @@ impl Machine {
                 continue;
             }
             let spec = run.subject.spec().context("no such shape or format")?;
-            // Whether a file of that name is the one that would be made today is told by its
-            // header alone, which says where each tensor is; writing it again takes seconds.
             let cannot = || format!("cannot write {}", file.display());
             let part = file.with_extension("part");
             spec.write(&part).with_context(cannot)?;
@@ -131,6 +132,16 @@ impl Machine {
             subject.shape, subject.format
         ))
     }
+}
+
+fn copy(file: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+    let to = folder.join(file.file_name().context("a file has a name")?);
+    // One that runs cannot be written to; another can take its place.
+    let part = to.with_extension("part");
+    let cannot = || format!("cannot copy {}", file.display());
+    fs::copy(file, &part).with_context(cannot)?;
+    fs::rename(&part, &to).with_context(cannot)?;
+    Ok(to)
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<Region>> {
