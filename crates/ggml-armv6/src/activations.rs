@@ -58,18 +58,18 @@ impl Norms {
     #[must_use]
     pub fn of(vector: &[f32]) -> Self {
         let (mut squares, mut block, mut sizes) = (0.0_f32, 0.0_f32, 0.0_f32);
-        for values in vector.chunks_exact(BLOCK_COLUMNS) {
+        for values in vector.as_chunks::<BLOCK_COLUMNS>().0 {
             let (mut sum, mut size) = ([0.0_f32; 4], [0.0_f32; 4]);
-            for four in values.chunks_exact(4) {
+            for four in values.as_chunks::<4>().0 {
                 for at in 0..4 {
                     sum[at] += four[at] * four[at];
                     size[at] += four[at].abs();
                 }
             }
-            let sum: f32 = sum.iter().sum();
+            let sum = (sum[0] + sum[1]) + (sum[2] + sum[3]);
             squares += sum;
-            block = block.max(sum);
-            sizes += size.iter().sum::<f32>();
+            block = if sum > block { sum } else { block };
+            sizes += (size[0] + size[1]) + (size[2] + size[3]);
         }
         if !squares.is_finite() {
             return Self::of_large(vector);
@@ -139,11 +139,19 @@ pub(crate) const fn block_pairs(format: Format) -> usize {
 /// minima, then for each word (`c_0`, `a_3`), (`c_1`, `c_2`); for 8 bits for each word (`c_0`, `a_1`). The first
 /// of a pair is its lower half; of a word's two columns the first is its lower half.
 pub fn write(format: Format, vector: &[f32], steps: f32, into: &mut [u64]) {
-    let blocks = into.chunks_exact_mut(block_pairs(format));
-    for (values, block) in vector.chunks_exact(BLOCK_COLUMNS).zip(blocks) {
-        match format {
-            Format::Four | Format::FourMin => write_four(values, steps, block),
-            Format::Eight => write_eight(values, steps, block),
+    let values = vector.as_chunks().0.iter();
+    match format {
+        Format::Four | Format::FourMin => {
+            let blocks = into.as_chunks_mut().0.iter_mut();
+            values
+                .zip(blocks)
+                .for_each(|(values, block)| write_four(values, steps, block));
+        }
+        Format::Eight => {
+            let blocks = into.as_chunks_mut().0.iter_mut();
+            values
+                .zip(blocks)
+                .for_each(|(values, block)| write_eight(values, steps, block));
         }
     }
 }
@@ -170,10 +178,10 @@ fn excess([c0, c1, c2]: [i32; 3], top: i32) -> i32 {
     (c0.wrapping_add(c1).wrapping_add(c2) << 11).wrapping_add(top * (1 + 16 + 256))
 }
 
-fn write_four(values: &[f32], steps: f32, block: &mut [u64]) {
+fn write_four(values: &[f32; BLOCK_COLUMNS], steps: f32, block: &mut [u64; FOUR_PAIRS]) {
     let twice = 2.0 * steps;
     let (mut begin, mut sum) = (0_i32, 0.0_f32);
-    for (word, coefficients) in block[1..].chunks_exact_mut(2).enumerate() {
+    for word in 0..words_of(Format::Four) {
         let half = |half: usize| {
             let value = |nibble: usize| values[column_of(word, half * 4 + nibble)];
             let (v0, v1, v2, v3) = (value(0), value(1), value(2), value(3));
@@ -187,8 +195,8 @@ fn write_four(values: &[f32], steps: f32, block: &mut [u64]) {
             (lower, top, v0 + v1 + v2 + v3)
         };
         let ((low, low_top, low_sum), (high, high_top, high_sum)) = (half(0), half(1));
-        coefficients[0] = pair(lanes(low[0], high[0]), lanes(low_top, high_top));
-        coefficients[1] = pair(lanes(low[1], high[1]), lanes(low[2], high[2]));
+        block[1 + 2 * word] = pair(lanes(low[0], high[0]), lanes(low_top, high_top));
+        block[2 + 2 * word] = pair(lanes(low[1], high[1]), lanes(low[2], high[2]));
         let excess = excess(low, low_top).wrapping_add(excess(high, high_top));
         begin = begin.wrapping_sub(excess << 3);
         sum += low_sum + high_sum;
@@ -198,8 +206,8 @@ fn write_four(values: &[f32], steps: f32, block: &mut [u64]) {
     block[0] = pair(begin as u32, for_minima as u32);
 }
 
-fn write_eight(values: &[f32], steps: f32, block: &mut [u64]) {
-    for (four, coefficients) in values.chunks_exact(4).zip(block) {
+fn write_eight(values: &[f32; BLOCK_COLUMNS], steps: f32, block: &mut [u64; EIGHT_PAIRS]) {
+    for (four, coefficients) in values.as_chunks::<4>().0.iter().zip(block) {
         let half = |even: f32, odd: f32| {
             let top = nearest(odd * steps);
             (nearest(even * steps - top as f32 * (1.0 / 256.0)), top)
