@@ -8,7 +8,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::unit::{SERVICE, ensure_confined, journal, property, reached};
+use super::unit::{
+    SERVICE, ensure_confined, ensure_modest, group, journal, pids, property, reached,
+};
 use super::{READY, install};
 use crate::debian::{self, MOUNT_LIMIT as BOOT_LIMIT, ROOT, System};
 use crate::error::{Doing, ensure};
@@ -34,9 +36,6 @@ const BROUGHT: &str = "brought.txt";
 /// configfs, as systemd mounts it.
 const GADGETS: &str = "sys/kernel/config/usb_gadget";
 
-/// The processes of the service, as its control group lists them.
-const GROUP: &str = "sys/fs/cgroup/system.slice/promptstick.service";
-
 /// The board's light, which the shipped configuration names.
 const LED: &str = "ACT";
 
@@ -59,7 +58,7 @@ pub fn boots(lab: &Lab) -> Result<()> {
 }
 
 /// The same on a board whose controller comes when the system is up: the service is not there
-/// before, which is no failure, and udev starts it.
+/// before, which is no failure, and the controller starts it.
 pub fn boots_without_controller(lab: &Lab) -> Result<()> {
     set_up()?;
     let result = start().and_then(|()| {
@@ -189,8 +188,7 @@ fn is_bound() -> bool {
 
 /// Whether a process of the service has the model in its memory.
 fn model_is_mapped() -> bool {
-    let pids = sysfs::read(in_debian(GROUP).join("cgroup.procs")).unwrap_or_default();
-    pids.lines().any(|pid| {
+    pids().unwrap_or_default().iter().any(|pid| {
         let maps = sysfs::read(Path::new("/proc").join(pid).join("maps"));
         maps.is_ok_and(|maps| maps.contains(".gguf"))
     })
@@ -286,11 +284,12 @@ fn ensure_healthy() -> Result<()> {
     })?;
     let restarts = property(SERVICE, "NRestarts")?;
     ensure(restarts == "0", || format!("{restarts} restarts"))?;
+    ensure_modest()?;
     let memory = Machine::read()?;
     ensure(memory.killed == 0, || {
         format!("{} processes were killed for memory", memory.killed)
     })?;
-    let peak = sysfs::read(in_debian(GROUP).join("memory.peak"))?;
+    let peak = sysfs::read(group("memory.peak"))?;
     let peak_bytes: u64 = peak
         .parse()
         .map_err(|_| Failure::Wrong(format!("memory.peak is {peak:?}")))?;

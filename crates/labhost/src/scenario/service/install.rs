@@ -10,14 +10,10 @@ use crate::error::Doing;
 use crate::{Result, daemon};
 
 /// What a package would install, and where.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 4] = [
     (
         "usr/lib/systemd/system/promptstick.service",
         include_str!("../../../../../systemd/promptstick.service"),
-    ),
-    (
-        "usr/lib/udev/rules.d/70-promptstick.rules",
-        include_str!("../../../../../systemd/70-promptstick.rules"),
     ),
     (
         "usr/lib/sysusers.d/promptstick.conf",

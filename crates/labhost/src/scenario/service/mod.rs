@@ -1,16 +1,18 @@
 //! The daemon as a service of Debian's systemd, with the files of `systemd/` as they are shipped:
-//! as its own user, in its sandbox, started by udev, started again when it dies, and gone when it
-//! is stopped.
+//! as its own user, in its sandbox, started again when it dies or hangs, and gone when it is
+//! stopped.
 //!
 //! | Module | What |
 //! |---|---|
 //! | this one | installed into a desktop that is up |
 //! | [`board`] | installed on the board before it starts |
 //! | [`install`] | what a package would install |
+//! | [`sandbox`] | what the service's sandbox refuses |
 //! | [`unit`] | the service as systemd and the kernel show it |
 
 pub mod board;
 mod install;
+mod sandbox;
 mod unit;
 
 use std::fs;
@@ -27,7 +29,7 @@ use crate::mount::Mount;
 use crate::stick::LABEL;
 use crate::{Failure, Result, report, stick, sysfs, wait};
 use install::PROGRAM;
-use unit::{SERVICE, ensure_confined, journal, main_pid};
+use unit::{SERVICE, ensure_confined, ensure_modest, journal, property};
 
 /// A daemon that may only change the delays of the kernel's timer.
 const READY: [(&str, &str); 3] = [
@@ -42,33 +44,34 @@ const LIBRARIES: &str = "/lib/x86_64-linux-gnu";
 /// As docs/SERVICE.md says. The least exposed that systemd knows is 0, the most 10.
 const MOST_EXPOSED: f64 = 0.5;
 
+/// A watchdog that does not take a scenario's time.
+const HURRIED: (&str, &str) = (
+    "etc/systemd/system/promptstick.service.d/watchdog.conf",
+    "[Service]\nWatchdogSec=20\nTimeoutAbortSec=5\n",
+);
+
 /// From the first start to the end.
 pub fn service(_: &Lab) -> Result<()> {
     let led = caps_lock()?;
     set_up(&led)?;
     let (mount, took) = debian::wait_mounted(LABEL, MOUNT_LIMIT)?;
     report::measured("mounted", took);
-    ensure_confined()?;
-    ensure_little_exposed()?;
     shows(&led, "ready", &READY)?;
     ask(&mount, "prompt.txt", QUESTION)?;
     let mount = answered("prompt.response.txt")?;
+    ensure_confined()?;
+    ensure_modest()?;
+    ensure_little_exposed()?;
+    sandbox::ensure_refuses(&led)?;
 
-    let lun = Lun::wait(0)?;
-    let (first, medium) = (main_pid()?, lun.medium_number()?);
-    debian::run(&["systemctl", "kill", "--signal=KILL", SERVICE])?;
-    wait::until_true("the service to be started again", ANSWER_LIMIT, || {
-        main_pid().is_ok_and(|pid| pid != first && pid != "0")
-    })?;
-    let (_, took) = wait::until("the drive to be taken over", ANSWER_LIMIT, || {
-        Ok(journal("cat")?.contains(log::ADOPTED).then_some(()))
-    })?;
-    report::measured("taken_over", took);
-    ensure(lun.medium_number()? == medium, || {
-        "the host saw the daemon die".into()
-    })?;
+    // The daemon after the next reads it.
+    install::write(HURRIED.0, HURRIED.1.as_bytes(), 0o644)?;
+    debian::run(&["systemctl", "daemon-reload"])?;
+    taken_over("KILL", 1)?;
     ask(&mount, "second.txt", QUESTION)?;
     answered("second.response.txt")?;
+    // A daemon that hangs: the watchdog kills it.
+    taken_over("STOP", 2)?;
     unmount()?;
 
     debian::run(&["systemctl", "stop", SERVICE])?;
@@ -79,8 +82,35 @@ pub fn service(_: &Lab) -> Result<()> {
         .map(drop)
 }
 
-/// Does what a package does, and what an operator whose board has another LED does, and lets udev
-/// find the controller.
+/// The daemon gets a signal, and the next one takes over its drive, which stays in the host's
+/// hands. `deaths` counts this one too.
+fn taken_over(signal: &str, deaths: usize) -> Result<()> {
+    let lun = Lun::wait(0)?;
+    let medium = lun.medium_number()?;
+    let signal_word = format!("--signal={signal}");
+    debian::run(&[
+        "systemctl",
+        "kill",
+        "--kill-whom=main",
+        &signal_word,
+        SERVICE,
+    ])?;
+    let (_, took) = wait::until("the drive to be taken over", ANSWER_LIMIT, || {
+        let times = journal("cat")?.matches(log::ADOPTED).count();
+        Ok((times == deaths).then_some(()))
+    })?;
+    report::measured(&format!("taken_over_after_{signal}"), took);
+    let restarts = property(SERVICE, "NRestarts")?;
+    ensure(restarts == deaths.to_string(), || {
+        format!("{restarts} restarts")
+    })?;
+    ensure(lun.medium_number()? == medium, || {
+        "the host saw the daemon die".into()
+    })
+}
+
+/// Does what a package does, and what an operator whose board has another LED does, and starts the
+/// service.
 fn set_up(led: &Path) -> Result<()> {
     wait::until_true("systemd", MOUNT_LIMIT, || {
         debian::run(&["systemctl", "is-active", "dbus.service"]).is_ok()
@@ -98,14 +128,7 @@ fn set_up(led: &Path) -> Result<()> {
     debian::run(&["systemd-sysusers"])?;
     debian::run(&["systemd-tmpfiles", "--create", "promptstick.conf"])?;
     debian::run(&["systemctl", "daemon-reload"])?;
-    debian::run(&["udevadm", "control", "--reload"])?;
-    debian::run(&[
-        "udevadm",
-        "trigger",
-        "--action=add",
-        "--subsystem-match=udc",
-    ])?;
-    Ok(())
+    debian::run(&["systemctl", "enable", "--now", "--no-block", SERVICE]).map(drop)
 }
 
 /// The program was built on a newer system than this Debian: its libraries, with which Debian's
