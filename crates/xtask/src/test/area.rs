@@ -14,7 +14,7 @@ pub enum Area {
     Lint,
     /// `crates/volume` and `tests/` `volume`.
     Volume,
-    /// `crates/mailbox` and `tests/` `mailbox`.
+    /// `crates/mailbox`.
     Mailbox,
     /// `crates/medium`.
     Medium,
@@ -98,7 +98,7 @@ impl Area {
             Self::All => vec![TestRun::workspace()],
             Self::Lint => Vec::new(),
             Self::Volume => vec![TestRun::package("volume"), TestRun::across("volume::")],
-            Self::Mailbox => vec![TestRun::package("mailbox"), TestRun::across("mailbox::")],
+            Self::Mailbox => vec![TestRun::package("mailbox")],
             Self::Medium => vec![TestRun::package("medium")],
             Self::Engine => vec![TestRun::package("engine"), TestRun::across("engine::")],
             Self::Daemon => vec![TestRun::program(), TestRun::across("daemon::")],
@@ -127,6 +127,20 @@ mod tests {
             );
         }
         assert_eq!(Area::from_name("all"), None);
+    }
+
+    #[test]
+    fn modules_of_the_tests_across_crates_are_there() {
+        const MODULES: &str = include_str!("../../../../tests/main.rs");
+        let mut found = 0;
+        for run in AREAS.iter().flat_map(|(_, area)| area.test_runs()) {
+            if let Some(module) = run.module() {
+                let line = format!("mod {};", module.trim_end_matches("::"));
+                assert!(MODULES.contains(&line), "{line}");
+                found += 1;
+            }
+        }
+        assert!(found > 0);
     }
 
     #[test]

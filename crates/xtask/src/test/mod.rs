@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every check and test of the repository, or those of one area. All of them
-//! run even when one fails; the failures are listed at the end, and the lines of the test runner
-//! itself come last.
+//! run even when one fails; the failures are listed at the end, with what had to be skipped, and the
+//! lines of the test runner itself come last.
 
 mod area;
 mod checks;
@@ -57,7 +57,8 @@ pub fn run(area: Area) -> anyhow::Result<()> {
         report_size();
     }
     if let Some(why) = skipped {
-        println!("SKIPPED, {}: {why:#}", tests_of_board());
+        let count = runner::left_out(&summary);
+        println!("SKIPPED {count} tests, {}: {why:#}", tests_of_board());
     }
     for line in &summary {
         println!("{line}");
@@ -68,8 +69,9 @@ pub fn run(area: Area) -> anyhow::Result<()> {
     bail!("failed: {}", failed.join(", "))
 }
 
-/// Why the tests of the builds for the board must be left out of all tests, if they must. Where
-/// they alone are wanted, this is a failure.
+/// Why the tests of the builds for the board must be left out of all tests, if they must: Rust's
+/// standard library for the board cannot be had everywhere. Where they alone are wanted, this is a
+/// failure.
 fn obstacle(area: Area) -> Option<anyhow::Error> {
     let error = (area == Area::All).then(pi::obstacle).flatten()?;
     eprintln!("SKIPPED, {}: {error:#}", tests_of_board());

@@ -18,6 +18,9 @@ const FAILURE: &str = "... FAILED";
 /// What the summary says of a binary in which no test was run.
 const NOTHING_RUN: &str = " 0 passed; 0 failed;";
 
+/// What follows the number of tests that were not to be run.
+const LEFT_OUT: &str = " filtered out";
+
 /// One call of `cargo test`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TestRun {
@@ -63,6 +66,13 @@ impl TestRun {
         }
     }
 
+    /// The module that [`TestRun::across`] was given.
+    #[cfg(test)]
+    pub fn module(&self) -> Option<&'static str> {
+        let at = self.arguments.iter().position(|word| *word == "it")?;
+        self.arguments.get(at + 1).copied()
+    }
+
     /// What a person would type.
     pub fn title(&self) -> String {
         format!("cargo {}", self.arguments.join(" "))
@@ -91,6 +101,13 @@ impl TestRun {
         let result = verdict(status.success(), &lines);
         Ok((lines, result))
     }
+}
+
+/// How many tests were left out, by the summaries of all binaries: `…; 7 filtered out; …`.
+pub fn left_out(summaries: &[String]) -> u64 {
+    let parts = summaries.iter().flat_map(|line| line.split(';'));
+    let counts = parts.filter_map(|part| part.trim().strip_suffix(LEFT_OUT)?.parse::<u64>().ok());
+    counts.sum()
 }
 
 /// Nothing run is nothing shown: a filter that matches no test is a failure too.
@@ -142,6 +159,18 @@ mod tests {
         assert!(verdict(true, &lines(&[nothing, nothing])).is_err());
         assert!(verdict(true, &[]).is_err());
         assert!(verdict(false, &lines(&["10 passed; 0 failed;"])).is_err());
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted() {
+        let line = |count: u32| {
+            format!(
+                "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; {count} filtered \
+                 out; finished in 0.01s"
+            )
+        };
+        assert_eq!(left_out(&[line(0), line(31), line(2)]), 33);
+        assert_eq!(left_out(&["test a ... FAILED".to_owned()]), 0);
     }
 
     #[test]
