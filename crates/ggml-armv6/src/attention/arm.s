@@ -4,13 +4,15 @@
     .arm
     .text
 
-@ Saves what a caller keeps, and sets vectors of four, flush to zero and the default NaN.
+@ Saves what a caller keeps, and sets vectors of four, flush to zero, the default NaN and no traps:
+@ with the last three the unit never asks the kernel for help.
 @ Leaves the argument of the function, and what FPSCR was, on the stack.
 .macro attention_enter
     push    {r4-r11, lr}
     vpush   {d8-d15}
     vmrs    r1, fpscr
     bic     r2, r1, #0x00370000
+    bic     r2, r2, #0x00009f00
     orr     r2, r2, #0x00030000
     orr     r2, r2, #0x03000000
     vmsr    fpscr, r2
