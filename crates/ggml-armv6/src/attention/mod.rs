@@ -17,7 +17,7 @@
 //! - An f16 below 2⁻¹⁴ in magnitude counts as zero: at most 6.1e-5 of each cache element.
 //! - A cache element that is infinite or not a number counts as a finite one, ±65,536 to ±131,008.
 //! - Sums are of f32. A weight of the softmax is within 1e-6 of its value, and at least 2⁻¹⁵⁰ of
-//!   the largest.
+//!   the largest, also where a cell is hidden from a token and not from one beside it.
 //! - The products and the weights are the same on every processor, bit for bit, as long as none
 //!   is below 2⁻¹²⁶: there `ARMv6` has zero.
 //! - Queries are f32 (ggml rounds them to f16). Up to 2³¹ in magnitude they cannot overflow by
