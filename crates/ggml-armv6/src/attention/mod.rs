@@ -6,12 +6,12 @@
 //! - Query heads that share a key/value head, and neighbouring tokens, are taken up to
 //!   [`MAX_QUERIES`] at a time, so that a cell of the cache is read and converted once for all of
 //!   them. Each number of queries has a loop of its own.
-//! - The mask becomes runs of cells ([`mask`]). What no query sees is never read, except for up to
+//! - The mask becomes runs of cells (`mask`). What no query sees is never read, except for up to
 //!   three cells after a run, whose scores are dropped.
-//! - All scores first, then the softmax over them: no rescaling on the way ([`softmax`]).
+//! - All scores first, then the softmax over them: no rescaling on the way (`softmax`).
 //! - An f16 is converted by moving its bits, which gives the value times 2⁻¹¹²; the queries and the
-//!   softmax weights carry 2⁹⁶ and the products end with what is left ([`products`], and on `ARMv6`
-//!   [`arm`]).
+//!   softmax weights carry 2⁹⁶ and the products end with what is left (`products`, and on `ARMv6`
+//!   `arm`).
 //!
 //! # Numbers
 //! - An f16 below 2⁻¹⁴ in magnitude counts as zero: at most 6.1e-5 of each cache element.
