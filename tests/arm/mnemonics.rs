@@ -38,6 +38,10 @@ const SYSTEM_CONTROL: &str = "p15";
 /// Whether the board's core has it, as the disassembler printed it.
 pub fn is_known(mnemonic: &str, operands: &str) -> bool {
     let (name, types) = mnemonic.split_once('.').unwrap_or((mnemonic, ""));
+    // Thumb-2's names for the length of an encoding.
+    if matches!(types, "w" | "n") {
+        return false;
+    }
     let known = named(name) || without_condition(name).is_some_and(named);
     known && fits(name, types, operands)
 }
@@ -104,6 +108,8 @@ fn what_it_does_not_have() {
         ("mls", "r0, r1, r2, r3"),
         ("ldrht", "r0, [r1], #0"),
         ("udiv", "r0, r1, r2"),
+        ("add.w", "r0, r1, r2"),
+        ("b.n", "0x1234"),
         ("ubfx", "r0, r1, #1, #3"),
         ("dmb", "ish"),
         ("hint", "#5"),

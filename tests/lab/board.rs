@@ -11,6 +11,9 @@ use lab::guest::{Boot, Pair, Report};
 use lab::{Board, Series};
 
 use super::{judge, pass_booting, programs};
+use crate::daemon::demo_model;
+use crate::support::image::Image;
+use crate::support::program;
 
 fn pass(scenario: &str, series: Series) -> Report {
     pass_booting(&Boot::on(Board::PiZero, scenario, series))
@@ -62,13 +65,18 @@ fn pass_as_two_machines(board: Series, host: Series) {
     // What the host was promised must hold for what the board has.
     host.files = stick.files;
     let image = judge::stick(&host);
-    assert!(
-        image
-            .get("prompt.response.txt")
-            .is_some_and(|text| !text.is_empty())
-    );
+    let prompt = image.text("prompt.txt");
+    assert_eq!(image.text("prompt.response.txt"), response_here(&prompt));
     let wall = stick.wall.as_secs_f64();
     let _ = writeln!(io::stderr(), "lab: two machines: {wall:.1} s");
+}
+
+/// What the program on this machine answers.
+fn response_here(prompt: &str) -> String {
+    let image = Image::usual();
+    image.put("prompt.txt", prompt);
+    program::answer(&image.path(), &demo_model());
+    image.text("prompt.response.txt")
 }
 
 #[test]

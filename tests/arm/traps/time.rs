@@ -63,29 +63,35 @@ fn at(civil: Civil, folder: &Path, command: &mut Command) -> std::process::Outpu
 fn the_clock_goes_on_after_2038() {
     let model = Quick::new();
     let expected = model.response_here();
-    for (board, civil) in Board::both().into_iter().zip([SOON, LATE]) {
-        let image = Image::usual();
-        let (path, folder) = (image.path(), image.folder());
-        image.put("prompt.txt", PROMPT);
-        let copied = folder.join("copied.txt");
-        std::fs::write(&copied, "copied").unwrap();
-        let mut put = board.promptstick(["volume", "put"]);
-        at(civil, folder, put.arg(&path).arg(&copied).arg("copied.txt"));
-        // As mtools has it.
-        let listed = tool::printed(
-            tool::command("mdir")
-                .arg("-i")
-                .arg(&path)
-                .arg("::copied.txt"),
-        );
-        assert!(listed.contains(&date(civil)), "{listed}");
-
-        let output = at(civil, folder, &mut model.answer(&board, &path));
-        let log = String::from_utf8(output.stderr).unwrap();
-        assert!(log.contains(&format!("{}T07:", date(civil))), "{log}");
-        assert_eq!(image.text("prompt.response.txt"), expected);
-        image.assert_clean();
+    for board in Board::both() {
+        for civil in [SOON, LATE] {
+            goes_on(&board, civil, &model, &expected);
+        }
     }
+}
+
+fn goes_on(board: &Board, civil: Civil, model: &Quick, expected: &str) {
+    let image = Image::usual();
+    let (path, folder) = (image.path(), image.folder());
+    image.put("prompt.txt", PROMPT);
+    let copied = folder.join("copied.txt");
+    std::fs::write(&copied, "copied").unwrap();
+    let mut put = board.promptstick(["volume", "put"]);
+    at(civil, folder, put.arg(&path).arg(&copied).arg("copied.txt"));
+    // As mtools has it.
+    let listed = tool::printed(
+        tool::command("mdir")
+            .arg("-i")
+            .arg(&path)
+            .arg("::copied.txt"),
+    );
+    assert!(listed.contains(&date(civil)), "{listed}");
+
+    let output = at(civil, folder, &mut model.answer(board, &path));
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.contains(&format!("{}T07:", date(civil))), "{log}");
+    assert_eq!(image.text("prompt.response.txt"), expected);
+    image.assert_clean();
 }
 
 #[test]
