@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::process::Stdio;
 
+use engine::ModelOptions;
 use engine::session::Model;
 use genmodel::{Format, Shape, Spec, Tokenizer};
 use llama_cpp_2::token::LlamaToken;
@@ -43,6 +44,28 @@ fn ask_streams_text_to_stdout_and_figures_to_stderr() {
         "{said}"
     );
     assert!(said.contains("no chat template"), "{said}");
+}
+
+#[test]
+fn ask_and_bench_say_which_backend_computes() {
+    let model = TestModel::new(&Spec::new(Shape::tiny(), Format::Q8_0));
+    let path = model.path();
+    let path = path.to_str().unwrap();
+    for backend in ["cpu", "armv6"] {
+        let how = ["--backend", backend, "--model", path];
+        let ask = ["ask", "--max-tokens", "2", "hello"];
+        for more in [&[][..], &["--in-process"]] {
+            let said = text(&run([&ask[..], &how, more].concat()).stderr);
+            assert!(said.contains(&format!("(backend: {backend})")), "{said}");
+        }
+        let bench = ["bench", "-p", "1", "-n", "1", "--json"];
+        let figures = succeed([&bench[..], &how].concat());
+        let figures: serde_json::Value = serde_json::from_str(&figures).unwrap();
+        assert_eq!(figures["backend"], backend);
+    }
+    let wrong = run(["ask", "hello", "--backend", "gpu", "--model", path]);
+    let said = text(&wrong.stderr);
+    assert!(said.contains("cpu and armv6 are known"), "{said}");
 }
 
 #[test]
@@ -191,7 +214,7 @@ fn bench_generates_what_ask_answers() {
     assert!(said.contains(" 24 tokens in "), "{said}");
     let asked = format!("{} prompt tokens in", figures["prompt_tokens"]);
     assert!(said.contains(&asked), "{said}");
-    let model = Model::load(&demo_model()).unwrap();
+    let model = Model::load(&ModelOptions::new(demo_model())).unwrap();
     let tokens = figures["generated"].as_array().unwrap().iter();
     let bytes: Vec<u8> = tokens
         .map(|token| i32::try_from(token.as_i64().unwrap()).unwrap())
@@ -243,4 +266,14 @@ fn inspect_prints_what_the_file_holds() {
         "{text}"
     );
     assert!(text.contains("it fits"), "{text}");
+    // What a Pi Zero W would use, unless another backend is asked for.
+    assert!(
+        text.contains("packed           15.6 MiB (backend armv6)"),
+        "{text}"
+    );
+    let text = succeed(["model", "inspect", path, "--backend", "cpu"]);
+    assert!(
+        text.contains("packed            0.0 MiB (backend cpu)"),
+        "{text}"
+    );
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 mod answers;
+mod backends;
 mod cli;
 mod fit;
 mod gguf_files;

@@ -14,7 +14,7 @@ const SPECIALS: std::ops::Range<i32> = 0..5;
 
 fn with_session<T>(spec: &Spec, test: impl FnOnce(&mut Session<'_>, &Model) -> T) -> T {
     let file = TestModel::new(spec);
-    let model = Model::load(&file.path()).unwrap();
+    let model = Model::load(&file.options()).unwrap();
     let mut session = Session::new(&model, &file.options(), Arc::default()).unwrap();
     test(&mut session, &model)
 }

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! weights  = bytes of the file (mapped; every page is read for every token, so it must stay)
+//! packed   = with the backend armv6: its own form of the matrices that it takes, which then do not
+//!            count among the mapped weights
 //! kv       = sum of kv heads over the layers x (key width + value width) x 2 bytes (f16)
 //!            x context rounded up to 256, plus recurrent state x layers x 4 bytes
 //! buffers  = logits: vocabulary x 4 x 2 (graph and copy out) + sampling: vocabulary x 12
@@ -19,6 +21,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::backend::Backend;
 use crate::error::{Failure, foreign_text};
 use crate::gguf::{Card, GgufError, read_card};
 use crate::options::ModelOptions;
@@ -48,8 +51,11 @@ const MERGE_TABLE_BYTES: u64 = 224;
 /// An estimate of memory, in its parts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryNeed {
-    /// The mapped file.
+    /// What is needed of the mapped file.
     pub weights_bytes: u64,
+    /// Weights in a form of their own, which is not the file's ([`Backend::Armv6`]).
+    #[serde(default)]
+    pub packed_bytes: u64,
     /// Key/value cache and recurrent state.
     pub kv_bytes: u64,
     /// Buffers of a computation step.
@@ -69,6 +75,7 @@ impl MemoryNeed {
     #[must_use]
     pub fn private_bytes(&self) -> u64 {
         self.kv_bytes
+            .saturating_add(self.packed_bytes)
             .saturating_add(self.buffers_bytes)
             .saturating_add(self.overhead_bytes)
     }
@@ -76,7 +83,7 @@ impl MemoryNeed {
     /// The estimate for a context and a batch (tokens). Saturates; every figure of a card is
     /// bounded.
     #[must_use]
-    pub fn estimate(card: &Card, context_tokens: u32, batch_tokens: u32) -> Self {
+    pub fn estimate(card: &Card, context_tokens: u32, batch_tokens: u32, backend: Backend) -> Self {
         let context = u64::from(context_tokens).next_multiple_of(CONTEXT_STEP_TOKENS);
         let batch = u64::from(batch_tokens);
         let layers = u64::from(card.layers);
@@ -90,7 +97,8 @@ impl MemoryNeed {
         let buffers_bytes = vocabulary * (2 * F32_BYTES + CANDIDATE_BYTES)
             + GRAPH_NODE_BYTES * (GRAPH_NODES_PER_LAYER * layers + GRAPH_NODES_BASE);
         Self {
-            weights_bytes: card.file_bytes,
+            weights_bytes: card.mapped_bytes(backend),
+            packed_bytes: card.packed_bytes(backend),
             kv_bytes,
             buffers_bytes: buffers_bytes
                 .saturating_add(product(&[batch, F32_BYTES, activations]))
@@ -148,7 +156,7 @@ fn unreadable(path: &Path, error: &GgufError) -> Failure {
 fn model_info(card: &Card, options: &ModelOptions) -> ModelInfo {
     let context_tokens = options.effective_context_tokens(card.context_tokens);
     let batch_tokens = options.effective_batch_tokens(context_tokens);
-    let need = MemoryNeed::estimate(card, context_tokens, batch_tokens);
+    let need = MemoryNeed::estimate(card, context_tokens, batch_tokens, options.backend);
     let file_stem = || {
         options
             .path
@@ -178,6 +186,7 @@ fn model_info(card: &Card, options: &ModelOptions) -> ModelInfo {
         train_context_tokens: card.context_tokens,
         needed_bytes: need.total_bytes(),
         need,
+        backend: options.backend,
         prompt_style: if card.has_chat_template {
             PromptStyle::Chat
         } else {
@@ -189,6 +198,7 @@ fn model_info(card: &Card, options: &ModelOptions) -> ModelInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gguf::Packing;
 
     /// The figures of `SmolLM2-135M` as its file gives them.
     fn smollm2() -> Card {
@@ -212,20 +222,34 @@ mod tests {
             vocabulary_bytes: 400_000,
             merges: 48_900,
             has_chat_template: true,
+            has_output: false,
+            packing: Packing {
+                file_bytes: 143 << 20,
+                packed_bytes: 151 << 20,
+            },
         }
     }
 
     #[test]
     fn key_value_cache_of_a_known_model() {
         // llama.cpp says 45.00 MiB for 2,048 tokens: 30 layers, 3 kv heads, 2 x 64 wide, f16.
-        let need = MemoryNeed::estimate(&smollm2(), 2_048, 32);
+        let need = MemoryNeed::estimate(&smollm2(), 2_048, 32, Backend::Cpu);
         assert_eq!(need.kv_bytes, 45 << 20);
         assert!(need.total_bytes() < PI_ZERO_W_BYTES - PI_ZERO_W_SYSTEM_BYTES);
     }
 
     #[test]
+    fn packed_weights_are_private_and_their_place_in_the_file_is_not_needed() {
+        let cpu = MemoryNeed::estimate(&smollm2(), 2_048, 32, Backend::Cpu);
+        let armv6 = MemoryNeed::estimate(&smollm2(), 2_048, 32, Backend::Armv6);
+        assert_eq!(armv6.weights_bytes, 2 << 20);
+        assert_eq!(armv6.private_bytes(), cpu.private_bytes() + (151 << 20));
+        assert_eq!(armv6.total_bytes(), cpu.total_bytes() + (8 << 20));
+    }
+
+    #[test]
     fn a_refusal_has_both_numbers() {
-        let need = MemoryNeed::estimate(&smollm2(), 2_048, 32);
+        let need = MemoryNeed::estimate(&smollm2(), 2_048, 32, Backend::Cpu);
         let needed_bytes = need.total_bytes();
         assert_eq!(need.check(needed_bytes), Ok(()));
         let available_bytes = needed_bytes - 1;
@@ -242,7 +266,7 @@ mod tests {
         card.kv_heads_all_layers = u64::MAX;
         card.recurrent_state = u64::MAX;
         card.merges = u64::MAX;
-        let need = MemoryNeed::estimate(&card, u32::MAX, u32::MAX);
+        let need = MemoryNeed::estimate(&card, u32::MAX, u32::MAX, Backend::Armv6);
         assert_eq!(need.total_bytes(), u64::MAX);
     }
 }

@@ -12,6 +12,7 @@
 //!
 //! Nothing here knows of volumes, mailboxes or files of prompts.
 
+pub mod backend;
 pub mod cancel;
 pub mod error;
 pub mod fit;
@@ -32,6 +33,7 @@ pub mod utf8;
 pub mod wire;
 pub mod worker;
 
+pub use backend::Backend;
 pub use error::{ChildEnd, EngineError, Failure};
 pub use fit::{MemoryNeed, inspect};
 pub use options::ModelOptions;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::backend::Backend;
+
 /// The context of a model whose file asks for more, when the caller leaves the choice (tokens).
 /// A key/value cache of 2,048 tokens of a 135M model is about 45 MiB, a tenth of the board's
 /// memory.
@@ -34,6 +36,9 @@ pub struct ModelOptions {
     /// Prompt tokens in one step; 0 means [`DEFAULT_BATCH_TOKENS`].
     #[serde(default)]
     pub batch_tokens: u32,
+    /// What computes.
+    #[serde(default)]
+    pub backend: Backend,
 }
 
 impl ModelOptions {
@@ -45,6 +50,7 @@ impl ModelOptions {
             context_tokens: 0,
             threads: 0,
             batch_tokens: 0,
+            backend: Backend::DEFAULT,
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::backend::Backend;
 use crate::error::Failure;
 use crate::fit::MemoryNeed;
 
@@ -58,6 +59,8 @@ pub struct ModelInfo {
     pub needed_bytes: u64,
     /// The same in its parts.
     pub need: MemoryNeed,
+    /// What computes. Before it is loaded, what was asked for.
+    pub backend: Backend,
     /// How prompts are put to it. Before it is loaded, `Chat` means only that there is a template.
     pub prompt_style: PromptStyle,
 }

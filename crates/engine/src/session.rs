@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::backend::Backend;
 use crate::cancel::CancelFlag;
 use crate::error::Failure;
 use crate::llama::{Context, DecodeEnd};
@@ -81,6 +82,12 @@ impl<'model> Session<'model> {
     #[must_use]
     pub fn context_tokens(&self) -> u32 {
         self.context.context_tokens()
+    }
+
+    /// What computes.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        self.model.backend()
     }
 
     /// How prompts are put to this model.

@@ -10,6 +10,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::from_slice;
 
+use crate::backend::Backend;
 use crate::error::Failure;
 use crate::options::ModelOptions;
 use crate::report::{PromptStyle, Summary};
@@ -59,6 +60,8 @@ pub enum FromWorker {
         prompt_style: PromptStyle,
         /// Context in tokens.
         context_tokens: u32,
+        /// What computes: not what was asked for where that cannot be had.
+        backend: Backend,
         /// How long it took.
         load_ms: f64,
     },

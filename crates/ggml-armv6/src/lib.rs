@@ -20,4 +20,4 @@ pub mod kernels;
 pub mod matrix;
 pub mod pack;
 
-pub use backend::{RegisterError, Take, flush_denormals, register, take};
+pub use backend::{RegisterError, Take, flush_denormals, register, release_sources, take};

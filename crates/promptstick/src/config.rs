@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use engine::Backend;
 use serde::Deserialize;
 
 use crate::size::Bytes;
@@ -53,6 +54,8 @@ pub struct Raw {
     /// How long an answer waits, in seconds, before the medium of a second drive that a viewer
     /// keeps open is forced out; 0 is never.
     pub force_answers_s: Option<u32>,
+    /// What computes.
+    pub backend: Option<Backend>,
     /// Threads that compute.
     pub threads: Option<u32>,
     /// Room for prompt and response, in tokens.
@@ -100,6 +103,8 @@ pub struct Config {
     pub model: PathBuf,
     /// The folder of the models that the stick's settings may name.
     pub models: PathBuf,
+    /// What computes.
+    pub backend: Backend,
     /// Threads that compute.
     pub threads: u32,
     /// Room for prompt and response, in tokens.
@@ -158,6 +163,7 @@ impl Raw {
             udc: self.udc.or(base.udc),
             gadget_description: self.gadget_description.or(base.gadget_description),
             force_answers_s: self.force_answers_s.or(base.force_answers_s),
+            backend: self.backend.or(base.backend),
             threads: self.threads.or(base.threads),
             context_tokens: self.context_tokens.or(base.context_tokens),
             memory_limit: self.memory_limit.or(base.memory_limit),
@@ -219,6 +225,7 @@ impl Raw {
                 .transpose()?
                 .flatten(),
             models: self.models.unwrap_or_else(|| parent(&model)),
+            backend: self.backend.unwrap_or_default(),
             memory_limit_bytes: self.memory_limit.map(|size| size.0),
             log_prompts: self.log_prompts.unwrap_or(false),
             led,

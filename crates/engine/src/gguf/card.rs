@@ -7,7 +7,10 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use super::reader::{GgufError, Header, Value, read_header};
+use ggml_armv6::pack::Layout;
+
+use super::reader::{GgufError, Header, Tensor, Value, read_header};
+use crate::backend::Backend;
 
 /// Layers of the deepest model that is considered.
 const MAX_LAYERS: u32 = 4_096;
@@ -17,6 +20,12 @@ const MAX_WIDTH: u32 = 1 << 24;
 const MAX_CONTEXT_TOKENS: u32 = 1 << 28;
 /// The header of a small model is about 100 KiB, of one with 49 k tokens 2 MiB.
 const READ_BUFFER_BYTES: usize = 64 << 10;
+
+/// The matrix from embedding to logits, where it is one of its own.
+const OUTPUT: &str = "output.weight";
+const EMBEDDING: &str = "token_embd.weight";
+/// Of tensors in `ggml-armv6`'s memory.
+const ALIGNMENT_BYTES: u64 = 32;
 
 /// How much of a file is of one type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +81,19 @@ pub struct Card {
     pub merges: u64,
     /// Whether `tokenizer.chat_template` is there.
     pub has_chat_template: bool,
+    /// Whether the output matrix is a tensor of its own, and not the embedding.
+    pub has_output: bool,
+    /// What [`Backend::Armv6`] makes of the file.
+    pub packing: Packing,
+}
+
+/// The matrices that [`Backend::Armv6`] takes out of a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Packing {
+    /// Their bytes in the file, which are not needed once the model is loaded.
+    pub file_bytes: u64,
+    /// Their bytes in memory.
+    pub packed_bytes: u64,
 }
 
 /// Reads the card of a file.
@@ -93,6 +115,24 @@ pub fn read_card(path: &Path) -> Result<Card, GgufError> {
 }
 
 impl Card {
+    /// Bytes of the file that stay mapped and in use.
+    #[must_use]
+    pub fn mapped_bytes(&self, backend: Backend) -> u64 {
+        match backend {
+            Backend::Cpu => self.file_bytes,
+            Backend::Armv6 => self.file_bytes.saturating_sub(self.packing.file_bytes),
+        }
+    }
+
+    /// Bytes of weights that are not the file's.
+    #[must_use]
+    pub fn packed_bytes(&self, backend: Backend) -> u64 {
+        match backend {
+            Backend::Cpu => 0,
+            Backend::Armv6 => self.packing.packed_bytes,
+        }
+    }
+
     /// Interprets a header.
     ///
     /// # Errors
@@ -142,9 +182,43 @@ impl Card {
             vocabulary_bytes,
             merges: keys.array_elements("tokenizer.ggml.merges"),
             has_chat_template: header.values.contains_key("tokenizer.chat_template"),
+            has_output: has_output(header),
+            packing: packing(header),
             architecture,
         })
     }
+}
+
+fn has_output(header: &Header) -> bool {
+    header.tensors.iter().any(|tensor| tensor.name == OUTPUT)
+}
+
+/// What is packed: matrices of types that the backend knows. The embedding only where it is the
+/// output matrix too, since its rows are looked up and nothing more (`Model::load`).
+fn packing(header: &Header) -> Packing {
+    let keeps_embedding = has_output(header);
+    let mut sum = Packing::default();
+    for tensor in &header.tensors {
+        if keeps_embedding && tensor.name == EMBEDDING {
+            continue;
+        }
+        if let Some(layout) = layout(tensor) {
+            sum.file_bytes = sum.file_bytes.saturating_add(tensor.bytes);
+            // An allocation begins at a cache line.
+            let bytes = (layout.bytes() as u64).max(tensor.bytes);
+            let bytes = bytes.next_multiple_of(ALIGNMENT_BYTES);
+            sum.packed_bytes = sum.packed_bytes.saturating_add(bytes);
+        }
+    }
+    sum
+}
+
+fn layout(tensor: &Tensor) -> Option<Layout> {
+    let [columns, rows] = tensor.dimensions[..] else {
+        return None;
+    };
+    let size = |extent: u64| usize::try_from(extent).ok();
+    Layout::of(tensor.kind.id, size(rows)?, size(columns)?)
 }
 
 fn type_uses(header: &Header) -> Vec<TypeUse> {

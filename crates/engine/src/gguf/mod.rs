@@ -11,7 +11,7 @@ mod reader;
 mod source;
 mod types;
 
-pub use card::{Card, TypeUse, read_card};
+pub use card::{Card, Packing, TypeUse, read_card};
 pub use reader::{GgufError, Header, Tensor, Value, read_header};
 pub use types::{TENSOR_TYPES, TensorType, tensor_type};
 

@@ -12,9 +12,11 @@ use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token::data::LlamaTokenData;
 use llama_cpp_2::token::data_array::LlamaTokenDataArray;
 
+use super::backend::choose;
 use super::fill;
 use super::log::take_error;
 use super::model::{Model, is_out_of_memory};
+use crate::backend::Backend;
 use crate::cancel::CancelFlag;
 use crate::error::Failure;
 use crate::options::ModelOptions;
@@ -70,9 +72,16 @@ impl<'model> Context<'model> {
         params.n_threads = threads;
         params.n_threads_batch = threads;
         params.no_perf = true;
+        if model.backend() == Backend::Armv6 {
+            // By itself llama.cpp turns it off when another backend than the layer's computes it.
+            params.flash_attn_type = llama_cpp_sys_2::LLAMA_FLASH_ATTN_TYPE_ENABLED;
+        }
+        // A context cannot go to another thread, so this is the one that computes.
+        ggml_armv6::flush_denormals();
         params.abort_callback = Some(is_cancelled);
         params.abort_callback_data = Arc::as_ptr(&cancel).cast_mut().cast::<c_void>();
         let _ = take_error();
+        let _chosen = choose(model.backend(), model.has_output());
         // SAFETY: the model is alive and outlives the context (the lifetime in PhantomData), and is
         // not shared between threads; the flag is kept alive in `cancel`.
         let context =

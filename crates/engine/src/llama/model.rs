@@ -12,9 +12,13 @@ use llama_cpp_2::model::{LlamaChatMessage, LlamaChatTemplate, LlamaModel};
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_sys_2::llama_model;
 
+use super::backend::choose;
 use super::log::{capture_logs, take_error};
+use crate::backend::Backend;
 use crate::error::Failure;
+use crate::gguf::read_card;
 use crate::memory::MOST_PROCESS_BYTES;
+use crate::options::ModelOptions;
 use crate::template::{Message, SpecialToken, Vocabulary};
 
 /// Longest text of a special token that is recognised; real ones are a few dozen bytes.
@@ -25,6 +29,8 @@ const MAX_SPECIAL_BYTES: usize = 256;
 pub struct Model {
     model: LlamaModel,
     specials: Vec<SpecialToken>,
+    backend: Backend,
+    has_output: bool,
     /// Making a context may write to the model, so a model is used from one thread at a time.
     not_sync: PhantomData<Cell<()>>,
 }
@@ -40,20 +46,23 @@ fn start_backend() -> Result<(), Failure> {
 }
 
 impl Model {
-    /// Maps and loads a file. llama.cpp may abort on a hostile one: only in the child process, or
+    /// Maps and loads a file for a backend; [`Self::backend`] says which it was. llama.cpp may abort on a hostile one: only in the child process, or
     /// where a person chose the file.
     ///
     /// # Errors
     /// [`Failure::ModelUnreadable`] with llama.cpp's words, or [`Failure::OutOfMemory`].
-    pub fn load(path: &Path) -> Result<Self, Failure> {
+    pub fn load(options: &ModelOptions) -> Result<Self, Failure> {
         start_backend()?;
         let _ = take_error();
+        let path = options.path.as_path();
         if !path.exists() {
             return Err(Failure::ModelMissing {
                 path: path.to_owned(),
             });
         }
         check_length(path)?;
+        // What our own parser does not read, llama.cpp says in its own words.
+        let has_output = read_card(path).is_ok_and(|card| card.has_output);
         let unusable = |why: &str| Failure::ModelUnreadable {
             why: why.to_owned(),
         };
@@ -67,6 +76,7 @@ impl Model {
         // No second copy of the weights in another order: it would double the memory that the fit
         // check counts, on processors that have one; the board has none.
         params.use_extra_bufts = false;
+        let chosen = choose(options.backend, has_output);
         // SAFETY: the path is a C string that lives during the call, the backend has been started.
         let raw = unsafe { llama_cpp_sys_2::llama_model_load_from_file(path.as_ptr(), params) };
         let raw = NonNull::new(raw).ok_or_else(load_failure)?;
@@ -77,10 +87,23 @@ impl Model {
         let mut loaded = Self {
             model,
             specials: Vec::new(),
+            backend: chosen.backend,
+            has_output,
             not_sync: PhantomData,
         };
         loaded.specials = special_tokens(&loaded.model, loaded.raw());
         Ok(loaded)
+    }
+
+    /// What computes.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// Whether it has an output matrix beside its embedding.
+    pub(super) fn has_output(&self) -> bool {
+        self.has_output
     }
 
     /// The model for `llama-cpp-2`'s samplers.

@@ -79,7 +79,7 @@ fn serve() -> Result<(), ChildError> {
         .spawn(move || listen(input, &requests, &listener_cancel))?;
 
     let began = Instant::now();
-    let loaded = bound(&model, memory_limit_bytes).and_then(|()| Model::load(&model.path));
+    let loaded = bound(&model, memory_limit_bytes).and_then(|()| Model::load(&model));
     let outcome = loaded.and_then(|loaded| {
         let session = Session::new(&loaded, &model, cancel)?;
         Ok(answer_all(session, &receiver, &mut output, began))
@@ -105,7 +105,7 @@ fn bound(model: &ModelOptions, memory_limit_bytes: u64) -> Result<(), Failure> {
     })?;
     let bytes = limits::data_limit_bytes(
         memory_limit_bytes,
-        card.file_bytes,
+        card.mapped_bytes(model.backend),
         model.effective_threads(),
     );
     limits::bound_memory(bytes).map_err(|error| Failure::Worker {
@@ -125,6 +125,7 @@ fn answer_all(
         &FromWorker::Loaded {
             prompt_style: session.prompt_style(),
             context_tokens: session.context_tokens(),
+            backend: session.backend(),
             load_ms: began.elapsed().as_secs_f64() * MS_PER_SECOND,
         },
     )?;

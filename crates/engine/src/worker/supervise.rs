@@ -139,12 +139,14 @@ impl Supervisor {
             FromWorker::Loaded {
                 prompt_style,
                 context_tokens,
+                backend,
                 load_ms,
             } => {
                 let resident = self.resident.as_mut()?;
                 resident.is_loaded = true;
                 resident.info.prompt_style = prompt_style;
                 resident.info.context_tokens = context_tokens;
+                resident.info.backend = backend;
                 let active = self.active.as_mut()?;
                 active.load_ms = load_ms;
                 Some(Event::Loaded(resident.info.clone()))

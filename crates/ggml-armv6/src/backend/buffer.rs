@@ -19,7 +19,7 @@ use super::sys::{
     Buffer, BufferPtr, BufferTable, BufferType, BufferTypePtr, BufferTypeTable,
     ggml_backend_buffer_init,
 };
-use super::{device, guarded, warn};
+use super::{RELEASE, device, guarded, warn};
 use crate::matrix::Matrix;
 use crate::pack::{self, Layout};
 
@@ -70,7 +70,11 @@ struct Contents {
     /// The first address in it that is aligned.
     base: NonNull<u8>,
     bytes: usize,
-    /// In boxes, since tensors point at them. Grows while tensors are placed, by one thread.
+    /// Grows while tensors are placed, by one thread.
+    #[expect(
+        clippy::vec_box,
+        reason = "tensors point at them, so they must not move"
+    )]
     matrices: UnsafeCell<Vec<Box<Packed>>>,
 }
 
@@ -275,12 +279,39 @@ unsafe extern "C" fn set_tensor(
     let place =
         unsafe { std::slice::from_raw_parts_mut(packed.data.as_ptr(), packed.layout.bytes()) };
     let done = guarded("packing a matrix", || {
-        pack::pack(packed.layout, tensor.type_, source, place)
+        pack::pack_and_tell(packed.layout, tensor.type_, source, place, &mut release)
     });
     match done {
         Some(Ok(())) => packed.is_filled.store(true, Ordering::Release),
         Some(Err(error)) => warn(&error.to_string()),
         None => {}
+    }
+}
+
+/// Gives the pages that lie wholly in a part of a source back, where that was asked for.
+fn release(source: &[u8]) {
+    if !RELEASE.load(Ordering::SeqCst) {
+        return;
+    }
+    // SAFETY: reads a constant of the system.
+    let Ok(page_bytes) = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }) else {
+        return;
+    };
+    let begin = source.as_ptr().align_offset(page_bytes);
+    let whole = source.len().saturating_sub(begin) / page_bytes * page_bytes;
+    if let Some(pages) = source
+        .get(begin..begin.saturating_add(whole))
+        .filter(|p| !p.is_empty())
+    {
+        // SAFETY: whole pages of a mapped file that is not written to (`release_sources`): read
+        // again, they come from the file again. A refusal costs memory and nothing else.
+        unsafe {
+            libc::madvise(
+                pages.as_ptr().cast_mut().cast(),
+                pages.len(),
+                libc::MADV_DONTNEED,
+            );
+        }
     }
 }
 

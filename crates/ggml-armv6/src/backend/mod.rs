@@ -22,7 +22,7 @@ mod sys;
 
 use std::ffi::{CString, c_void};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use llama_cpp_sys_2 as ggml;
 
@@ -99,6 +99,21 @@ pub fn register() -> Result<(), RegisterError> {
 /// Without [`register`] it does nothing.
 pub fn take(what: Take) {
     TAKE.store(what as u8, Ordering::SeqCst);
+}
+
+/// Whether the bytes that a matrix was packed from are given back to the kernel.
+static RELEASE: AtomicBool = AtomicBool::new(false);
+
+/// Sets whether the pages that a matrix was packed from leave this process's memory at once. They
+/// are then cache, which the kernel drops when it needs room, instead of memory that this process
+/// uses; without it, a model takes the size of its file and that of its packed form together while
+/// it is loaded.
+///
+/// # Safety
+/// Until it is set to `false`, matrices may only come from a mapping of a file that is not written
+/// to: of llama.cpp, models loaded with `LLAMA_LOAD_MODE_MMAP`. Any other memory would be lost.
+pub unsafe fn release_sources(yes: bool) {
+    RELEASE.store(yes, Ordering::SeqCst);
 }
 
 /// Lets this thread's floating-point unit treat numbers next to 0 as 0, and any NaN as one NaN.

@@ -38,6 +38,8 @@ pub const BLOCK_COLUMNS: usize = 32;
 const GROUP_TAIL_BYTES: usize = GROUP_ROWS * size_of::<f32>();
 /// What follows the last group: the limit, and zeros.
 const TRAILER_BYTES: usize = 32;
+/// How much is read of a source before it is said.
+const TELL_BYTES: usize = 1 << 20;
 /// Scales are integers of this size at most.
 pub(crate) const SCALE_ONE: f32 = 32_767.0;
 /// A product is shifted by so many bits when it is added up.
@@ -203,6 +205,17 @@ pub fn pack(
     source: &[u8],
     packed: &mut [u8],
 ) -> Result<(), PackError> {
+    pack_and_tell(layout, ggml_type, source, packed, &mut |_| {})
+}
+
+/// As [`pack`]; says now and then which part of the source has been read for the last time.
+pub(crate) fn pack_and_tell(
+    layout: Layout,
+    ggml_type: u32,
+    source: &[u8],
+    packed: &mut [u8],
+    is_read: &mut dyn FnMut(&[u8]),
+) -> Result<(), PackError> {
     if Layout::of(ggml_type, layout.rows, layout.columns) != Some(layout) {
         return Err(PackError::Type(ggml_type));
     }
@@ -220,10 +233,12 @@ pub fn pack(
     let mut largest = 0.0_f64;
     let (groups, trailer) = packed.split_at_mut(packed.len() - TRAILER_BYTES);
     let sources = source.chunks(row_bytes * GROUP_ROWS);
+    let (mut told, mut at_bytes) = (0, 0);
     for (rows, group) in sources.zip(groups.chunks_exact_mut(layout.group_bytes())) {
         let (stream, tail) = group.split_at_mut(layout.stream_bytes());
         stream.fill(0);
         tail.fill(0);
+        let group_source_bytes = rows.len();
         let rows = rows.chunks_exact(row_bytes).enumerate();
         for ((at, row), factor) in rows.zip(tail.chunks_exact_mut(size_of::<f32>())) {
             let packed_row = match layout.format {
@@ -233,6 +248,11 @@ pub fn pack(
             };
             factor.copy_from_slice(&packed_row.factor(layout.format).to_le_bytes());
             largest = largest.max(packed_row.square_sum);
+        }
+        at_bytes += group_source_bytes;
+        if at_bytes - told >= TELL_BYTES || at_bytes == source.len() {
+            is_read(&source[told..at_bytes]);
+            told = at_bytes;
         }
     }
     trailer.fill(0);

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use engine::Backend;
+
 use crate::config::Raw;
 use crate::{daemon, log, output};
 
@@ -19,6 +21,9 @@ pub struct Answer {
     /// Folder for the ledger and the responses [default: IMAGE.state].
     #[arg(long)]
     state: Option<PathBuf>,
+    /// What computes: cpu or armv6 [default: the processor's own].
+    #[arg(long, value_name = "NAME")]
+    backend: Option<Backend>,
 }
 
 impl Answer {
@@ -28,6 +33,7 @@ impl Answer {
             image: Some(self.image),
             model: Some(self.model),
             state: self.state,
+            backend: self.backend,
             ..Raw::default()
         };
         let published = super::runtime()?.block_on(daemon::answer(raw.validate()?))?;

@@ -10,7 +10,8 @@ use anyhow::Context as _;
 use engine::cancel::CancelFlag;
 use engine::session::{Model, Outcome, Progress, Session};
 use engine::{
-    Event, Finish, ModelOptions, PromptStyle, Request, Sampling, Summary, Worker, WorkerOptions,
+    Backend, Event, Finish, ModelOptions, PromptStyle, Request, Sampling, Summary, Worker,
+    WorkerOptions,
 };
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -52,6 +53,9 @@ pub struct Ask {
     /// Threads that compute, at most 64; 0 means one.
     #[arg(long, default_value_t = 0)]
     threads: u32,
+    /// What computes: cpu or armv6.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    backend: Backend,
     /// Most memory in MiB, the model included; never more than the machine has available.
     #[arg(long, value_name = "MIB")]
     memory_limit: Option<u64>,
@@ -89,6 +93,7 @@ impl Ask {
         let options = ModelOptions {
             context_tokens: self.context,
             threads: self.threads,
+            backend: self.backend,
             ..ModelOptions::new(&self.model)
         };
         if self.in_process {
@@ -156,7 +161,10 @@ async fn ask(
             Event::Loading { file_bytes, .. } => {
                 tracing::info!(file_bytes, "loading the model");
             }
-            Event::Loaded(info) => say_style(info.prompt_style),
+            Event::Loaded(info) => {
+                say_backend(info.backend, model.backend);
+                say_style(info.prompt_style);
+            }
             Event::Text(text) => match output::print(&text)? {
                 Reader::There => {}
                 Reader::Gone => {
@@ -172,9 +180,10 @@ async fn ask(
 }
 
 fn ask_in_process(options: &ModelOptions, request: &Request) -> anyhow::Result<ExitCode> {
-    let model = Model::load(&options.path)?;
+    let model = Model::load(options)?;
     let cancel = Arc::<CancelFlag>::default();
     let mut session = Session::new(&model, options, cancel.clone())?;
+    say_backend(session.backend(), options.backend);
     say_style(session.prompt_style());
     let mut shown = Ok(Reader::There);
     let outcome = session.run(REQUEST_ID, request, &mut |progress| {
@@ -188,6 +197,16 @@ fn ask_in_process(options: &ModelOptions, request: &Request) -> anyhow::Result<E
     match (shown?, outcome) {
         (Reader::There, Outcome::Finished(summary)) => finish(&summary, request.json),
         _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn say_backend(computes: Backend, asked: Backend) {
+    if computes == asked {
+        remark(&format!("(backend: {computes})"));
+    } else {
+        remark(&format!(
+            "(backend: {computes}, since {asked} cannot be had)"
+        ));
     }
 }
 

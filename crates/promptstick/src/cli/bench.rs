@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::session::{Model, Session};
-use engine::{ModelOptions, Request, inspect};
+use engine::{Backend, ModelOptions, Request, inspect};
 use serde::Serialize;
 
 use crate::output;
@@ -40,6 +40,9 @@ pub struct Bench {
     /// Prompt tokens in one step; 0 means the default.
     #[arg(long, default_value_t = 0)]
     batch: u32,
+    /// What computes: cpu or armv6.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    backend: Backend,
     /// Print the figures as JSON, and the numbers of the generated tokens.
     #[arg(long)]
     json: bool,
@@ -52,6 +55,7 @@ struct Figures {
     quantisation: String,
     parameters: u64,
     threads: u32,
+    backend: Backend,
     load_ms: f64,
     position: u32,
     prompt_tokens: u32,
@@ -75,11 +79,12 @@ impl Bench {
             },
             threads: self.threads,
             batch_tokens: self.batch,
+            backend: self.backend,
             ..ModelOptions::new(&self.model)
         };
         let info = inspect(&options)?;
         let began = Instant::now();
-        let model = Model::load(&options.path)?;
+        let model = Model::load(&options)?;
         let mut session = Session::new(&model, &options, Arc::default())?;
         let load = began.elapsed();
         let prompt = match &self.prompt {
@@ -93,6 +98,7 @@ impl Bench {
             quantisation: info.quantisation,
             parameters: info.parameters,
             threads: options.effective_threads(),
+            backend: session.backend(),
             load_ms: milliseconds(load),
             position: self.position,
             prompt_tokens,
@@ -117,13 +123,14 @@ impl Bench {
 impl Figures {
     fn text(&self) -> String {
         format!(
-            "{} {}, {} parameters, {} threads, loaded in {:.0} ms\n\
+            "{} {}, {} parameters, {} threads, backend {}, loaded in {:.0} ms\n\
              prefill {:6} tokens {:10.1} ms {:8.2} tokens/s\n\
              decode  {:6} tokens {:10.1} ms {:8.2} tokens/s",
             self.model,
             self.quantisation,
             self.parameters,
             self.threads,
+            self.backend,
             self.load_ms,
             self.prompt_tokens,
             self.prefill_ms,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use engine::fit::{PI_ZERO_W_BYTES, PI_ZERO_W_SYSTEM_BYTES};
-use engine::{ModelInfo, ModelOptions, PromptStyle, inspect};
+use engine::{Backend, ModelInfo, ModelOptions, PromptStyle, inspect};
 use serde::Serialize;
 
 use crate::output;
@@ -31,6 +31,9 @@ struct Inspect {
     /// Context in tokens; 0 means the model's own, up to a limit.
     #[arg(long, default_value_t = 0)]
     context: u32,
+    /// What computes, cpu or armv6: it decides what memory the weights need.
+    #[arg(long, value_name = "NAME", default_value_t = Backend::PI_ZERO_W)]
+    backend: Backend,
     /// Print it as JSON.
     #[arg(long)]
     json: bool,
@@ -57,6 +60,7 @@ impl Inspect {
     fn run(self) -> anyhow::Result<ExitCode> {
         let options = ModelOptions {
             context_tokens: self.context,
+            backend: self.backend,
             ..ModelOptions::new(&self.file)
         };
         let info = inspect(&options)?;
@@ -119,8 +123,14 @@ impl Report {
         )?;
         writeln!(
             out,
-            "  weights      {:>8} MiB",
+            "  mapped file  {:>8} MiB",
             mebibytes(need.weights_bytes)
+        )?;
+        writeln!(
+            out,
+            "  packed       {:>8} MiB (backend {})",
+            mebibytes(need.packed_bytes),
+            info.backend
         )?;
         writeln!(out, "  key/values   {:>8} MiB", mebibytes(need.kv_bytes))?;
         writeln!(

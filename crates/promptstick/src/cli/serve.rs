@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use engine::Backend;
+
 use crate::config::{Config, Gadget, Raw};
 use crate::size::Bytes;
 use crate::{daemon, log};
@@ -25,6 +27,9 @@ pub struct Serve {
     /// The model (GGUF) that is used where the stick's settings name none.
     #[arg(long)]
     model: Option<PathBuf>,
+    /// What computes: cpu or armv6 [default: the processor's own].
+    #[arg(long, value_name = "NAME")]
+    backend: Option<Backend>,
     /// How the image becomes a drive.
     #[arg(long)]
     gadget: Option<Gadget>,
@@ -60,6 +65,7 @@ impl Serve {
             image_size: self.image_size,
             state: self.state.clone(),
             model: self.model.clone(),
+            backend: self.backend,
             gadget: self.gadget,
             udc: self.udc.clone(),
             log_prompts: self.log_prompts.then_some(true),

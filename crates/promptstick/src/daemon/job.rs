@@ -47,6 +47,7 @@ pub fn ask(job: &Job, question: Question, config: &Config) -> Result<Asked, Refu
     let model = ModelOptions {
         context_tokens: config.context_tokens,
         threads: config.threads,
+        backend: config.backend,
         ..ModelOptions::new(path)
     };
     Ok(Asked {

@@ -81,6 +81,7 @@ impl Report {
             quantisation = model.quantisation,
             context_tokens = model.context_tokens,
             needed_bytes = model.needed_bytes,
+            backend = %model.backend,
             prompt_style = ?model.prompt_style,
             "model loaded"
         );

@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::backend::Backend;
 use crate::fit::MemoryNeed;
 use crate::report::{Finish, PromptStyle, Summary};
 
@@ -20,6 +21,7 @@ fn info() -> ModelInfo {
         train_context_tokens: 1,
         needed_bytes: 1,
         need: MemoryNeed::default(),
+        backend: Backend::Cpu,
         prompt_style: PromptStyle::Plain,
     }
 }
@@ -39,6 +41,7 @@ fn loaded() -> FromWorker {
     FromWorker::Loaded {
         prompt_style: PromptStyle::Chat,
         context_tokens: 9,
+        backend: Backend::Cpu,
         load_ms: 5.0,
     }
 }
