@@ -113,8 +113,8 @@ fn fetch(
             );
             let repository = Repository::new(cache, suite, architecture)?;
             repository.update()?;
-            let package = repository.dependency(board.kernel_package(), PREFIX)?;
-            repository.download(&package, folder)?
+            let packages = repository.dependencies(board.kernel_package(), PREFIX)?;
+            repository.download_first(&packages, folder)?
         }
     };
     eprintln!("lab: unpacking {}", deb.display());
