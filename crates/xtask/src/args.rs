@@ -31,13 +31,14 @@ What a developer of promptstick runs. It says what it installs, and why, before 
   cargo xtask build-pi [--lab]
         Build the program for the Pi Zero W, for Raspberry Pi OS and static, and print the sizes.
         --lab          instead, what the lab's emulated board runs: the static one and an init
-  cargo xtask bench [--quick] [--check|--update] [--only TEXT] [--json FILE]
+  cargo xtask bench [--quick] [--check|--update] [--only TEXT] [--program FILE] [--json FILE]
         What a token costs on the Pi Zero W, with llama.cpp's kernels and with ours: instructions,
         and the time that a model of the processor gives. Writes docs/PERFORMANCE.md's tables.
         --quick        small models at one position, and no tables
         --check        the same, and fail when a token takes more instructions than it did
         --update       the same, and remember them for --check
         --only TEXT    only models with this in their name or format, and no tables
+        --program FILE the static program for the board, in the place of a new build
         --json FILE    all figures, for programs
   cargo xtask make-model SHAPE FORMAT FILE [--seed N]
         Write a GGUF file with random weights, as large and as slow as the model of that name:

@@ -93,6 +93,8 @@ pub struct Measurement {
     pub l1_misses: f64,
     /// Lines that came from memory.
     pub l2_misses: f64,
+    /// Of all these, lines that a prefetch brought.
+    pub prefetched: f64,
     /// Milliseconds at 1 GHz when loads overlap perfectly with computing.
     pub least_ms: f64,
     /// Milliseconds at 1 GHz when they do not overlap at all.
@@ -152,6 +154,7 @@ impl Measurement {
             core_cycles: core,
             l1_misses: second + memory + code_second + code_memory,
             l2_misses: memory + code_memory,
+            prefetched: each(counts.prefetch_second + counts.prefetch_memory),
             least_ms: (core + fetching).max(bandwidth) / CYCLES_PER_MS,
             most_ms: (core + fetching + loading) / CYCLES_PER_MS,
             unknown_prefetches: each(counts.unknown_prefetches),

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -31,13 +32,16 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Builds the program and the plugin, and looks what the program can do.
+    /// Builds the program, unless it is given, and the plugin, and looks what the program can do.
     ///
     /// # Errors
     /// A tool could not be installed, or something did not compile.
-    pub fn prepare() -> anyhow::Result<Self> {
+    pub fn prepare(program: Option<&Path>) -> anyhow::Result<Self> {
         setup::ensure(&[Needed::Arm])?;
-        let program = pi::build_static()?;
+        let program = match program {
+            None => pi::build_static()?,
+            Some(program) => program.to_path_buf(),
+        };
         process::run(&mut cargo::command(&["build", "--package", PLUGIN])?)?;
         let output = cargo::output_folder()?;
         let folder = cargo::target_folder()?.join("bench");
@@ -75,8 +79,7 @@ impl Machine {
             .join(format!("{}-{}.gguf", subject.shape, subject.format))
     }
 
-    /// Writes the model files of all runs, which takes seconds; those of an earlier time may be
-    /// other ones.
+    /// Writes the model files of all runs, which takes seconds.
     ///
     /// # Errors
     /// No room.
@@ -91,17 +94,23 @@ impl Machine {
             let cannot = || format!("cannot write {}", file.display());
             let part = file.with_extension("part");
             spec.write(&part).with_context(cannot)?;
-            fs::rename(&part, &file).with_context(cannot)?;
+            replace(&part, &file).with_context(cannot)?;
         }
         Ok(())
     }
 
-    /// One run.
+    /// One run. It is not repeated when nothing has changed since it was done.
     ///
     /// # Errors
     /// The program failed, or the plugin wrote nothing that can be used.
     pub fn measure(&self, run: &Run) -> anyhow::Result<Vec<Measurement>> {
         let counts = self.counts(run);
+        let inputs = [&self.program, &self.plugin, &self.model(run)];
+        if inputs.iter().all(|input| is_newer(&counts, input))
+            && let Ok(regions) = read(&counts)
+        {
+            return figures::measurements(run, &regions);
+        }
         let mut command = process::command(EMULATOR);
         let plugin = format!("{},out={}", self.plugin.display(), counts.display());
         command.args(CORE).args(["-plugin", &plugin]);
@@ -128,7 +137,7 @@ impl Machine {
         let (subject, backend) = (run.subject, run.backend_name());
         let position = run.position;
         self.folder.join(format!(
-            "{}-{}-{backend}-{position}.json",
+            "{}-{}-{backend}-{position}-{PROMPT_TOKENS}-{GENERATED_TOKENS}.json",
             subject.shape, subject.format
         ))
     }
@@ -140,8 +149,22 @@ fn copy(file: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
     let part = to.with_extension("part");
     let cannot = || format!("cannot copy {}", file.display());
     fs::copy(file, &part).with_context(cannot)?;
-    fs::rename(&part, &to).with_context(cannot)?;
+    replace(&part, &to).with_context(cannot)?;
     Ok(to)
+}
+
+/// Puts a file into the place of another, which stays when it is the same.
+fn replace(new: &Path, old: &Path) -> io::Result<()> {
+    match fs::read(old).is_ok_and(|held| fs::read(new).is_ok_and(|made| made == held)) {
+        true => fs::remove_file(new),
+        false => fs::rename(new, old),
+    }
+}
+
+/// Whether a file is there and was written after another.
+fn is_newer(file: &Path, than: &Path) -> bool {
+    let written = |file: &Path| fs::metadata(file).and_then(|facts| facts.modified());
+    matches!((written(file), written(than)), (Ok(file), Ok(than)) if file > than)
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<Region>> {

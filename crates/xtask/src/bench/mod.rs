@@ -38,7 +38,7 @@ impl Bench {
     /// # Errors
     /// Something could not be built or run, or with `--check`, a token costs more than it did.
     pub fn run(&self) -> anyhow::Result<()> {
-        let machine = Machine::prepare()?;
+        let machine = Machine::prepare(self.program.as_deref())?;
         let runs = plan::runs(self, machine.backends());
         machine.make_models(&runs)?;
         let measurements = measure(&machine, &runs)?;

@@ -14,6 +14,8 @@ pub struct Bench {
     pub update: bool,
     /// Only models whose name and format contain this.
     pub only: Option<String>,
+    /// The static program for the board, with its symbols, in the place of a new build.
+    pub program: Option<PathBuf>,
     /// Where to write all figures.
     pub json: Option<PathBuf>,
 }
@@ -34,13 +36,17 @@ impl Bench {
                     let name = rest.next().and_then(|name| name.into_string().ok());
                     bench.only = Some(name.ok_or("--only needs a part of a name after it.")?);
                 }
+                Some("--program") => {
+                    let file = rest.next().ok_or("--program needs a file name after it.")?;
+                    bench.program = Some(file.into());
+                }
                 Some("--json") => {
                     let file = rest.next().ok_or("--json needs a file name after it.")?;
                     bench.json = Some(file.into());
                 }
                 _ => {
                     return Err(format!(
-                        "bench takes --quick, --check, --update, --only and --json, not {}.",
+                        "bench takes --quick, --check, --update, --only, --program and --json, not {}.",
                         argument.display()
                     ));
                 }

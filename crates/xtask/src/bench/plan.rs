@@ -8,7 +8,7 @@ use super::options::Bench;
 
 /// Tokens before the one that is measured.
 const POSITIONS: [u32; 3] = [0, 100, 500];
-/// Where the small models are compared.
+/// Where models and formats are compared.
 const QUICK_POSITION: u32 = 100;
 /// Tokens that are computed together for the figure of a prompt. llama.cpp computes the output
 /// matrix for the last one only, so per token, more would make it a little less.
@@ -23,29 +23,39 @@ pub struct Subject {
     pub shape: &'static str,
     /// Its format's name.
     pub format: &'static str,
-    /// Whether it is quick enough for a check of each change.
-    is_small: bool,
+    /// How much of it is measured.
+    extent: Extent,
+}
+
+/// How much of a model is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// All positions; and it is quick enough for a check of each change.
+    Small,
+    /// All positions.
+    Large,
+    /// One position, to compare its format with another.
+    Compared,
 }
 
 /// The models, as published files of these names have them; and a file whose output matrix has 4
 /// bits too, which is what `llama-quantize --pure` makes.
-const SUBJECTS: [Subject; 8] = [
-    Subject::new("demo", "q8_0", true),
-    Subject::new("stories15m", "q4_0", true),
-    Subject::new("stories15m", "q4_0-pure", false),
-    Subject::new("stories15m", "q8_0", true),
-    Subject::new("smollm2-135m", "q4_0", false),
-    Subject::new("smollm2-135m", "q4_0-pure", false),
-    Subject::new("smollm2-135m", "q4_k_m", false),
-    Subject::new("smollm2-135m", "q8_0", false),
+const SUBJECTS: [Subject; 7] = [
+    Subject::new("demo", "q8_0", Extent::Small),
+    Subject::new("stories15m", "q4_0", Extent::Small),
+    Subject::new("stories15m", "q4_0-pure", Extent::Compared),
+    Subject::new("stories15m", "q8_0", Extent::Small),
+    Subject::new("smollm2-135m", "q4_0", Extent::Large),
+    Subject::new("smollm2-135m", "q4_0-pure", Extent::Compared),
+    Subject::new("smollm2-135m", "q4_k_m", Extent::Large),
 ];
 
 impl Subject {
-    const fn new(shape: &'static str, format: &'static str, is_small: bool) -> Self {
+    const fn new(shape: &'static str, format: &'static str, extent: Extent) -> Self {
         Self {
             shape,
             format,
-            is_small,
+            extent,
         }
     }
 
@@ -57,9 +67,10 @@ impl Subject {
         ))
     }
 
-    fn reaches(&self, position: u32) -> bool {
-        self.spec()
-            .is_some_and(|spec| position < spec.shape.context_tokens)
+    fn is_measured_at(&self, position: u32) -> bool {
+        let reaches = |spec: Spec| position < spec.shape.context_tokens;
+        (self.extent != Extent::Compared || position == QUICK_POSITION)
+            && self.spec().is_some_and(reaches)
     }
 }
 
@@ -109,12 +120,15 @@ pub fn runs(bench: &Bench, backends: &[Option<&'static str>]) -> Vec<Run> {
     };
     let is_wanted = |subject: &&Subject| {
         let name = subject.to_string();
-        (subject.is_small || !bench.quick)
+        (subject.extent == Extent::Small || !bench.quick)
             && bench.only.as_ref().is_none_or(|part| name.contains(part))
     };
     let mut runs = Vec::new();
     for subject in SUBJECTS.iter().filter(is_wanted) {
-        for &position in positions.iter().filter(|&&place| subject.reaches(place)) {
+        for &position in positions
+            .iter()
+            .filter(|&&place| subject.is_measured_at(place))
+        {
             runs.extend(backends.iter().map(|&backend| Run {
                 subject: *subject,
                 position,
@@ -145,7 +159,7 @@ mod tests {
         };
         assert_eq!(farthest("stories15m"), Some(100));
         assert_eq!(farthest("demo"), Some(500));
-        assert_eq!(runs.len(), 2 * (3 + 3 * 2 + 4 * 3));
+        assert_eq!(runs.len(), 2 * (3 + 2 * 2 + 2 * 3 + 2));
         assert_eq!(runs[2].cached_tokens(), 91);
         assert_eq!(runs[0].cached_tokens(), 0);
     }
