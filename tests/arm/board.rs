@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use lab::cache::Cache;
-use lab::packages::{self, Repository};
+use lab::packages;
 use tempfile::TempDir;
 
 use crate::support::tool;
@@ -151,15 +151,5 @@ impl Board {
 /// The C library of Debian 12 for armhf, kept in the lab's cache.
 fn armhf_libraries() -> PathBuf {
     let cache = Cache::open().unwrap();
-    let folder = cache.path("libraries/bookworm-armhf");
-    let tree = folder.join("tree");
-    if !tree.is_dir() {
-        let repository = Repository::new(&cache, "bookworm", "armhf").unwrap();
-        repository.update().unwrap();
-        let partial = folder.join("partial");
-        let deb = repository.download("libc6", &folder).unwrap();
-        packages::unpack(&deb, &partial).unwrap();
-        std::fs::rename(&partial, &tree).unwrap();
-    }
-    tree
+    packages::unpacked(&cache, "libraries", "bookworm", "armhf", "libc6").unwrap()
 }

@@ -2,12 +2,10 @@
 //! this machine, any other board Debian's for its processor. Used by
 //! [`initramfs`](crate::initramfs).
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::cache::{self, Cache};
-use crate::error::At;
-use crate::packages::{self, Repository};
+use crate::cache::Cache;
+use crate::packages;
 use crate::{Board, LabError, Result, tool};
 
 const PROGRAM: &str = "busybox";
@@ -27,31 +25,17 @@ const PLACES: [&str; 2] = ["bin/busybox", "usr/bin/busybox"];
 pub fn get(cache: &Cache, board: Board) -> Result<PathBuf> {
     match board {
         Board::Pc => tool::find(PROGRAM),
-        Board::PiZero => fetched(cache, board.architecture()),
-    }
-}
-
-fn fetched(cache: &Cache, architecture: &'static str) -> Result<PathBuf> {
-    let folder = cache.folder(&format!("programs/{SUITE}-{architecture}"))?;
-    let tree = folder.join("tree");
-    let kept = packages::deb_in(&folder, PACKAGE).filter(|deb| deb.is_file());
-    let deb = match kept {
-        Some(deb) if cache::is_intact(&deb)? => deb,
-        _ => {
-            eprintln!("lab: fetching {PACKAGE} from Debian {SUITE} for {architecture}");
-            let repository = Repository::new(cache, SUITE, architecture)?;
-            repository.update()?;
-            cache::forget(&tree)?;
-            repository.download(PACKAGE, &folder)?
+        Board::PiZero => {
+            let architecture = board.architecture();
+            in_tree(&packages::unpacked(
+                cache,
+                "programs",
+                SUITE,
+                architecture,
+                PACKAGE,
+            )?)
         }
-    };
-    if !tree.is_dir() {
-        let partial = folder.join("partial");
-        cache::forget(&partial)?;
-        packages::unpack(&deb, &partial)?;
-        fs::rename(&partial, &tree).at(&tree)?;
     }
-    in_tree(&tree)
 }
 
 fn in_tree(tree: &Path) -> Result<PathBuf> {
