@@ -12,7 +12,7 @@ use crate::error::At;
 use crate::packages::{self, Repository};
 use crate::{LabError, Result, tool};
 
-/// A line of kernels that hosts use, and the Debian release that has it.
+/// A line of kernels that hosts use, and the Debian releases that have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Series {
     /// Debian 12 and Raspberry Pi OS of 2023.
@@ -33,10 +33,12 @@ impl Series {
         }
     }
 
-    fn suite(self) -> &'static str {
+    /// Where Debian has it, and where else: a mirror that is being brought up to date lists kernels
+    /// that it does not have yet.
+    fn suites(self) -> &'static [&'static str] {
         match self {
-            Self::V6_1 => "bookworm",
-            Self::V6_12 => "trixie",
+            Self::V6_1 => &["bookworm"],
+            Self::V6_12 => &["trixie", "bookworm-backports"],
         }
     }
 }
@@ -63,7 +65,7 @@ impl Kernel {
     /// # Errors
     /// It cannot be fetched or unpacked, or what is in the cache was changed.
     pub fn get(cache: &Cache, board: Board, series: Series) -> Result<Self> {
-        let (suite, architecture) = (series.suite(), board.architecture());
+        let (suite, architecture) = (series.suites()[0], board.architecture());
         let folder = cache.path(&format!("kernels/{suite}-{architecture}"));
         let tree = folder.join("tree");
         let deb = kept_deb(&folder)?;
@@ -103,19 +105,9 @@ fn fetch(
     folder: &Path,
     deb: Option<PathBuf>,
 ) -> Result<()> {
-    let (suite, architecture) = (series.suite(), board.architecture());
     let deb = match deb {
         Some(deb) => deb,
-        None => {
-            eprintln!(
-                "lab: fetching the kernel {} from Debian {suite} for {architecture}",
-                series.name()
-            );
-            let repository = Repository::new(cache, suite, architecture)?;
-            repository.update()?;
-            let packages = repository.dependencies(board.kernel_package(), PREFIX)?;
-            repository.download_first(&packages, folder)?
-        }
+        None => download(cache, board, series, folder)?,
     };
     eprintln!("lab: unpacking {}", deb.display());
     let partial = folder.join("partial");
@@ -128,6 +120,29 @@ fn fetch(
     let tree = folder.join("tree");
     cache::forget(&tree)?;
     fs::rename(&partial, &tree).at(&tree)
+}
+
+/// Fetches the package from the first release that has it; where none has, says why not the first.
+fn download(cache: &Cache, board: Board, series: Series, folder: &Path) -> Result<PathBuf> {
+    let architecture = board.architecture();
+    let mut first_error = None;
+    for suite in series.suites() {
+        let name = series.name();
+        eprintln!("lab: fetching the kernel {name} from Debian {suite} for {architecture}");
+        let fetched = Repository::new(cache, suite, architecture).and_then(|repository| {
+            repository.update()?;
+            let package = repository.dependency(board.kernel_package(), PREFIX)?;
+            repository.download(&package, folder)
+        });
+        match fetched {
+            Ok(deb) => return Ok(deb),
+            Err(error) => {
+                eprintln!("lab: {error}");
+                first_error.get_or_insert(error);
+            }
+        }
+    }
+    Err(first_error.unwrap_or_else(|| LabError::Unexpected("no release has it".into())))
 }
 
 /// Since Debian 13 modules lie in `/usr/lib`; older depmods look in `/lib`.

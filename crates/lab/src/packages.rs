@@ -22,9 +22,6 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// security updates).
 const ARCHIVE: &str = "debian";
 
-/// The same for a mirror of the security updates, whose releases are called after those.
-const SECURITY: &str = "debian-security";
-
 /// Names the file that apt reads before its others (man `apt.conf`).
 const CONFIG_VARIABLE: &str = "APT_CONFIG";
 
@@ -74,11 +71,8 @@ impl Repository {
         }
         let (suite, mirror) = (self.suite, mirror()?);
         let sources = self.folder.join("sources.list");
-        let mut lines = format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n");
-        if let Some(mirror) = machine_mirror(SECURITY)? {
-            lines += &format!("deb [signed-by={KEYRING}] {mirror} {suite}-security main\n");
-        }
-        fs::write(&sources, lines).at(&sources)?;
+        let line = format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n");
+        fs::write(&sources, line).at(&sources)?;
         let status = self.folder.join("status");
         fs::write(&status, "").at(&status)?;
         configure(&self.folder, std::env::var_os(CONFIG_VARIABLE).as_deref())?;
@@ -86,40 +80,18 @@ impl Repository {
         Ok(())
     }
 
-    /// The packages whose names begin with `prefix` on which `package` depends: what a meta-package
-    /// stands for now, and what it stood for in older versions that a mirror still lists.
+    /// The first package on which `package` depends whose name begins with `prefix`: what a
+    /// meta-package stands for now.
     ///
     /// # Errors
     /// There is none, or the lists were not fetched.
-    pub fn dependencies(&self, package: &str, prefix: &str) -> Result<Vec<String>> {
+    pub fn dependency(&self, package: &str, prefix: &str) -> Result<String> {
         let mut command = self.apt("apt-cache");
-        let text = tool::text(command.args(["show", package]))?;
-        let found = dependencies_in(&text, prefix);
-        if found.is_empty() {
+        let text = tool::text(command.args(["--important", "depends", package]))?;
+        first_dependency(&text, prefix).ok_or_else(|| {
             let suite = self.suite;
-            let why = format!("{package} of {suite} depends on no {prefix}…");
-            return Err(LabError::Unexpected(why));
-        }
-        Ok(found)
-    }
-
-    /// Fetches the first of some packages that the mirror has, and gives its file: while a mirror
-    /// is brought up to date, it lists what is not there yet.
-    ///
-    /// # Errors
-    /// None can be fetched: why the first could not.
-    pub fn download_first(&self, packages: &[String], folder: &Path) -> Result<PathBuf> {
-        let mut first_error = None;
-        for package in packages {
-            match self.download(package, folder) {
-                Ok(file) => return Ok(file),
-                Err(error) => {
-                    eprintln!("lab: {package} cannot be fetched");
-                    first_error.get_or_insert(error);
-                }
-            }
-        }
-        Err(first_error.unwrap_or_else(|| LabError::Unexpected("no package to fetch".into())))
+            LabError::Unexpected(format!("{package} of {suite} depends on no {prefix}…"))
+        })
     }
 
     /// Fetches a package and gives its file, which lies in `folder`.
@@ -267,39 +239,26 @@ fn mirror() -> Result<String> {
     if let Ok(mirror) = std::env::var(MIRROR_VARIABLE) {
         return Ok(mirror);
     }
-    machine_mirror(ARCHIVE)?.ok_or(LabError::NoMirror)
-}
-
-/// The first mirror in this machine's configuration whose address ends so.
-fn machine_mirror(end: &str) -> Result<Option<String>> {
     let mut command = tool::command("apt-get");
     let text = tool::text(command.args(["indextargets", "--format", "$(REPO_URI)"]))?;
-    Ok(mirror_in(&text, end))
+    debian_mirror(&text).ok_or(LabError::NoMirror)
 }
 
-fn mirror_in(addresses: &str, end: &str) -> Option<String> {
+fn debian_mirror(addresses: &str) -> Option<String> {
     let mut addresses = addresses
         .lines()
         .map(|line| line.trim().trim_end_matches('/'));
-    let found = addresses.find(|address| address.rsplit('/').next() == Some(end));
+    let found = addresses.find(|address| address.rsplit('/').next() == Some(ARCHIVE));
     found.map(str::to_owned)
 }
 
-/// Reads what `apt-cache show` prints of all versions, the newest first: lines such as
-/// `Depends: NAME (= VERSION), OTHER`.
-fn dependencies_in(text: &str, prefix: &str) -> Vec<String> {
-    let lists = text
+/// Reads what `apt-cache depends` prints: lines such as `  Depends: NAME`.
+fn first_dependency(text: &str, prefix: &str) -> Option<String> {
+    let names = text
         .lines()
-        .filter_map(|line| line.strip_prefix("Depends: "));
-    let names = lists.flat_map(|list| list.split(", "));
-    let names = names.filter_map(|name| name.split_whitespace().next());
-    let mut found: Vec<String> = Vec::new();
-    for name in names.filter(|name| name.starts_with(prefix)) {
-        if found.iter().all(|known| known != name) {
-            found.push(name.to_owned());
-        }
-    }
-    found
+        .filter_map(|line| line.trim().strip_prefix("Depends: "));
+    let mut names = names.filter(|name| name.starts_with(prefix));
+    names.next().map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -309,10 +268,8 @@ mod tests {
     #[test]
     fn the_archive_itself_is_the_mirror() {
         let text = "http://a/debian-security/\nhttp://b/debian/\nhttp://c/debian/\n";
-        assert_eq!(mirror_in(text, ARCHIVE).as_deref(), Some("http://b/debian"));
-        let security = Some("http://a/debian-security");
-        assert_eq!(mirror_in(text, SECURITY).as_deref(), security);
-        assert_eq!(mirror_in("http://a/ubuntu/\n", ARCHIVE), None);
+        assert_eq!(debian_mirror(text).as_deref(), Some("http://b/debian"));
+        assert_eq!(debian_mirror("http://a/ubuntu/\n"), None);
     }
 
     #[test]
@@ -333,13 +290,11 @@ mod tests {
     }
 
     #[test]
-    fn a_meta_package_stands_for_its_dependencies() {
-        let text = "Package: meta\nDepends: kmod, linux-image-6.1.0-2 (= 6.1.2-1)\n\n\
-                    Package: meta\nDepends: linux-image-6.1.0-1 (= 6.1.1-1), linux-base\n\n\
-                    Package: meta\nDepends: linux-image-6.1.0-1 (= 6.1.1-1)\n";
-        let found = dependencies_in(text, "linux-image-");
-        assert_eq!(found, ["linux-image-6.1.0-2", "linux-image-6.1.0-1"]);
-        assert!(dependencies_in(text, "nothing").is_empty());
+    fn a_meta_package_stands_for_its_dependency() {
+        let text = "meta\n  Depends: kmod\n  Depends: linux-image-6.1.0-1-amd64\n";
+        let found = first_dependency(text, "linux-image-");
+        assert_eq!(found.as_deref(), Some("linux-image-6.1.0-1-amd64"));
+        assert_eq!(first_dependency(text, "nothing"), None);
     }
 
     #[test]
