@@ -156,9 +156,9 @@ pub fn write(format: Format, vector: &[f32], steps: f32, into: &mut [u64]) {
     }
 }
 
-/// The nearest integer; of what is below 2^22.
+/// The nearest integer, of what is below 2^22; any integer of what is not.
 #[inline]
-fn nearest(value: f32) -> i32 {
+pub(crate) fn nearest(value: f32) -> i32 {
     ((value + ROUNDER).to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32)
 }
 

@@ -4,7 +4,10 @@
 //! column + 256 * the odd one. So a borrow may have been taken from the upper byte, and a weight is
 //! never below -127.
 
-use super::{BLOCK_COLUMNS, Format, GROUP_ROWS, PackedRow, i16_at, largest_of, relative, source};
+use super::{
+    BLOCK_COLUMNS, Format, GROUP_ROWS, PackedRow, i16_at, largest_of, relative, scale_steps, source,
+};
+use crate::activations::nearest;
 use llama_cpp_sys_2 as ggml;
 
 /// Words of one row in a block.
@@ -31,10 +34,11 @@ pub fn pack(ggml_type: u32, row: &[u8], at: usize, stream: &mut [u8]) -> PackedR
         _ => requantised(ggml_type, row, columns),
     };
     let largest = largest_of(blocks.iter().map(|block| block.scale));
+    let steps = scale_steps(largest);
     let mut square_sum = 0.0;
     for (block, into) in blocks.iter().zip(stream.chunks_exact_mut(block_bytes)) {
         put_words(&block.weights, at, into);
-        let scale = relative(block.scale, largest);
+        let scale = relative(block.scale, steps);
         let place = SCALES_AT + at * 2;
         into[place..place + 2].copy_from_slice(&scale.to_le_bytes());
         let squares: i32 = block.weights.iter().map(|weight| weight * weight).sum();
@@ -71,17 +75,15 @@ fn q5_0(block: &[u8]) -> Block {
     }
 }
 
-/// The nearest of 255 steps; a weight differs by half a step at most. What is no number becomes 0.
+/// The nearest of 255 steps; a weight differs by half a step at most. What is no number becomes
+/// any number.
 fn requantised(ggml_type: u32, row: &[u8], columns: usize) -> Vec<Block> {
     let mut values = vec![0.0; columns];
     source::to_f32(ggml_type, row, &mut values);
     let blocks = values.chunks_exact(BLOCK_COLUMNS).map(|values| {
         let scale = largest_of(values.iter().copied()) / LARGEST as f32;
         let steps = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-        let weight = |at: usize| {
-            let nearest = (values[at] * steps).round_ties_even() as i32;
-            nearest.clamp(-LARGEST, LARGEST)
-        };
+        let weight = |at: usize| nearest(values[at] * steps).clamp(-LARGEST, LARGEST);
         Block {
             scale,
             weights: std::array::from_fn(weight),

@@ -6,7 +6,9 @@
 //! 16^i * nibble; the other three are q itself, and the vector's coefficients know of the 8
 //! ([`crate::activations`]).
 
-use super::{BLOCK_COLUMNS, GROUP_ROWS, PackedRow, i16_at, largest_of, relative, source};
+use super::{
+    BLOCK_COLUMNS, GROUP_ROWS, PackedRow, i16_at, largest_of, relative, scale_steps, source,
+};
 use llama_cpp_sys_2 as ggml;
 
 /// Words of one row in a block.
@@ -36,15 +38,17 @@ struct Block {
 
 /// Packs a row of `Q4_0` as row `at` of a group.
 pub fn symmetric(row: &[u8], at: usize, stream: &mut [u8]) -> PackedRow {
-    let block_bytes = super::Format::Four.block_bytes();
-    let blocks = || row.chunks_exact(HALF_BYTES + NIBBLE_BYTES);
-    let largest = largest_of(blocks().map(|block| source::half_at(block, 0)));
+    const SOURCE_BYTES: usize = HALF_BYTES + NIBBLE_BYTES;
+    const BLOCK_BYTES: usize = super::Format::Four.block_bytes();
+    let blocks = row.as_chunks::<SOURCE_BYTES>().0;
+    let largest = largest_of(blocks.iter().map(|block| source::half_at(block, 0)));
+    let steps = scale_steps(largest);
     let mut square_sum = 0.0;
-    for (block, into) in blocks().zip(stream.chunks_exact_mut(block_bytes)) {
+    for (block, into) in blocks.iter().zip(stream.as_chunks_mut::<BLOCK_BYTES>().0) {
         let nibbles = block[HALF_BYTES..].first_chunk();
         let nibbles = nibbles.unwrap_or(&[0; NIBBLE_BYTES]);
         put_words(nibbles, at, into);
-        let scale = relative(source::half_at(block, 0), largest);
+        let scale = relative(source::half_at(block, 0), steps);
         put_i16(into, SCALES_AT, at, scale);
         square_sum += f64::from(scale) * f64::from(scale) * f64::from(squares(nibbles));
     }
@@ -64,13 +68,14 @@ pub fn with_minimum(ggml_type: u32, row: &[u8], at: usize, stream: &mut [u8]) ->
     let blocks = || (0..stream.len() / block_bytes).map(|number| read(row, number));
     let scales = largest_of(blocks().map(|block| block.scale));
     let minima = largest_of(blocks().map(|block| block.minimum));
-    let largest = scales.max(minima / MINIMUM_UNIT);
+    let largest = largest_of([scales, minima / MINIMUM_UNIT].into_iter());
+    let steps = scale_steps(largest);
     let blocks: Vec<Block> = blocks().collect();
     let mut square_sum = 0.0;
     for (block, into) in blocks.iter().zip(stream.chunks_exact_mut(block_bytes)) {
         put_words(&block.nibbles, at, into);
-        let scale = relative(block.scale, largest);
-        let minimum = relative(block.minimum, largest * MINIMUM_UNIT);
+        let scale = relative(block.scale, steps);
+        let minimum = relative(block.minimum, steps / MINIMUM_UNIT);
         put_i16(into, SCALES_AT, at, scale);
         put_i16(into, MINIMA_AT, at, minimum);
         square_sum += with_minimum_squares(block, scale, minimum);

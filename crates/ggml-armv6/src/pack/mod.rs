@@ -30,6 +30,8 @@ pub(crate) use four::column_of;
 
 use llama_cpp_sys_2 as ggml;
 
+use crate::activations::nearest;
+
 /// Rows that are packed together.
 pub const GROUP_ROWS: usize = 4;
 /// Columns that share a scale.
@@ -64,7 +66,7 @@ pub enum Format {
 impl Format {
     /// Bytes of 4 rows of 32 columns.
     #[must_use]
-    pub fn block_bytes(self) -> usize {
+    pub const fn block_bytes(self) -> usize {
         match self {
             Self::Four => 64 + 8,
             Self::FourMin => 64 + 8 + 8,
@@ -293,20 +295,34 @@ pub(crate) fn stored_limit(packed: &[u8]) -> f32 {
         .map_or(0.0, |bytes| f32::from_le_bytes(*bytes))
 }
 
-/// A scale relative to the largest of its row, as an integer; 0 in a row of zeros.
-fn relative(scale: f32, largest: f32) -> i16 {
-    if largest > 0.0 {
-        // In range: |scale| <= largest. A scale that is no number becomes 0.
-        (scale / largest * SCALE_ONE).round_ties_even() as i16
+/// A scale relative to the largest of its row, as an integer. 0 in a row of zeros, and for a scale
+/// that is no number or infinite, which counts as none.
+fn relative(scale: f32, steps: f32) -> i16 {
+    let value = scale * steps;
+    // Rounding up may make it a little more than 1.
+    if value.abs() <= SCALE_ONE + 0.25 {
+        nearest(value) as i16
     } else {
         0
     }
 }
 
+/// Steps of a scale in 1.0, where the largest of its row is this.
+fn scale_steps(largest: f32) -> f32 {
+    let steps = SCALE_ONE / largest;
+    if steps.is_finite() { steps } else { 0.0 }
+}
+
 /// The largest absolute value that is a number; 0 when there is none.
 fn largest_of(values: impl Iterator<Item = f32>) -> f32 {
-    let sizes = values.map(f32::abs).filter(|size| size.is_finite());
-    sizes.fold(0.0, f32::max)
+    values.fold(0.0, |largest, value| {
+        let size = value.abs();
+        if size > largest && size < f32::INFINITY {
+            size
+        } else {
+            largest
+        }
+    })
 }
 
 /// Gives one row of a packed matrix back, as f32.

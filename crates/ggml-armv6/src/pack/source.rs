@@ -36,14 +36,42 @@ pub fn to_f32(ggml_type: u32, row: &[u8], out: &mut [f32]) {
     }
 }
 
-/// A half-precision number as f32.
+/// A half-precision number as f32, exactly, also where small floats are flushed to zero.
+#[inline]
 pub fn half(bits: u16) -> f32 {
-    // SAFETY: a pure function.
-    unsafe { ggml::ggml_fp16_to_fp32(bits) }
+    const MANTISSA_BITS: u32 = 10;
+    let (sign, rest) = (u32::from(bits >> 15) << 31, u32::from(bits & 0x7FFF));
+    let magnitude = match rest >> MANTISSA_BITS {
+        0 => (rest as f32 * (1.0 / 16_777_216.0)).to_bits(),
+        31 => rest << 13 | 0x7F80_0000,
+        // The exponents of halves are around 15, those of f32 around 127.
+        _ => (rest << 13) + ((127 - 15) << 23),
+    };
+    f32::from_bits(sign | magnitude)
 }
 
 /// The half-precision number at a place of a block; 0 beyond its end.
+#[inline]
 pub fn half_at(block: &[u8], at: usize) -> f32 {
     let found = block.get(at..).and_then(|rest| rest.first_chunk());
     found.map_or(0.0, |bytes| half(u16::from_le_bytes(*bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_are_as_ggml_has_them() {
+        for bits in 0..=u16::MAX {
+            // SAFETY: a pure function.
+            let expected = unsafe { ggml::ggml_fp16_to_fp32(bits) };
+            let found = half(bits);
+            let same = found.to_bits() == expected.to_bits();
+            assert!(
+                same || found.is_nan() && expected.is_nan(),
+                "{bits:#06x}: {found}, not {expected}"
+            );
+        }
+    }
 }
