@@ -15,7 +15,7 @@ use crate::error::{Doing, ensure};
 use crate::modules::{self, Modules};
 use crate::protocol::Line;
 use crate::scenario::{self, Lab, Scenario};
-use crate::{Failure, Result, clock, daemon, debian, gadget, report, stick, wait};
+use crate::{Failure, Result, clock, daemon, debian, gadget, report, stick, sysfs, wait};
 
 /// The parameter of the kernel's command line with the serial line of the protocol.
 pub const LINE_PARAMETER: &str = "lab.line";
@@ -25,6 +25,10 @@ pub const EXPORT_PARAMETER: &str = "lab.export";
 
 /// The parameter with the FAT volume that holds the model, where it is not in the archive.
 pub const CARD_PARAMETER: &str = "lab.card";
+
+/// The level below which the kernel's console shows a message then: those worse than errors
+/// (`syslog(2)`).
+const GRAVE_LEVEL: &str = "3";
 
 /// How long a card takes to be found.
 const CARD_LIMIT: Duration = Duration::from_secs(60);
@@ -64,8 +68,20 @@ fn lab() -> Result<Lab> {
     let lab = Lab::from_command_line(&parameters);
     let line = place(&lab, LINE_PARAMETER)?;
     report::open(line).doing(format!("opening {}", line.display()))?;
+    share_line(line)?;
     clock::reached("init")?;
     Ok(lab)
+}
+
+/// Where the kernel's console is the protocol's line, the kernel says no more than what is grave
+/// from now on: it would write into the middle of ours.
+fn share_line(line: &Path) -> Result<()> {
+    let name = line.file_name().unwrap_or_default().to_string_lossy();
+    let consoles = sysfs::read("/proc/consoles")?;
+    match consoles.lines().any(|console| console.starts_with(&*name)) {
+        true => sysfs::write("/proc/sys/kernel/printk", GRAVE_LEVEL),
+        false => Ok(()),
+    }
 }
 
 fn place<'a>(lab: &'a Lab, parameter: &str) -> Result<&'a Path> {
@@ -149,7 +165,7 @@ pub fn mount_configfs() -> Result<()> {
 }
 
 fn kernel_release() -> Result<String> {
-    crate::sysfs::read("/proc/sys/kernel/osrelease")
+    sysfs::read("/proc/sys/kernel/osrelease")
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

@@ -46,6 +46,8 @@ impl Machine {
     pub fn start(wanted: &Wanted<'_>, folder: &Folder) -> Result<Self> {
         let mut command = qemu::command(wanted, folder);
         end_with_us(&mut command);
+        // All that may fail comes before the child, which would run on.
+        let console = shared_console(wanted.board, &folder.console())?;
         let emulator = folder.emulator();
         let mut child = command
             .stdin(Stdio::null())
@@ -53,7 +55,6 @@ impl Machine {
             .stderr(File::create(&emulator).at(&emulator)?)
             .spawn()
             .map_err(|error| tool::failure(&command, &error))?;
-        let console = shared_console(wanted.board, &folder.console())?;
         let (sender, lines) = mpsc::channel();
         if let Some(output) = child.stdout.take() {
             thread::spawn(move || pass_on(output, console, &sender));

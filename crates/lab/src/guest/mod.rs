@@ -2,6 +2,7 @@
 //! what it exported. Used by `tests/lab` and `cargo xtask try --usb`.
 
 mod card;
+mod console;
 mod machine;
 mod pair;
 mod places;
@@ -23,6 +24,7 @@ use crate::error::At;
 use crate::kernel::{Kernel, Series};
 use crate::programs::{self, Programs};
 use crate::{Board, Result, debian, initramfs};
+use console::Follower;
 use machine::{Event, Machine};
 use places::Folder;
 use qemu::Wanted;
@@ -37,6 +39,14 @@ pub const USUAL_LIMIT: Duration = Duration::from_secs(600);
 
 /// The same for a guest with a Debian, which has a minute's work to do before it mounts anything.
 pub const DEBIAN_LIMIT: Duration = Duration::from_secs(1800);
+
+/// Words for a kernel whose console somebody watches. It tells all that it does not take for
+/// details (the last such word counts), and leaves out a driver of the Pi's that divides by the
+/// speed of a clock which QEMU does not have, and prints where it was, six times.
+const TELLING: [(&str, &str); 2] = [
+    ("loglevel", "6"),
+    ("initcall_blacklist", "bcm2835_i2c_driver_init"),
+];
 
 /// What is to be run.
 #[derive(Debug)]
@@ -57,6 +67,9 @@ pub struct Boot<'a> {
     pub limit: Duration,
     /// Called with each line as it comes, and the time since QEMU's start.
     pub show: fn(Duration, &str),
+    /// The same for lines of the kernel's console, which then tell the course of a boot, too; else
+    /// only what is grave is told.
+    pub console: Option<fn(Duration, &str)>,
 }
 
 /// What a guest boots from: its kernel, and the archives that are joined for it.
@@ -83,6 +96,7 @@ impl<'a> Boot<'a> {
             network: Network::None,
             limit: board.patient(limit),
             show: |time, line| println!("{:7.1} s  {line}", time.as_secs_f64()),
+            console: None,
         }
     }
 
@@ -91,34 +105,31 @@ impl<'a> Boot<'a> {
     /// # Errors
     /// The guest could not be built or started.
     pub fn run(&self, programs: &Programs) -> Result<Report> {
-        let prepared = self.prepare(programs)?;
+        // Others may run while this one fetches and builds.
+        self.fetch(programs)?;
         let _turn = places::wait_for_turn(1);
-        self.run_prepared(&prepared, programs, &mut |_| {})
+        self.run_in_turn(programs, &mut |_| {})
     }
 
     /// As [`Boot::run`], in a turn that somebody has waited for; `tell` is called with each line of
     /// the protocol as it comes.
-    fn run_prepared(
-        &self,
-        (kernel, archives): &Prepared,
-        programs: &Programs,
-        tell: &mut dyn FnMut(&Line),
-    ) -> Result<Report> {
+    fn run_in_turn(&self, programs: &Programs, tell: &mut dyn FnMut(&Line)) -> Result<Report> {
         let folder = Folder::new(&self.name())?;
         card::write(&folder.export(), self.board, &programs.model)?;
-        let extra = initramfs::scenario(self.files).at(&folder.initrd())?;
-        initramfs::join(archives, &extra, &folder.initrd())?;
+        let kernel = self.write_initrd(programs, &folder.initrd())?;
         let start = Instant::now();
         let wanted = Wanted {
             board: self.board,
-            kernel,
+            kernel: &kernel,
             command_line: &self.command_line(),
             model_bytes: fs::metadata(&programs.model).at(&programs.model)?.len(),
             network: self.network,
         };
         let machine = Machine::start(&wanted, &folder)?;
+        let follower = self.follower(&folder, start);
         let mut report = self.listen(&machine, start, tell);
         drop(machine);
+        drop(follower);
         report.wall = start.elapsed();
         if report.lines.contains(&Line::Exported) {
             let start = card::export_start_bytes(self.board);
@@ -134,16 +145,25 @@ impl<'a> Boot<'a> {
     /// # Errors
     /// A tool is missing, or something could not be fetched or built.
     pub fn fetch(&self, programs: &Programs) -> Result<()> {
-        self.prepare(programs).map(drop)
+        self.prepare(&Cache::open()?, programs).map(drop)
     }
 
-    fn prepare(&self, programs: &Programs) -> Result<Prepared> {
-        initramfs::ensure_tools(self.board)?;
+    /// Writes what the guest boots from, and gives its kernel. The cache stays locked until the
+    /// archives have been copied: a neighbour that builds newer ones removes these.
+    fn write_initrd(&self, programs: &Programs, to: &Path) -> Result<Kernel> {
+        let extra = initramfs::scenario(self.files).at(to)?;
         let cache = Cache::open()?;
-        let kernel = Kernel::get(&cache, self.board, self.series)?;
-        let mut archives = vec![initramfs::base(&cache, self.board, &kernel, programs)?];
+        let (kernel, archives) = self.prepare(&cache, programs)?;
+        initramfs::join(&archives, &extra, to)?;
+        Ok(kernel)
+    }
+
+    fn prepare(&self, cache: &Cache, programs: &Programs) -> Result<Prepared> {
+        initramfs::ensure_tools(self.board)?;
+        let kernel = Kernel::get(cache, self.board, self.series)?;
+        let mut archives = vec![initramfs::base(cache, self.board, &kernel, programs)?];
         if let Some(system) = debian_of(self.scenario) {
-            archives.push(debian::archive(&cache, system)?);
+            archives.push(debian::archive(cache, system)?);
         }
         Ok((kernel, archives))
     }
@@ -169,10 +189,19 @@ impl<'a> Boot<'a> {
             Network::Client(port) => Some((PORT_PARAMETER, port.to_string())),
             _ => None,
         };
-        let words = own.iter().chain(&port).chain(self.parameters);
+        let telling = TELLING.map(|(name, value)| (name, value.to_owned()));
+        let telling = telling.iter().filter(|_| self.console.is_some());
+        let words = own.iter().chain(&port).chain(telling);
+        let words = words.chain(self.parameters);
         words.fold(self.board.kernel_words(), |line, (name, value)| {
             format!("{line} {name}={value}")
         })
+    }
+
+    /// Whoever shows a console that has a file of its own.
+    fn follower(&self, folder: &Folder, start: Instant) -> Option<Follower> {
+        let show = self.console.filter(|_| self.board == Board::Pc)?;
+        Some(Follower::start(&folder.console(), start, show))
     }
 
     fn listen(&self, machine: &Machine, start: Instant, tell: &mut dyn FnMut(&Line)) -> Report {
@@ -181,8 +210,10 @@ impl<'a> Boot<'a> {
             let left = self.limit.saturating_sub(start.elapsed());
             match machine.next(left) {
                 Event::Text(text) => {
-                    (self.show)(start.elapsed(), &text);
                     let line = Line::parse(&text);
+                    // On the Pi the console has the same line.
+                    let of_kernel = self.console.filter(|_| line.is_none());
+                    of_kernel.unwrap_or(self.show)(start.elapsed(), &text);
                     line.iter().for_each(&mut *tell);
                     report.lines.extend(line);
                 }

@@ -60,8 +60,7 @@ impl Pair<'_> {
         of_board: &Programs,
         of_host: &Programs,
     ) -> Result<(Report, Option<Report>)> {
-        let board_files = self.board.prepare(of_board)?;
-        let host_files = self.host.prepare(of_host)?;
+        self.fetch(of_board, of_host)?;
         let port = free_port()?;
         self.board.network = Network::Server(port);
         self.host.network = Network::Client(port);
@@ -71,7 +70,7 @@ impl Pair<'_> {
         let Self { board, host } = self;
         thread::scope(|scope| {
             let stick = scope.spawn(move || {
-                board.run_prepared(&board_files, of_board, &mut |line| {
+                board.run_in_turn(of_board, &mut |line| {
                     if *line == Line::Step(READY.to_owned()) {
                         // A host that gave up listens no more.
                         let _ = ready.send(());
@@ -79,7 +78,7 @@ impl Pair<'_> {
                 })
             });
             let of_host = match is_ready.recv() {
-                Ok(()) => Some(host.run_prepared(&host_files, of_host, &mut |_| {})),
+                Ok(()) => Some(host.run_in_turn(of_host, &mut |_| {})),
                 Err(_) => None,
             };
             let of_board = stick.join().unwrap_or_else(|_| {

@@ -17,14 +17,15 @@ const COPIES_OF_MODEL: u64 = 3;
 /// The port of USB/IP (IANA), on which a guest that others connect to listens.
 const USBIP_PORT: u16 = 3240;
 
-/// Whether a guest is on a network: QEMU's own, which reaches nothing but this machine.
+/// Whether a guest is on a network: QEMU's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
     /// It is not.
     None,
-    /// It can connect to this machine, and is told this port.
+    /// It can connect to this machine, as `10.0.2.2`, and is told this port. QEMU has no way to
+    /// restrict it to that: it could reach whatever this machine can.
     Client(u16),
-    /// Its port of USB/IP is this port of this machine.
+    /// Its port of USB/IP is this port of this machine; it reaches nothing.
     Server(u16),
 }
 

@@ -1,7 +1,7 @@
 //! `cargo xtask try --pi PROMPT`: the same job on the board that it is for. QEMU emulates a Pi
 //! Zero, which boots Debian's kernel for it and runs the daemon as it is shipped; a PC, also
 //! emulated, is its host, and USB/IP is the cable between the two. What both say is shown as it
-//! comes.
+//! comes, and the consoles of both kernels.
 
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ fn once_around(bench: &Bench, prompt: &str, steps: &mut Steps) -> anyhow::Result
     pair.board.limit = pair.host.limit;
     pair.board.show = show_board;
     pair.host.show = show_host;
+    pair.board.console = Some(show_board_console);
+    pair.host.console = Some(show_host_console);
     steps.begin("getting kernels from Debian, and making what the two machines boot from");
     let alive = Heartbeat::start("at work");
     pair.fetch(&of_board, &of_host)?;
@@ -83,16 +85,27 @@ fn show_board(time: Duration, line: &str) {
     let text = match Line::parse(line) {
         Some(Line::Step(text)) => text,
         Some(Line::Log(text)) => without_time(&text).to_owned(),
-        Some(_) => return,
-        // The kernel's console is on the same line.
-        None if line.is_empty() => return,
-        None => line.to_owned(),
+        _ => return,
     };
-    eprintln!("{:7.1} s  Pi   | {text}", time.as_secs_f64());
+    shown("Pi  ", time, &text);
 }
 
 fn show_host(time: Duration, line: &str) {
     if let Some(Line::Step(text)) = Line::parse(line) {
-        eprintln!("{:7.1} s  host | {text}", time.as_secs_f64());
+        shown("host", time, &text);
+    }
+}
+
+fn show_board_console(time: Duration, line: &str) {
+    shown("Pi  ", time, line);
+}
+
+fn show_host_console(time: Duration, line: &str) {
+    shown("host", time, line);
+}
+
+fn shown(side: &str, time: Duration, text: &str) {
+    if !text.is_empty() {
+        eprintln!("{:7.1} s  {side} | {text}", time.as_secs_f64());
     }
 }
