@@ -1,7 +1,7 @@
 //! Products against f64, and vectors made to break them.
 
 use super::*;
-use crate::pack::tests::{Aligned, Sample, TYPES, quantised, weights};
+use crate::pack::tests::{Aligned, Sample, TYPES, columns_of, quantised, weights};
 use proptest::prelude::*;
 
 struct Case {
@@ -76,9 +76,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn products_are_right(which in 0..TYPES.len(), rows in 1_usize..14, vectors in 1_usize..7, seed: u64) {
-        let case = case(TYPES[which], rows, 512, seed);
-        let x = weights(vectors, 512, !seed);
+    fn products_are_right(
+        which in 0..TYPES.len(), rows in 1_usize..14, blocks in 1_usize..40,
+        vectors in 1_usize..7, seed: u64,
+    ) {
+        let columns = columns_of(TYPES[which], blocks);
+        let case = case(TYPES[which], rows, columns, seed);
+        let x = weights(vectors, columns, !seed);
         let out = case.multiply(&x, &mut Scratch::default());
         case.judge(&x, &out, most(TYPES[which]));
     }

@@ -16,6 +16,12 @@ pub const TYPES: [u32; 9] = [
     ggml::GGML_TYPE_IQ4_NL,
 ];
 
+/// A number of columns that the type can have: `blocks` blocks of 32, or of 256 where it has those.
+pub fn columns_of(ggml_type: u32, blocks: usize) -> usize {
+    let least = source::columns(ggml_type).unwrap();
+    blocks.div_ceil(least / BLOCK_COLUMNS) * least
+}
+
 /// A matrix as a file has it, and as f32.
 pub struct Sample {
     pub source: Vec<u8>,
@@ -113,8 +119,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn rows_come_back(which in 0..TYPES.len(), rows in 1_usize..10, seed: u64) {
-        let (ggml_type, columns) = (TYPES[which], 512);
+    fn rows_come_back(
+        which in 0..TYPES.len(), rows in 1_usize..10, blocks in 1_usize..40, seed: u64,
+    ) {
+        let ggml_type = TYPES[which];
+        let columns = columns_of(ggml_type, blocks);
         let sample = quantised(ggml_type, rows, columns, &weights(rows, columns, seed));
         let layout = Layout::of(ggml_type, rows, columns).unwrap();
         let packed = Aligned::packed(layout, ggml_type, &sample.source);
