@@ -21,6 +21,15 @@ pub struct Bench {
 }
 
 impl Bench {
+    /// What `--check` does.
+    pub fn checking() -> Self {
+        Self {
+            quick: true,
+            check: true,
+            ..Self::default()
+        }
+    }
+
     /// Reads the arguments after `bench`.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 mod target;
 mod zig;
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -68,6 +69,21 @@ pub fn build_static() -> anyhow::Result<PathBuf> {
     workshop.compile(&STATIC, PROGRAM)?;
     let folder = workshop.folder.join(STATIC.triple).join("release");
     Ok(folder.join(PROGRAM))
+}
+
+/// The target of the static build.
+pub const STATIC_TRIPLE: &str = STATIC.triple;
+
+/// What `cargo test` must know to build for [`STATIC_TRIPLE`] and to run that on an emulated core.
+///
+/// # Errors
+/// As [`build`].
+pub fn test_variables() -> anyhow::Result<Vec<(OsString, OsString)>> {
+    let triple = STATIC_TRIPLE.replace('-', "_").to_uppercase();
+    let runner = format!("CARGO_TARGET_{triple}_RUNNER");
+    let mut variables = Workshop::open()?.zig.variables(&STATIC).to_vec();
+    variables.push((runner.into(), "qemu-arm -cpu arm1176".into()));
+    Ok(variables)
 }
 
 /// What builds need.

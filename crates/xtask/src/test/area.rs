@@ -24,7 +24,7 @@ pub enum Area {
     Daemon,
     /// `crates/lab`, `crates/labhost` and `tests/` `lab`: real kernels in QEMU.
     Lab,
-    /// `tests/` `arm`: the builds for the board, on an emulated core.
+    /// `tests/` `arm` and `crates/ggml-armv6`: what is built for the board, on an emulated core.
     Arm,
     /// `crates/xtask`, and `crates/genmodel`, which writes models for it and for the tests.
     Xtask,
@@ -92,7 +92,20 @@ impl Area {
         }
     }
 
-    /// The calls of the test runner.
+    /// The calls of the test runner that want the compiler for the board.
+    pub fn board_runs(self) -> Vec<TestRun> {
+        match self {
+            Self::All | Self::Arm => vec![TestRun::on_core("ggml-armv6")],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether the instructions of a token on the board are compared with those of the last time.
+    pub fn counts_instructions(self) -> bool {
+        matches!(self, Self::All | Self::Arm)
+    }
+
+    /// The other calls of the test runner.
     pub fn test_runs(self) -> Vec<TestRun> {
         match self {
             Self::All => vec![TestRun::workspace()],

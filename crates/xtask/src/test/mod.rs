@@ -12,6 +12,7 @@ use anyhow::bail;
 
 pub use area::Area;
 
+use crate::bench::Bench;
 use crate::cargo;
 use crate::pi;
 use crate::progress::Steps;
@@ -33,7 +34,11 @@ pub fn run(area: Area) -> anyhow::Result<()> {
         runs = runs.into_iter().map(|run| run.without(&OF_BOARD)).collect();
     }
     let builds = usize::from(area.wants_pi() && skipped.is_none());
-    let mut steps = Steps::new(1 + checks.len() + builds + runs.len());
+    if builds > 0 {
+        runs.extend(area.board_runs());
+    }
+    let counts = usize::from(area.counts_instructions() && builds > 0);
+    let mut steps = Steps::new(1 + checks.len() + builds + runs.len() + counts);
     steps.begin("tools");
     setup::ensure(area.needs())?;
     setup::rust_components()?;
@@ -51,6 +56,9 @@ pub fn run(area: Area) -> anyhow::Result<()> {
     let mut summary = Vec::new();
     for run in runs {
         steps.check(&run.title(), || run_tests(&run, &mut summary));
+    }
+    if counts > 0 {
+        steps.check("cargo xtask bench --check", || Bench::checking().run());
     }
     let failed = steps.finish();
     if area == Area::All {
@@ -80,7 +88,7 @@ fn obstacle(area: Area) -> Option<anyhow::Error> {
 
 fn tests_of_board() -> String {
     format!(
-        "the tests of the builds for the board ({})",
+        "the tests of the builds for the board ({}, ggml-armv6 on an emulated core, bench --check)",
         OF_BOARD.join(", ")
     )
 }

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use anyhow::{Context, bail};
 
 use crate::cargo;
+use crate::pi;
 use crate::process;
 use crate::progress::Heartbeat;
 
@@ -25,14 +26,32 @@ const LEFT_OUT: &str = " filtered out";
 #[derive(Debug, PartialEq, Eq)]
 pub struct TestRun {
     arguments: Vec<&'static str>,
+    /// Built for the board, and run on an emulated core.
+    on_core: bool,
 }
 
 impl TestRun {
+    fn here(arguments: Vec<&'static str>) -> Self {
+        Self {
+            arguments,
+            on_core: false,
+        }
+    }
+
+    /// The unit tests of one crate, built for the board, one after the other on an emulated core.
+    pub fn on_core(name: &'static str) -> Self {
+        let (how, target) = (["--release", "--lib"], pi::STATIC_TRIPLE);
+        let mut arguments = vec!["test", "--package", name, "--target", target];
+        arguments.extend(how);
+        Self {
+            arguments,
+            on_core: true,
+        }
+    }
+
     /// All unit, documentation and cross-crate tests.
     pub fn workspace() -> Self {
-        Self {
-            arguments: vec!["test", "--workspace", "--no-fail-fast"],
-        }
+        Self::here(vec!["test", "--workspace", "--no-fail-fast"])
     }
 
     /// Leaves out modules of the tests across crates.
@@ -46,24 +65,25 @@ impl TestRun {
 
     /// The unit and documentation tests of one crate.
     pub fn package(name: &'static str) -> Self {
-        Self {
-            arguments: vec!["test", "--no-fail-fast", "--package", name],
-        }
+        Self::here(vec!["test", "--no-fail-fast", "--package", name])
     }
 
     /// The unit tests of the program, without the tests across crates that its manifest holds.
     pub fn program() -> Self {
-        Self {
-            arguments: vec!["test", "--package", "promptstick", "--bins"],
-        }
+        Self::here(vec!["test", "--package", "promptstick", "--bins"])
     }
 
     /// One module of the tests across crates; `module` ends with `::`, so that it matches no part
     /// of a test's own name.
     pub fn across(module: &'static str) -> Self {
-        Self {
-            arguments: vec!["test", "--package", "promptstick", "--test", "it", module],
-        }
+        Self::here(vec![
+            "test",
+            "--package",
+            "promptstick",
+            "--test",
+            "it",
+            module,
+        ])
     }
 
     /// The module that [`TestRun::across`] was given.
@@ -85,6 +105,9 @@ impl TestRun {
     /// Cargo could not be started.
     pub fn run(&self) -> anyhow::Result<(Vec<String>, anyhow::Result<()>)> {
         let mut command = cargo::command(&self.arguments)?;
+        if self.on_core {
+            command.envs(pi::test_variables()?);
+        }
         let shown = process::shown(&command);
         let _alive = Heartbeat::telling(cargo::build_state);
         let mut child = command
