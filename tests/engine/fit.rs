@@ -35,10 +35,10 @@ fn measure(spec: &Spec, context_tokens: u32, backend: Backend) -> (u64, u64) {
         ..options(&model.path())
     };
     let need = inspect(&options).unwrap().need;
-    // More than a step of the prompt; the portable kernels are slow.
+    // The portable kernels are slow.
     let (estimate, line, words) = match backend {
         Backend::Cpu => (need.total_bytes(), "VmHWM", 40),
-        Backend::Armv6 => (need.private_bytes(), "RssAnon", 20),
+        Backend::Armv6 => (need.private_bytes(), "RssAnon", 4),
     };
     let used = run(async {
         let mut worker = Worker::new(worker_options());

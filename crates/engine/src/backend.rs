@@ -18,7 +18,11 @@ pub enum Backend {
 
 impl Backend {
     /// What the program uses when nobody chooses.
-    pub const DEFAULT: Self = Self::Cpu;
+    pub const DEFAULT: Self = if cfg!(target_arch = "arm") {
+        Self::PI_ZERO_W
+    } else {
+        Self::Cpu
+    };
     /// What a Pi Zero W uses when nobody chooses.
     pub const PI_ZERO_W: Self = Self::Armv6;
     /// By the names that a command line and a configuration have for them.
