@@ -1,5 +1,6 @@
 //! The figures for people: text for a terminal, Markdown for docs/PERFORMANCE.md. Pure.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use anyhow::Context;
@@ -67,6 +68,13 @@ fn rows(measurements: &[Measurement], phase: Phase) -> Vec<Row<'_>> {
         }
     }
     rows
+}
+
+/// With three digits or more.
+fn millions(count: f64) -> String {
+    let millions = count / MILLION;
+    let digits = if millions < 10.0 { 2 } else { 1 };
+    format!("{millions:.digits$}")
 }
 
 fn range(measured: &Measurement) -> String {
@@ -180,10 +188,11 @@ fn markdown(measurements: &[Measurement]) -> String {
              k L1 misses | k L2 misses | ms at 1 GHz |\n\
              |---|---|---|---|---|---|---|---|---|\n"
         );
+        let mut shapes = BTreeSet::new();
         for row in rows(measurements, phase) {
-            // Choosing does not depend on the position.
             let Some(any) = row.any() else { continue };
-            if phase == Phase::Sample && any.position != PROFILE_POSITION {
+            // Choosing depends on the vocabulary only.
+            if phase == Phase::Sample && !shapes.insert(&any.model) {
                 continue;
             }
             let _ = writeln!(
@@ -192,9 +201,9 @@ fn markdown(measurements: &[Measurement]) -> String {
                 any.model,
                 any.format,
                 any.position,
-                row.both(|one| format!("{:.1}", one.instructions / MILLION)),
+                row.both(|one| millions(one.instructions)),
                 row.ratio(|one| one.instructions),
-                row.both(|one| format!("{:.1}", one.core_cycles / MILLION)),
+                row.both(|one| millions(one.core_cycles)),
                 row.ratio(|one| one.core_cycles),
                 row.both(|one| format!("{:.0}", one.l1_misses / THOUSAND)),
                 row.both(|one| format!("{:.0}", one.l2_misses / THOUSAND)),
@@ -225,7 +234,7 @@ mod tests {
         assert!(new.starts_with("before\n") && new.ends_with("\nafter\n"));
         assert!(!new.contains("old"));
         assert!(
-            new.contains("| stories15m q4_0 | 100 | 5.0 → 1.0 | 5.00 | 2.0 → 2.0 | 1.00 |"),
+            new.contains("| stories15m q4_0 | 100 | 5.00 → 1.00 | 5.00 | 2.00 → 2.00 | 1.00 |"),
             "{new}"
         );
         assert_eq!(into_page(&new, &measured).expect("still"), new);
@@ -235,7 +244,10 @@ mod tests {
     #[test]
     fn one_side_may_be_missing() {
         let page = markdown(&example("cpu", 5_000_000));
-        assert!(page.contains("| demo q8_0 | 100 | 5.0 → – | – |"), "{page}");
+        assert!(
+            page.contains("| demo q8_0 | 100 | 5.00 → – | – |"),
+            "{page}"
+        );
     }
 
     #[test]
