@@ -21,6 +21,12 @@ const QUESTIONS: [&str; 4] = [
 const MAX_TOKENS: &str = "48";
 /// Of a response that says something.
 const FEWEST_TOKENS: usize = 8;
+/// The backends, each with what it computes itself of the usual formats. Of `armv6` it is the
+/// assembly there and its portable twin here.
+const BACKENDS: [(&str, &[Format]); 2] = [
+    ("cpu", &Format::USUAL),
+    ("armv6", &[Format::Q8_0, Format::Q4_0, Format::Q4KM]),
+];
 /// `<|im_end|>` of the demo model.
 const END_OF_TURN: i64 = 2;
 
@@ -48,7 +54,7 @@ fn answer(board: &Board, image: &Image) -> Command {
 fn response_here() -> String {
     let image = Image::usual();
     image.put("prompt.txt", QUESTION);
-    program::answer(&image.path(), &demo_model());
+    program::answer_as_the_board(&image.path(), &demo_model());
     image.text("prompt.response.txt")
 }
 
@@ -83,15 +89,15 @@ fn a_journal_is_replayed() {
 #[test]
 fn responses_are_those_of_this_machine() {
     let board = Board::arm1176();
-    for format in Format::ALL {
-        let model = Quantised::of(&demo_model(), format);
+    for_each_model(|backend, format, model| {
+        let arguments = ["ask", "--backend", backend];
         for question in QUESTIONS {
-            let there = ask(board.promptstick(["ask"]), &model.path(), question);
-            let here = ask(program::promptstick(["ask"]), &model.path(), question);
-            assert_eq!(there, here, "{format:?}: {question}");
-            println!("{format:?}: {} tokens, {question}", here.1);
+            let there = ask(board.promptstick(arguments), model, question);
+            let here = ask(program::promptstick(arguments), model, question);
+            assert_eq!(there, here, "{backend}, {format:?}: {question}");
+            println!("{backend}, {format:?}: {} tokens, {question}", here.1);
         }
-    }
+    });
 }
 
 /// Exact where texts are not: several tokens may have one text. After nonsense (`-p`) two machines
@@ -99,18 +105,41 @@ fn responses_are_those_of_this_machine() {
 #[test]
 fn generated_tokens_are_those_of_this_machine() {
     let board = Board::arm1176();
-    for format in Format::ALL {
-        let model = Quantised::of(&demo_model(), format);
+    for_each_model(|backend, format, model| {
+        let arguments = ["bench", "--backend", backend];
         for question in QUESTIONS {
             let prompt = ["--prompt", question];
-            let there = generated(board.promptstick(["bench"]), &model.path(), &prompt);
-            let here = generated(program::promptstick(["bench"]), &model.path(), &prompt);
+            let there = generated(board.promptstick(arguments), model, &prompt);
+            let here = generated(program::promptstick(arguments), model, &prompt);
             let (there, here) = (response(&there), response(&here));
-            println!("{format:?}: {} tokens, {question}", here.len());
-            assert_eq!(there, here, "{format:?}: {question}");
-            assert!(here.len() > FEWEST_TOKENS, "{format:?}: {question}");
+            println!("{backend}, {format:?}: {} tokens, {question}", here.len());
+            assert_eq!(there, here, "{backend}, {format:?}: {question}");
+            assert!(
+                here.len() > FEWEST_TOKENS,
+                "{backend}, {format:?}: {question}"
+            );
+        }
+    });
+}
+
+/// The demo model in the formats of each backend.
+fn for_each_model(compare: impl Fn(&str, Format, &Path)) {
+    for (backend, formats) in BACKENDS {
+        for &format in formats {
+            let model = Quantised::of(&demo_model(), format);
+            compare(backend, format, &model.path());
         }
     }
+}
+
+/// Without a word from anybody, the board computes with the backend that is made for it.
+#[test]
+fn the_board_uses_its_own_backend() {
+    let board = Board::arm1176();
+    let mut ask = board.promptstick(["ask", "--max-tokens", "1", QUESTION, "--model"]);
+    let output = tool::expect(ask.arg(demo_model()));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("(backend: armv6)"), "{said}");
 }
 
 /// The tokens up to the one that ends the answer, and that one too. What `bench` makes the model

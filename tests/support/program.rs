@@ -53,6 +53,12 @@ pub fn answer(image: &Path, model: &Path) -> String {
     expect_success(&tool::output(&mut answer_command(image, model), b""))
 }
 
+/// `answer` with the backend that the board has, which must succeed; what it printed.
+pub fn answer_as_the_board(image: &Path, model: &Path) -> String {
+    let mut command = answer_command(image, model);
+    expect_success(&tool::output(command.args(["--backend", "armv6"]), b""))
+}
+
 /// `answer`, which must fail; what it printed on standard error.
 pub fn answer_fails(image: &Path, model: &Path) -> String {
     let output = tool::output(&mut answer_command(image, model), b"");

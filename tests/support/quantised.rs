@@ -19,10 +19,17 @@ pub enum Format {
     Q4_0Pure,
     /// A mixture that llama.cpp chooses.
     Q4KM,
+    Q4_1,
+    Q5_0,
+    Q5_1,
+    Q5KM,
+    Q6K,
+    Iq4Nl,
 }
 
 impl Format {
-    pub const ALL: [Self; 4] = [Self::F32, Self::Q8_0, Self::Q4_0, Self::Q4KM];
+    /// What a model for the board is likely to be.
+    pub const USUAL: [Self; 4] = [Self::F32, Self::Q8_0, Self::Q4_0, Self::Q4KM];
 
     fn file_type(self) -> sys::llama_ftype {
         match self {
@@ -30,6 +37,12 @@ impl Format {
             Self::Q8_0 => sys::LLAMA_FTYPE_MOSTLY_Q8_0,
             Self::Q4_0 | Self::Q4_0Pure => sys::LLAMA_FTYPE_MOSTLY_Q4_0,
             Self::Q4KM => sys::LLAMA_FTYPE_MOSTLY_Q4_K_M,
+            Self::Q4_1 => sys::LLAMA_FTYPE_MOSTLY_Q4_1,
+            Self::Q5_0 => sys::LLAMA_FTYPE_MOSTLY_Q5_0,
+            Self::Q5_1 => sys::LLAMA_FTYPE_MOSTLY_Q5_1,
+            Self::Q5KM => sys::LLAMA_FTYPE_MOSTLY_Q5_K_M,
+            Self::Q6K => sys::LLAMA_FTYPE_MOSTLY_Q6_K,
+            Self::Iq4Nl => sys::LLAMA_FTYPE_MOSTLY_IQ4_NL,
         }
     }
 }

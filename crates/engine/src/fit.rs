@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::Backend;
 use crate::error::{Failure, foreign_text};
 use crate::gguf::{Card, GgufError, read_card};
+use crate::memory::MOST_PROCESS_BYTES;
 use crate::options::ModelOptions;
 use crate::report::{ModelInfo, PromptStyle, TensorTypeUse};
 
@@ -124,6 +125,19 @@ impl MemoryNeed {
         }
         Ok(())
     }
+}
+
+/// Refuses what does not fit the addresses of a process, where these are few: the whole file is
+/// mapped, also what is packed and then not needed of it.
+///
+/// # Errors
+/// [`Failure::DoesNotFit`] with both numbers.
+pub fn check_addresses(info: &ModelInfo) -> Result<(), Failure> {
+    let mapped = MemoryNeed {
+        weights_bytes: info.file_bytes,
+        ..info.need
+    };
+    mapped.check(MOST_PROCESS_BYTES)
 }
 
 fn product(factors: &[u64]) -> u64 {

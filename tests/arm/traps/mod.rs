@@ -50,7 +50,7 @@ impl Quick {
     fn response_here(&self) -> String {
         let image = Image::usual();
         image.put("prompt.txt", PROMPT);
-        program::answer(&image.path(), &self.path());
+        program::answer_as_the_board(&image.path(), &self.path());
         image.text("prompt.response.txt")
     }
 }

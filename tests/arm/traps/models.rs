@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use engine::{ModelInfo, ModelOptions, inspect};
+use engine::{Backend, ModelInfo, ModelOptions, inspect};
 use genmodel::{Format, Shape, Spec};
 use tempfile::TempDir;
 
@@ -48,7 +48,11 @@ impl Model {
     }
 
     fn info(&self) -> ModelInfo {
-        inspect(&ModelOptions::new(self.path())).unwrap()
+        let options = ModelOptions {
+            backend: Backend::PI_ZERO_W,
+            ..ModelOptions::new(self.path())
+        };
+        inspect(&options).unwrap()
     }
 
     /// What a refusal begins with.
@@ -154,13 +158,13 @@ fn a_model_that_can_just_be_mapped_answers_as_here() {
     };
     let model = with_tail(spec, 1_760 * MIB);
     let expected = generated(
-        program::promptstick(["bench"]),
+        program::promptstick(["bench", "--backend", "armv6"]),
         &model.path(),
         &["-p", "32"],
     );
     let usual = Model::new(|path| Spec::tiny().write(path).unwrap());
     let unpadded = generated(
-        program::promptstick(["bench"]),
+        program::promptstick(["bench", "--backend", "armv6"]),
         &usual.path(),
         &["-p", "32"],
     );

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::error::{ChildEnd, EngineError, Failure};
-use crate::fit::inspect;
+use crate::fit::{check_addresses, inspect};
 use crate::memory;
 use crate::options::ModelOptions;
 use crate::report::{Event, ModelInfo};
@@ -241,6 +241,7 @@ impl Worker {
         let info = inspect(&model)?;
         let available_bytes = self.available_bytes();
         info.need.check(available_bytes)?;
+        check_addresses(&info)?;
         let broken = |why: String| Failure::Worker { why };
         let load = ToWorker::Load {
             parent_pid: std::process::id(),
