@@ -72,7 +72,7 @@ def main() -> None:
     """Read the command line, evaluate and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=FILE)
-    parser.add_argument("--set", default="heldout", choices=("heldout", "tuning"))
+    parser.add_argument("--set", default="heldout", choices=("heldout", "dev", "tuning"))
     parser.add_argument("--program", type=Path, help="the promptstick program; else JAX")
     parser.add_argument("--system", nargs="?", const=SYSTEM, help="with a system prompt")
     parser.add_argument("--verbose", action="store_true", help="print what was not exact")

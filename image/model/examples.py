@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import re
 import tomllib
+from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,21 +19,22 @@ from facts import Language, load_language
 from grammar import sample, squash
 from phrasing import question
 from stories import StoryTeller
-from teacher import blended_questions
+from teacher import Teacher
 from tokenizer import END_ID, PAD_ID, ChatTokenizer
 
-STORY_SHARE = 0.1
-BLEND_SHARE = 0.3
-SYSTEM_SHARE = 0.15
+STORY_SHARE = 0.07
+BLEND_SHARE = 0.5
+SYSTEM_SHARE = 0.25
 FRAYED_SHARE = 0.12
 LONG_OFFTOPIC_SHARE = 0.06
 LONG_SENTENCES = (2, 4)
 VERY_LONG_SENTENCES = (10, 28)
-CUT_SHARE, CUT_TOKENS = 0.9, 7  # the first words tell the answer: the rest costs time
+CUT_SHARE, CUT_TOKENS = 0.9, 4  # the first words tell the answer: the rest costs time
 CHOICE_TOKENS, CHOICE_WEIGHT = 3, 6.0  # the tokens that choose the answer, and their weight
 STORY_WEIGHT, NAME_WEIGHT = 0.8, 10.0
 PLEAS = ("Summarise this: ", "Summarise the following text.\n\n", "Correct this text:\n", "")
 TRIES = 50
+WHOLE_WEIGHT = 2.0  # of what a whole question is about, against a part of one
 ANSWERED_PART = 2  # at most one token in so many belongs to an answer
 
 
@@ -45,15 +47,16 @@ class Example:
     answer: str
     system: str | None = None
     names: tuple[str, ...] = ()
+    blended: bool = False
 
 
 @dataclass(frozen=True)
 class Batch:
     """Rows of packed examples: tokens, next tokens, weight of each, position and example number.
 
-    `topics` tells, at the tokens of a question, which answer it asks for: 1 + the number of the
-    fact, or 0 elsewhere and in stories. `answered` has the places, in the flattened rows, whose
-    next tokens have weight; places that are left over are 0, which has none.
+    `likely` has, at the tokens of a question, the weighted likelihood of each fact that it may ask
+    for, (rows, length, facts), or 0 elsewhere and in stories. `answered` has the places, in the
+    flattened rows, whose next tokens have weight; places that are left over are 0, which has none.
     """
 
     tokens: np.ndarray
@@ -61,7 +64,7 @@ class Batch:
     weights: np.ndarray
     positions: np.ndarray
     segments: np.ndarray
-    topics: np.ndarray
+    likely: np.ndarray
     answered: np.ndarray
 
 
@@ -74,14 +77,13 @@ class ExampleSource:
         self.forbidden = forbidden
         self.systems = tomllib.loads((Path(__file__).parent / "systems.toml").read_text("utf-8"))
         self.by_id = {fact.id: fact for fact in self.language.facts}
-        self.topics = {fact.id: at + 1 for at, fact in enumerate(self.language.facts)}
+        self.topics = {fact.id: at for at, fact in enumerate(self.language.facts)}
         self.shares = {fact.id: fact.share for fact in self.language.facts}
-        self.blends: list[tuple[str, str]] = []
+        self.teacher: Teacher | None = None
 
     def learn_blends(self, seed: int) -> None:
-        """From now on some of the questions are blends, which takes a minute to prepare."""
-        blends = blended_questions(self.shares, self._question, seed)
-        self.blends = [blend for blend in blends if squash(blend[1]) not in self.forbidden]
+        """From now on some of the questions are blends; to prepare this takes a minute or two."""
+        self.teacher = Teacher(self.shares, self._question, seed)
 
     def draw(self, rng: random.Random, story_share: float = STORY_SHARE) -> Example:
         """One example of any kind."""
@@ -90,13 +92,39 @@ class ExampleSource:
             story = self.story_teller.story(rng)
             return Example("story", story.prompt, story.answer, system, story.names)
         fact_id = rng.choices(list(self.shares), list(self.shares.values()))[0]
-        if self.blends and rng.random() < BLEND_SHARE:
-            fact_id, prompt = rng.choice(self.blends)
-        elif fact_id == "offtopic" and rng.random() < LONG_OFFTOPIC_SHARE:
+        if self.teacher and rng.random() < BLEND_SHARE:
+            return self._blend(fact_id, system, rng)
+        if fact_id == "offtopic" and rng.random() < LONG_OFFTOPIC_SHARE:
             prompt = self._long_text(rng, LONG_SENTENCES)
         else:
             prompt = self._question(fact_id, rng)
         return Example(fact_id, prompt, self.by_id[fact_id].answer, system)
+
+    def _blend(self, fact_id: str, system: str | None, rng: random.Random) -> Example:
+        other = rng.choices(list(self.shares), list(self.shares.values()))[0]
+        for _ in range(TRIES):
+            drawn = self._question(fact_id, rng), self._question(other, rng)
+            prompt = self.teacher.blend(*drawn, rng)
+            ends, likelihoods = self.teacher.likelihoods(prompt)
+            if ends and squash(prompt) not in self.forbidden:
+                fact = self.language.facts[likelihoods[-1].argmax()]
+                return Example(fact.id, prompt, fact.answer, system, blended=True)
+        raise ValueError(f"no blends of {fact_id} and {other}")
+
+    def likely(self, example: Example, ends: list[int]) -> np.ndarray:
+        """The weighted likelihood of each fact, once so many characters of a question are read.
+
+        The teacher says it of parts and of blends; other whole questions were drawn for one fact.
+        """
+        rows = np.zeros((len(ends), len(self.topics)), np.float32)
+        if example.fact_id == "story":
+            return rows
+        word_ends, judged = self.teacher.likelihoods(example.prompt)
+        judged = np.vstack([np.zeros(len(self.topics)), judged])
+        if not example.blended:
+            judged[-1] = np.eye(len(self.topics))[self.topics[example.fact_id]]
+        judged[-1] *= WHOLE_WEIGHT
+        return judged[[bisect_right(word_ends, end) for end in ends]]
 
     def _question(self, fact_id: str, rng: random.Random) -> str:
         for _ in range(TRIES):
@@ -131,34 +159,35 @@ class BatchMaker:
         step: int,
         rows: int,
         length: int,
-        long: bool = False,
-        story_share: float = STORY_SHARE,
+        long: bool,
+        story_share: float,
+        cut_share: float,
     ) -> Batch:
         """The batch of a step, (rows, length)."""
         rng = random.Random(self.seed * 1_000_003 + step)
-        packed = _Rows(rows, length)
+        packed = _Rows(rows, length, len(self.source.topics))
         while packed.open:
             example = self.source.draw_long(rng) if long else self.source.draw(rng, story_share)
-            topic = self.source.topics.get(example.fact_id, 0)
-            asked_at = self.tokenizer.question_start(example.system)
-            packed.add(*self.encode(example, rng), topic, asked_at)
+            packed.add(*self.encode(example, cut_share, rng))
         return packed.batch()
 
     def encode(
-        self, example: Example, rng: random.Random
-    ) -> tuple[list[int], list[int], list[float]]:
-        """Tokens of the prompt and of the answer, which may be cut, and weights of the answer's."""
+        self, example: Example, cut_share: float, rng: random.Random
+    ) -> tuple[list[int], list[int], list[float], np.ndarray]:
+        """Tokens of the prompt and of the answer, which may be cut, the weights of the answer's,
+        and what is likely asked for at each of the prompt's.
+        """
         fray = rng if rng.random() < FRAYED_SHARE else None
-        prompt = self.tokenizer.prompt(example.prompt, example.system, fray)
+        prompt, ends = self.tokenizer.prompt_and_ends(example.prompt, example.system, fray)
         answer, spans = self.tokenizer.spans(example.answer)
         if example.fact_id == "story":
             weights = [NAME_WEIGHT if named else STORY_WEIGHT for named in _named(example, spans)]
         else:
             weights = [CHOICE_WEIGHT] * CHOICE_TOKENS + [1.0] * (len(answer) - CHOICE_TOKENS)
         answer, weights = [*answer, END_ID], [*weights, 1.0]
-        if example.fact_id != "story" and rng.random() < CUT_SHARE:
+        if example.fact_id != "story" and rng.random() < cut_share:
             answer, weights = answer[:CUT_TOKENS], weights[:CUT_TOKENS]
-        return prompt, answer, weights
+        return prompt, answer, weights, self.source.likely(example, ends)
 
 
 def _named(example: Example, spans: list[tuple[int, int]]) -> list[bool]:
@@ -173,29 +202,24 @@ def _named(example: Example, spans: list[tuple[int, int]]) -> list[bool]:
 class _Rows:
     """Rows being filled: an example goes into the first with room, until one fits nowhere."""
 
-    def __init__(self, rows: int, length: int) -> None:
+    def __init__(self, rows: int, length: int, facts: int) -> None:
         self.length = length
         self.tokens = np.full((rows, length), PAD_ID, np.int32)
         self.targets = np.full((rows, length), PAD_ID, np.int32)
         self.weights = np.zeros((rows, length), np.float32)
         self.positions = np.zeros((rows, length), np.int32)
         self.segments = np.zeros((rows, length), np.int32)
-        self.topics = np.zeros((rows, length), np.int32)
+        self.likely = np.zeros((rows, length, facts), np.float32)
         self.used = [0] * rows
         self.misses = 0
         self.open = True
 
     def add(
-        self,
-        prompt: list[int],
-        answer: list[int],
-        weights: list[float],
-        topic: int,
-        asked_at: int,
+        self, prompt: list[int], answer: list[int], weights: list[float], likely: np.ndarray
     ) -> None:
         """Place one example, or close the batch after some that found no room.
 
-        One that is longer than a whole row is left out. The question begins at `asked_at`.
+        One that is longer than a whole row is left out.
         """
         ids = prompt + answer
         size = len(ids) - 1
@@ -212,7 +236,7 @@ class _Rows:
         self.targets[row, span] = ids[1:]
         first = start + len(prompt) - 1
         self.weights[row, first : start + size] = weights
-        self.topics[row, start + asked_at : first + 1] = topic
+        self.likely[row, start : first + 1] = likely
         self.positions[row, span] = np.arange(size)
         self.segments[row, span] = self.segments[row].max() + 1
         self.used[row] += size
@@ -223,4 +247,4 @@ class _Rows:
         places = np.flatnonzero(self.weights)[: self.weights.size // ANSWERED_PART]
         answered = np.zeros(self.weights.size // ANSWERED_PART, np.int32)
         answered[: len(places)] = places
-        return Batch(*arrays, self.topics, answered)
+        return Batch(*arrays, self.likely, answered)

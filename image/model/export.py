@@ -10,9 +10,10 @@ import argparse
 from pathlib import Path
 
 import gguf
+import jax.numpy as jnp
 import numpy as np
 
-from model import Params, Shape, tensor_shapes
+from model import Params, Shape, merged, tensor_shapes
 from tokenizer import CHAT_TEMPLATE, CONTROL_TOKENS, END_ID, PAD_ID, START_ID, ChatTokenizer
 from train import restore
 
@@ -94,7 +95,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=FILE)
     arguments = parser.parse_args()
     state, steps = restore(arguments.work / "checkpoint.npz")
-    size_bytes = export(state["params"], arguments.output)
+    params = merged(state["params"], jnp.asarray(ChatTokenizer().folds))
+    size_bytes = export(params, arguments.output)
     print(f"{arguments.output.name}: {size_bytes:,} bytes after {steps} steps")
     if size_bytes > LIMIT_BYTES:
         raise SystemExit(f"the file is larger than {LIMIT_BYTES:,} bytes")

@@ -3,8 +3,9 @@
 A fact has an id, an answer and patterns: `how` (verb phrases: "eject the drive"), `topic` (noun
 phrases: "the LED"), `case` (clauses about a situation: "nothing happens"), `claim` (clauses that
 may be true or false) and `ask` (whole questions and key words; phrasings/spoken.toml has more of
-them). phrasings/written.toml has questions by other authors, as they wrote them. slots.toml holds the slots, the frames around each kind of pattern, and the words around a
-whole question.
+them). phrasings/written.toml has questions by other authors, which are taken as they are.
+slots.toml holds the slots, the frames around each kind of pattern, and the words around a whole
+question.
 Used by phrasing.py and evaluate.py.
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 KINDS = ("written", "ask", "how", "topic", "case", "claim")
-KIND_SHARES = {"written": 9.0, "ask": 9.0, "how": 2.5, "topic": 2.0, "case": 2.5, "claim": 1.0}
+KIND_SHARES = {"written": 6.0, "ask": 9.0, "how": 2.5, "topic": 2.0, "case": 2.5, "claim": 1.0}
 
 Phrasings = dict[str, list[str]]  # by the id of the fact that they ask for
 
@@ -76,7 +77,9 @@ def _fact(entry: dict, file_name: str, spoken: Phrasings, written: Phrasings) ->
 
 def load_phrasings(name: str) -> list[tuple[str, str]]:
     """Pairs (fact id, question) that a person wrote: name is `heldout`, `dev` or `tuning`."""
-    return [(fact_id, asked) for fact_id, all_asked in _phrasings(name).items() for asked in all_asked]
+    return [
+        (fact_id, asked) for fact_id, all_asked in _phrasings(name).items() for asked in all_asked
+    ]
 
 
 def _phrasings(name: str) -> Phrasings:

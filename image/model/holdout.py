@@ -17,7 +17,7 @@ from grammar import squash, to_regex
 
 SAMPLED_QUESTIONS = 200_000
 SAMPLE_SEED = 99
-SETS = ("tuning", "heldout")
+SETS = ("tuning", "dev", "heldout")
 
 
 def fact_regex(fact: Fact, language: Language) -> re.Pattern[str]:

@@ -15,8 +15,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 CONTROL_TOKENS = (PAD, START, END)  # ids 0, 1, 2
+ROLES = ("system", "user", "assistant")
 PAD_ID, START_ID, END_ID = 0, 1, 2
 FRAY = 0.12  # share of words that fraying cuts in two
+SPACE = "\u0120"  # in GPT-2's byte alphabet
 FILE = Path(__file__).parent / "tokenizer.json"
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + "
@@ -46,13 +48,20 @@ class ChatTokenizer:
     def __init__(self) -> None:
         self.tokenizer = Tokenizer.from_file(str(FILE))
         self.newline = self.text("\n")
-        self.roles = {role: self.text(role + "\n") for role in ("system", "user", "assistant")}
+        self.roles = {role: self.text(role + "\n") for role in ROLES}
 
     @property
     def vocab(self) -> list[str]:
         """Token texts in the order of their ids, in GPT-2's byte alphabet."""
         ids = self.tokenizer.get_vocab()
         return sorted(ids, key=ids.__getitem__)
+
+    @property
+    def folds(self) -> list[int]:
+        """For each token the number of its group: those alike but for case and a space before."""
+        groups: dict[str, int] = {}
+        names = [token.removeprefix(SPACE).lower() or token for token in self.vocab]
+        return [groups.setdefault(name, len(groups)) for name in names]
 
     @property
     def merges(self) -> list[str]:
@@ -69,34 +78,39 @@ class ChatTokenizer:
         encoded = self.tokenizer.encode(text)
         return encoded.ids, encoded.offsets
 
-    def frayed(self, text: str, rng: random.Random) -> list[int]:
-        """Tokens of plain text in which some words are cut, as a misspelt or rare word would be."""
-        ids, start = [], 0
-        for word in re.finditer(r"\w{3,}", text):
-            if rng.random() < FRAY:
-                cut = rng.randrange(word.start() + 1, word.end())
-                ids += self.text(text[start:cut])
-                start = cut
-        return ids + self.text(text[start:])
+    def prompt(self, user: str, system: str | None = None) -> list[int]:
+        """Tokens of a chat up to where the assistant begins."""
+        return self.prompt_and_ends(user, system)[0]
 
-    def prompt(
+    def prompt_and_ends(
         self, user: str, system: str | None = None, fray: random.Random | None = None
-    ) -> list[int]:
-        """Tokens of a chat up to where the assistant begins; `fray` frays the user's text."""
-        ids = []
-        if system is not None:
-            ids += self._turn("system", system)
-        ids += self._turn("user", user, fray)
-        return ids + [START_ID, *self.roles["assistant"]]
+    ) -> tuple[list[int], list[int]]:
+        """Tokens of a chat up to where the assistant begins, and how many characters of the
+        user's text each completes; `fray` cuts some of its words, as misspelt ones would be.
+        """
+        before = [] if system is None else self._turn(self.text(f"system\n{system}"))
+        words, ends = self._frayed(f"user\n{user}", fray)
+        after = [START_ID, *self.roles["assistant"]]
+        ids = [*before, *self._turn(words), *after]
+        done = [max(0, end - len("user\n")) for end in ends]
+        done = [0] * (len(before) + 1) + done
+        return ids, done + [len(user)] * (len(ids) - len(done))
 
-    def question_start(self, system: str | None) -> int:
-        """Where the user's turn begins in the tokens of a chat."""
-        return 0 if system is None else len(self._turn("system", system))
-
-    def _turn(self, role: str, content: str, fray: random.Random | None = None) -> list[int]:
-        text = f"{role}\n{content}"
-        words = self.frayed(text, fray) if fray else self.text(text)
+    def _turn(self, words: list[int]) -> list[int]:
         return [START_ID, *words, END_ID, *self.newline]
+
+    def _frayed(self, text: str, fray: random.Random | None) -> tuple[list[int], list[int]]:
+        ids, ends, start = [], [], 0
+        words = re.finditer(r"\w{3,}", text) if fray else ()
+        cuts = [
+            fray.randrange(word.start() + 1, word.end()) for word in words if fray.random() < FRAY
+        ]
+        for cut in [*cuts, len(text)]:
+            encoded = self.tokenizer.encode(text[start:cut])
+            ids += encoded.ids
+            ends += [start + end for _, end in encoded.offsets]
+            start = cut
+        return ids, ends
 
     def decode(self, ids: list[int]) -> str:
         """Text of tokens, without the control tokens."""
