@@ -86,7 +86,7 @@ impl Shape {
             feed_forward: 512,
             heads: 8,
             kv_heads: 2,
-            vocabulary: 3_072,
+            vocabulary: 5_120,
             context_tokens: 512,
             tied: true,
             tokenizer: Tokenizer::Gpt2,

@@ -322,7 +322,7 @@ mod tests {
             prop_assume!(steps > 0.0);
             let mut words = vec![0; pairs(format, values.len())];
             write(format, &values, steps, &mut words);
-            let mut rest = values.clone();
+            let mut rest = values;
             subtract(format, &words, steps, &mut rest);
             for rest in rest {
                 prop_assert!((rest * steps).abs() <= 0.502, "{} steps are lost", rest * steps);
