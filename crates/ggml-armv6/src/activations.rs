@@ -39,8 +39,12 @@ const EIGHT_PAIRS: usize = 8;
 const ROUNDER: f32 = 12_582_912.0;
 /// What a block's sum is multiplied by for its minimum.
 const MINIMUM_UNIT: f32 = 32_768.0;
-/// Below so many steps in the mean size of a value, what is lost matters.
-const FINE_MEAN: f32 = 64.0;
+/// Below such a sum, squares of single values may have been too small for an f32.
+const SMALL_SQUARES: f32 = 1.0e-30;
+/// Below so many steps in the mean of what is not an outlier, what is lost matters.
+const FINE_MEAN: f32 = 48.0;
+/// The same in the block where that is least.
+const FINE_BLOCK: f32 = 12.0;
 
 /// Sizes of a vector.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,15 +53,18 @@ pub struct Norms {
     pub whole: f32,
     /// The largest such root of 32 columns.
     pub block: f32,
-    /// Mean of the sizes.
+    /// Mean of the sizes of what is not an outlier: of each 32 columns the sum less the root of the
+    /// sum of squares, which one value that is larger by far adds nothing to.
     pub mean: f32,
+    /// The least such mean of 32 columns that are not all zeros.
+    pub least: f32,
 }
 
 impl Norms {
     /// Of a vector whose length is a multiple of 32.
     #[must_use]
     pub fn of(vector: &[f32]) -> Self {
-        let (mut squares, mut block, mut sizes) = (0.0_f32, 0.0_f32, 0.0_f32);
+        let mut sums = Sums::default();
         for values in vector.as_chunks::<BLOCK_COLUMNS>().0 {
             let (mut sum, mut size) = ([0.0_f32; 4], [0.0_f32; 4]);
             for four in values.as_chunks::<4>().0 {
@@ -66,37 +73,38 @@ impl Norms {
                     size[at] += four[at].abs();
                 }
             }
-            let sum = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-            squares += sum;
-            block = if sum > block { sum } else { block };
-            sizes += (size[0] + size[1]) + (size[2] + size[3]);
+            sums.add(
+                (sum[0] + sum[1]) + (sum[2] + sum[3]),
+                (size[0] + size[1]) + (size[2] + size[3]),
+            );
         }
-        if !squares.is_finite() {
-            return Self::of_large(vector);
+        let is_small = sums.squares < SMALL_SQUARES && sums.block > 0.0;
+        if sums.squares.is_finite() && !is_small {
+            return sums.norms(vector.len(), 1.0);
         }
-        Self {
-            whole: squares.sqrt(),
-            block: block.sqrt(),
-            mean: sizes / vector.len().max(1) as f32,
-        }
+        Self::of_any(vector)
     }
 
-    /// The same for values whose squares are too large for an f32, or which are no numbers.
+    /// The same for values whose squares are too large or too small for an f32, or which are no
+    /// numbers: of the vector made shorter.
     #[cold]
-    fn of_large(vector: &[f32]) -> Self {
-        let squares = |values: &[f32]| -> f64 {
-            values
-                .iter()
-                .map(|&value| f64::from(value) * f64::from(value))
-                .sum()
-        };
-        let blocks = vector.chunks_exact(BLOCK_COLUMNS).map(squares);
-        let sizes: f64 = vector.iter().map(|&value| f64::from(value.abs())).sum();
-        Self {
-            whole: squares(vector).sqrt() as f32,
-            block: blocks.fold(0.0, f64::max).sqrt() as f32,
-            mean: (sizes / vector.len().max(1) as f64) as f32,
+    fn of_any(vector: &[f32]) -> Self {
+        let largest = vector.iter().fold(0.0, |largest: f32, value| {
+            if value.abs() > largest || value.is_nan() {
+                value.abs()
+            } else {
+                largest
+            }
+        });
+        let mut sums = Sums::default();
+        for values in vector.chunks_exact(BLOCK_COLUMNS) {
+            let shorter = || values.iter().map(|value| value / largest);
+            sums.add(
+                shorter().map(|value| value * value).sum(),
+                shorter().map(f32::abs).sum(),
+            );
         }
+        sums.norms(vector.len(), largest)
     }
 
     /// Integer steps in 1.0 for a matrix with this limit; 0 for a vector of zeros, and `None` for
@@ -117,7 +125,44 @@ impl Norms {
     /// Whether so few steps are coarse for most of the values.
     #[must_use]
     pub fn is_coarse(&self, steps: f32) -> bool {
-        self.mean * steps < FINE_MEAN
+        self.mean * steps < FINE_MEAN || self.least * steps < FINE_BLOCK
+    }
+}
+
+/// What norms are made of.
+#[derive(Default)]
+struct Sums {
+    squares: f32,
+    block: f32,
+    rests: f32,
+    least: Option<f32>,
+}
+
+impl Sums {
+    /// Adds the sum of squares and the sum of sizes of 32 columns.
+    #[inline]
+    fn add(&mut self, squares: f32, sizes: f32) {
+        self.squares += squares;
+        self.block = if squares > self.block {
+            squares
+        } else {
+            self.block
+        };
+        let rest = sizes - squares.sqrt();
+        self.rests += rest;
+        if sizes > 0.0 && self.least.is_none_or(|least| rest < least) {
+            self.least = Some(rest);
+        }
+    }
+
+    /// The norms of a vector that is so many times as long.
+    fn norms(&self, length: usize, factor: f32) -> Norms {
+        Norms {
+            whole: self.squares.sqrt() * factor,
+            block: self.block.sqrt() * factor,
+            mean: self.rests / length.max(1) as f32 * factor,
+            least: self.least.unwrap_or(0.0) / BLOCK_COLUMNS as f32 * factor,
+        }
     }
 }
 
@@ -226,6 +271,24 @@ pub fn subtract(format: Format, coefficients: &[u64], steps: f32, vector: &mut [
             Format::Four | Format::FourMin => subtract_four(&block[1..], step, values),
             Format::Eight => subtract_eight(block, step, values),
         }
+    }
+}
+
+/// Writes what a second pass must still add for minima: of the sums of a vector's blocks what the
+/// first pass's integers did not say.
+pub fn write_rest_of_sums(
+    vector: &[f32],
+    (first, first_steps): (&[u64], f32),
+    (second, second_steps): (&mut [u64], f32),
+) {
+    let first = first.as_chunks::<FOUR_PAIRS>().0.iter();
+    let blocks = first.zip(second.as_chunks_mut::<FOUR_PAIRS>().0);
+    for (values, (first, second)) in vector.as_chunks::<BLOCK_COLUMNS>().0.iter().zip(blocks) {
+        let said = (first[0] >> 32) as u32 as i32;
+        let sum: f32 = values.iter().sum();
+        let rest = sum - said as f32 / (first_steps * MINIMUM_UNIT);
+        let rest = (rest * second_steps * MINIMUM_UNIT) as i32;
+        second[0] = pair(second[0] as u32, rest as u32);
     }
 }
 

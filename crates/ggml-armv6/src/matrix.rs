@@ -1,9 +1,10 @@
 //! A packed matrix and its products with f32 vectors. Used by `backend`.
 //!
 //! Invariants: a vector that holds what is no number gives rows of NaN, as a product of floats would;
-//! no vector, however large one of its values, makes a sum overflow.
+//! no vector makes a sum overflow. A value that is 2^16 times as large as the others leaves them as
+//! exact as they are without it.
 
-use crate::activations::{self, Norms, TILE, interleave, pairs, subtract};
+use crate::activations::{self, Norms, TILE, interleave, pairs, subtract, write_rest_of_sums};
 use crate::kernels::Product;
 use crate::pack::{Format, Layout, stored_limit, unpack_row};
 
@@ -37,7 +38,9 @@ pub struct Vectors<'a> {
 pub struct Scratch {
     inputs: Vec<Input>,
     tile: Vec<u64>,
+    /// What a vector's integers could not say, and its coefficients.
     rest: Vec<f32>,
+    second: Input,
     sums: Vec<f32>,
     rest_sums: Vec<f32>,
     /// Of the vectors of the call before.
@@ -193,8 +196,12 @@ impl<'a> Matrix<'a> {
         scratch.rest.clear();
         scratch.rest.extend_from_slice(vector);
         subtract(format, &input.coefficients, steps, &mut scratch.rest);
-        let mut rest = Input::default();
+        let rest = &mut scratch.second;
         rest.prepare(format, &scratch.rest, self.limit, false, false);
+        if let (Format::FourMin, Some(second_steps)) = (format, rest.steps) {
+            let first = (input.coefficients.as_slice(), steps);
+            write_rest_of_sums(vector, first, (&mut rest.coefficients, second_steps));
+        }
         let step = [rest.step(); TILE];
         let product = Product::new(self.layout, self.packed, &rest.coefficients, step);
         // Not `sums`, which hold what the other vectors of a tile are still to get.

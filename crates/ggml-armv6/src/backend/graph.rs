@@ -110,6 +110,8 @@ unsafe extern "C" fn compute(backend: BackendPtr, graph: *mut ggml_cgraph) -> gg
         }
         let done = guarded("a computation", || state.node(node));
         if done != Some(ControlFlow::Continue(())) {
+            // What was being computed may be half in the scratch.
+            state.last_input = LastInput::default();
             return FAILED;
         }
     }

@@ -32,7 +32,7 @@ pub fn compute(product: &Product<'_>, out: &mut [f32]) {
             let factor = factor.map_or(0.0, |bytes| f32::from_le_bytes(*bytes));
             for (vector, out) in out.iter_mut().enumerate() {
                 let total = row_total(product, stream, row, vector);
-                *out = total as f32 * factor * product.step[vector];
+                *out = total as f32 * (factor * product.step[vector]);
             }
         }
     }

@@ -48,6 +48,8 @@ pub(crate) const SCALE_ONE: f32 = 32_767.0;
 pub(crate) const SHIFT: f32 = 65_536.0;
 /// Share of the range of an i32 that sums may use; the rest is for what is rounded.
 const SAFE_SUM: f64 = 0.97 * 2_147_483_648.0;
+/// The longest row that is taken: in longer ones the steps of a vector could be too few.
+const MOST_COLUMNS: usize = 16_384;
 /// Largest sum of squares of the integers of 32 columns of a vector, as its root: 2^31 / 4096 /
 /// (8 * sqrt(32)) is 11,585, and 2^31 / 256 / (127 * sqrt(32)) is 11,677.
 pub const BLOCK_LIMIT: f32 = 11_500.0;
@@ -111,6 +113,9 @@ pub enum PackError {
         /// Bytes needed.
         wanted: usize,
     },
+    /// The bytes of the file lie at an odd address, where ggml's types cannot be read.
+    #[error("the matrix begins at an odd address")]
+    SourceAddress,
     /// [`Layout::of`] does not give this layout for the type.
     #[error("matrices of ggml's type {0} are not packed so")]
     Type(u32),
@@ -131,7 +136,9 @@ impl Layout {
             | ggml::GGML_TYPE_IQ4_NL => Format::Eight,
             _ => return None,
         };
-        let fits = rows > 0 && columns > 0 && columns.is_multiple_of(source::columns(ggml_type)?);
+        let fits = rows > 0
+            && (1..=MOST_COLUMNS).contains(&columns)
+            && columns.is_multiple_of(source::columns(ggml_type)?);
         let layout = Self {
             format,
             rows,
@@ -228,6 +235,9 @@ pub(crate) fn pack_and_tell(
         let found = source.len();
         return Err(PackError::SourceLength { found, wanted });
     }
+    if !source.as_ptr().addr().is_multiple_of(align_of::<u16>()) {
+        return Err(PackError::SourceAddress);
+    }
     if packed.len() != layout.bytes() {
         let (found, wanted) = (packed.len(), layout.bytes());
         return Err(PackError::PackedLength { found, wanted });
@@ -258,7 +268,7 @@ pub(crate) fn pack_and_tell(
         }
     }
     trailer.fill(0);
-    let limit = vector_limit(layout.format, largest);
+    let limit = vector_limit(layout, largest);
     trailer[..size_of::<f32>()].copy_from_slice(&limit.to_le_bytes());
     Ok(())
 }
@@ -278,13 +288,15 @@ impl PackedRow {
     }
 }
 
-/// How large the root of the sum of squares of a vector's integers may be.
+/// How large the root of the sum of squares of a vector may be, in steps.
 ///
 /// By the Cauchy-Schwarz inequality the sum of a row, before it is shifted, is at most the product
-/// of this and the root of the row's own sum of squares; the limit keeps it inside an i32.
-fn vector_limit(format: Format, largest_square_sum: f64) -> f32 {
+/// of this root, for the rounded vector, and the root of the row's own sum of squares; the limit
+/// keeps it inside an i32. Rounding changes each value by half a step at most.
+fn vector_limit(layout: Layout, largest_square_sum: f64) -> f32 {
     let row = largest_square_sum.sqrt().max(1.0);
-    (SAFE_SUM * f64::from(SHIFT) / (f64::from(format.unit()) * row)) as f32
+    let rounded = SAFE_SUM * f64::from(SHIFT) / (f64::from(layout.format.unit()) * row);
+    (rounded - 0.5 * (layout.columns as f64).sqrt()) as f32
 }
 
 /// The limit that [`pack`] left.

@@ -30,8 +30,8 @@ pub fn to_f32(ggml_type: u32, row: &[u8], out: &mut [f32]) {
     let convert = unsafe { (*ggml::ggml_get_type_traits(ggml_type)).to_float };
     if let (Some(convert), true) = (convert, bytes == row.len()) {
         // SAFETY: reads the `bytes` of a row of `count` columns, which `row` has, and writes as
-        // many f32, which `out` has. ggml's types are packed structures of bytes and halves; a row
-        // of a model file is aligned for them.
+        // many f32, which `out` has. ggml's types that are packed are structures of bytes and
+        // halves, of an even length, and `pack` refuses an odd address.
         unsafe { convert(row.as_ptr().cast(), out.as_mut_ptr(), count) };
     }
 }

@@ -106,13 +106,14 @@ pub fn weights(rows: usize, columns: usize, seed: u64) -> Vec<f32> {
 fn bound(ggml_type: u32, row: &[f32], at: usize) -> f32 {
     let largest = largest_of(row.iter().copied());
     let block = &row[at / BLOCK_COLUMNS * BLOCK_COLUMNS..][..BLOCK_COLUMNS];
-    let requantised = match ggml_type {
-        ggml::GGML_TYPE_Q4_0 | ggml::GGML_TYPE_Q8_0 | ggml::GGML_TYPE_Q5_0 => 0.0,
-        ggml::GGML_TYPE_Q4_1 | ggml::GGML_TYPE_Q4_K => 0.0,
-        _ => largest_of(block.iter().copied()) / 254.0,
+    // A scale is off by half a step of 1/32,767 of the largest one of the row, times the largest
+    // integer; with a minimum, both are, and weights may be as small as 7.5 steps.
+    let (requantised, scales) = match ggml_type {
+        ggml::GGML_TYPE_Q4_0 | ggml::GGML_TYPE_Q8_0 | ggml::GGML_TYPE_Q5_0 => (0.0, 1.6e-5),
+        ggml::GGML_TYPE_Q4_1 | ggml::GGML_TYPE_Q4_K => (0.0, 5.0e-5),
+        _ => (largest_of(block.iter().copied()) / 254.0, 1.6e-5),
     };
-    // A scale is off by half of 1/32,767 of the largest, times the largest integer.
-    requantised * 1.001 + largest * 4.0e-4
+    requantised * 1.001 + largest * scales
 }
 
 proptest! {
@@ -147,6 +148,7 @@ fn only_what_fits_is_taken() {
     assert_eq!(Layout::of(ggml::GGML_TYPE_Q4_0, 0, 32), None);
     assert_eq!(Layout::of(u32::MAX, 8, 64), None);
     assert_eq!(Layout::of(ggml::GGML_TYPE_Q4_0, usize::MAX / 2, 64), None);
+    assert_eq!(Layout::of(ggml::GGML_TYPE_Q4_0, 8, MOST_COLUMNS + 32), None);
 }
 
 #[test]
