@@ -148,8 +148,11 @@ impl Attention<'_> {
             }
             let last_row = (rows - 1).checked_mul(stride);
             let last_head = (heads - 1).checked_mul(head_stride);
-            let last = last_row.zip(last_head).and_then(|(row, head)| row.checked_add(head));
-            last.and_then(|last| last.checked_add(width)).unwrap_or(usize::MAX)
+            let last = last_row
+                .zip(last_head)
+                .and_then(|(row, head)| row.checked_add(head));
+            last.and_then(|last| last.checked_add(width))
+                .unwrap_or(usize::MAX)
         };
         let q = end(
             self.tokens,
