@@ -1,22 +1,14 @@
-//! The program. Parses the command line, starts the log, and runs one subcommand; everything else
-//! is in a module of its own. The only place where an error becomes an exit status.
-
-mod cli;
-mod config;
-mod daemon;
-mod log;
-mod output;
-mod size;
-mod stick;
-mod wall_clock;
+//! The program: parses the command line and runs one subcommand. The only place where an error
+//! becomes an exit status.
 
 use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
+use promptstick::cli::Cli;
 
 fn main() -> ExitCode {
-    match cli::Cli::parse().run() {
+    match Cli::parse().run() {
         Ok(code) => code,
         // Whoever reads has seen enough, as `head` does.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,

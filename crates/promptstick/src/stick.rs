@@ -2,13 +2,17 @@
 //! and repairing one after an interrupted publication. Used by the daemon and by `volume format`,
 //! `volume put` and `volume repair`.
 
+use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use medium::{ImageLock, Medium, PlainFile, Take};
-use volume::{DiscardReason, FatTime, FormatOptions, ImageFile, Recovery, RepairLimits, Volume};
+use volume::{
+    DiscardReason, FatTime, FileJournal, FormatOptions, ImageFile, JournalStore, Recovery,
+    RepairLimits, Volume, WriteAt,
+};
 
 use crate::config::beside;
 
@@ -126,30 +130,47 @@ pub fn change<T>(
 ///
 /// # Errors
 /// Another program has the image open, or the image or its journal cannot be used.
-pub fn recover(image: &Path, medium: &mut impl Medium) -> anyhow::Result<()> {
+fn recover(image: &Path, medium: &mut impl Medium) -> anyhow::Result<()> {
     let journal = journal(image);
     if !journal.exists() {
         return Ok(());
     }
-    let name = image.display();
-    let Take::Granted(file) = medium.try_take()? else {
-        bail!(
-            "{name} has to be repaired after an interruption, but another program has it open; \
-             close that first"
-        );
-    };
+    let file = take_to_mend(image, medium)?;
     let mut device = ImageFile::from_file(file.try_clone()?)?;
-    recover_on(image, &mut device)?;
+    recover_on(
+        &image.display(),
+        &mut device,
+        &mut FileJournal::new(&journal),
+    )?;
     Ok(medium.give_back(file)?)
 }
 
-/// As [`recover`], for an image that nobody else can reach, open for writing.
+/// Takes an image that is a plain file, because it has to be repaired.
+///
+/// # Errors
+/// Another program has it open.
+pub fn take_to_mend(image: &Path, medium: &mut impl Medium) -> anyhow::Result<File> {
+    match medium.try_take()? {
+        Take::Granted(file) => Ok(file),
+        Take::Busy => bail!(
+            "{} has to be repaired after an interruption, but another program has it open; close \
+             that first",
+            image.display()
+        ),
+    }
+}
+
+/// Completes or sets aside a publication that was interrupted, to an image that nobody else can
+/// reach. `name` is what the image is called in messages.
 ///
 /// # Errors
 /// The image or its journal cannot be used.
-pub fn recover_on(image: &Path, device: &mut ImageFile) -> anyhow::Result<()> {
-    let name = image.display();
-    match volume::recover(device, &journal(image))
+pub fn recover_on<D: WriteAt, J: JournalStore>(
+    name: &dyn Display,
+    device: &mut D,
+    journal: &mut J,
+) -> anyhow::Result<()> {
+    match volume::recover_with(device, journal)
         .with_context(|| format!("cannot repair {name} after an interruption"))?
     {
         Recovery::Replayed { sectors } => {
@@ -171,14 +192,18 @@ pub fn recover_on(image: &Path, device: &mut ImageFile) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// It cannot be repaired, or its repair was interrupted by a failure: it is no worse than before.
-pub fn repair(image: &Path, device: &mut ImageFile) -> anyhow::Result<bool> {
+pub fn repair<D: WriteAt, J: JournalStore>(
+    name: &dyn Display,
+    device: &mut D,
+    journal: &mut J,
+) -> anyhow::Result<bool> {
     if Volume::open(&*device)?.dirty_marks()?.is_clean() {
         return Ok(false);
     }
     // The device has no clock (see `build`).
     let (limits, time) = (RepairLimits::default(), FatTime::FIRST);
-    let report = volume::repair(device, &journal(image), limits, time)
-        .with_context(|| format!("cannot repair the volume on {}", image.display()))?;
+    let report = volume::repair_with(device, journal, limits, time)
+        .with_context(|| format!("cannot repair the volume on {name}"))?;
     let found = report.findings().len() as u64 + report.omitted();
     tracing::warn!(
         found,

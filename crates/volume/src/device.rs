@@ -146,6 +146,12 @@ impl ImageFile {
         &self.file
     }
 
+    /// The file underneath, with the locks that it carries.
+    #[must_use]
+    pub fn into_file(self) -> File {
+        self.file
+    }
+
     fn check(&self, offset: u64, count: usize, kind: io::ErrorKind) -> io::Result<()> {
         match offset.checked_add(count as u64) {
             Some(end) if end <= self.len_bytes => Ok(()),

@@ -50,10 +50,12 @@ impl Mailbox<StateFolder> {
     /// Opens the mailbox in `state_dir` (made if missing) for the volume with this serial number.
     /// A second mailbox on the same folder, in this process or another, is refused.
     pub fn open(state_dir: &Path, volume_serial: u32) -> Result<Self, MailboxError> {
-        Self::open_on(
-            StateFolder::open(state_dir, &[STORE_FOLDER])?,
-            volume_serial,
-        )
+        Self::open_on(Self::folder(state_dir)?, volume_serial)
+    }
+
+    /// The folder for [`open_on`](Mailbox::open_on): made if missing, and locked.
+    pub fn folder(state_dir: &Path) -> Result<StateFolder, MailboxError> {
+        StateFolder::open(state_dir, &[STORE_FOLDER])
     }
 }
 

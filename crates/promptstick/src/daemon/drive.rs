@@ -15,6 +15,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::polled::polled;
+use super::world::Found;
 use crate::config::{self, Config};
 
 /// LUN of the drive that takes prompts; those after it show answers.
@@ -28,17 +29,6 @@ pub enum Drive {
     Plain(PlainFile),
     /// A computer at the other end of a cable is.
     Usb(Gadget),
-}
-
-/// Who may reach the medium when a session begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// Nobody: it is a file like any other, and no drive is connected.
-    Alone,
-    /// A host that has been there for longer.
-    Held,
-    /// Nobody, but a host sees an empty drive.
-    Absent,
 }
 
 impl Drive {
@@ -123,6 +113,18 @@ impl Drive {
             gadget.insert(PROMPTS, image)?;
         }
         Ok(gadget.bind()?)
+    }
+
+    /// The end of a change that [`stick::take_to_mend`](crate::stick::take_to_mend) or an open file
+    /// was for, while no host could reach the image.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn mended(&mut self, file: File) -> anyhow::Result<()> {
+        match self {
+            Self::Plain(plain) => Ok(plain.give_back(file)?),
+            Self::Usb(_) => Ok(()),
+        }
     }
 
     /// Takes the medium, for writing. [`How::Alone`] and [`How::Asleep`] disconnect the drive.

@@ -7,6 +7,7 @@
 //! that every start takes.
 
 mod answers;
+mod board;
 mod clock;
 mod drive;
 mod job;
@@ -22,9 +23,13 @@ mod service;
 mod session;
 mod signals;
 mod watch;
+mod world;
 
+pub use answers::{Answer, Append, image as answers_image};
 pub use drive::description;
-pub use led::{LED_CLASS, give as give_led};
+pub use led::{LED_CLASS, Sign, give as give_led};
+pub use session::{Mode, Session, Step};
+pub use world::{Drives, Found, Storage, Thinking, Woken, World};
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -37,10 +42,10 @@ use tokio::task::yield_now;
 
 use crate::config::Config;
 use crate::stick;
+use board::{Board, Tools};
 use drive::Drive;
-use led::{Led, Sign};
+use led::Led;
 use service::Service;
-use session::{Mode, Session, Step, Tools};
 use signals::{Request, Signals};
 use watch::{Seen, Watch};
 
@@ -98,9 +103,9 @@ pub async fn answer(config: Config) -> anyhow::Result<usize> {
         worker: &mut worker,
         drive: &mut Drive::start(&config)?,
         led: &mut Led::open(Path::new(LED_CLASS), None),
-        was_ejected: false,
     };
-    let mut session = Session::open(&config, tools, Mode::Once)?;
+    let board = Board::new(&config, tools)?;
+    let mut session = Session::open(&config, board, false, Mode::Once)?;
     let result = answer_all(&mut session, &mut signals).await;
     let published = session.published();
     drop(session);
@@ -108,7 +113,10 @@ pub async fn answer(config: Config) -> anyhow::Result<usize> {
     result.map(|()| published)
 }
 
-async fn answer_all(session: &mut Session<'_>, signals: &mut Signals) -> anyhow::Result<()> {
+async fn answer_all(
+    session: &mut Session<'_, Board<'_>>,
+    signals: &mut Signals,
+) -> anyhow::Result<()> {
     loop {
         let step = session.advance().await?;
         ensure!(
@@ -215,13 +223,9 @@ impl Daemon {
         let identity = identity(&config.image).with_context(missing)?;
         let is_replaced = || self::identity(&config.image).ok() != Some(identity);
         let watch = Watch::start(&config.image).with_context(missing)?;
-        let tools = Tools {
-            worker,
-            drive,
-            led,
-            was_ejected: std::mem::take(was_ejected),
-        };
-        let mut session = Session::open(config, tools, Mode::Serve)?;
+        let board = Board::new(config, Tools { worker, drive, led })?;
+        let was_ejected_before = std::mem::take(was_ejected);
+        let mut session = Session::open(config, board, was_ejected_before, Mode::Serve)?;
         if is_replaced() {
             return Ok(Ended::Replaced);
         }

@@ -4,11 +4,11 @@
 //! between any two is resolved by the ledger from what it then finds on the volume.
 
 use std::fmt;
-use std::path::Path;
 
 use anyhow::Context;
+use mailbox::disk::Disk;
 use mailbox::{JobId, Mailbox, MailboxError};
-use volume::{ChangeSet, EditError, FatTime, ImageFile, ReadError, Volume};
+use volume::{ChangeSet, EditError, FatTime, JournalStore, ReadAt, ReadError, Volume, WriteAt};
 
 use super::report::Report;
 use super::scan::Scan;
@@ -31,11 +31,11 @@ pub struct Done {
 /// # Errors
 /// The image, the journal or the state folder failed. Whatever was half done is completed or
 /// undone when the session is opened again.
-pub fn publish(
-    device: &mut ImageFile,
-    journal: &Path,
+pub fn publish<D: WriteAt, J: JournalStore, S: Disk>(
+    device: &mut D,
+    journal: &mut J,
     scan: &Scan,
-    mailbox: &mut Mailbox,
+    mailbox: &mut Mailbox<S>,
     report: &mut Report,
 ) -> anyhow::Result<Done> {
     let ready = mailbox.ready();
@@ -44,11 +44,11 @@ pub fn publish(
         .filter(|ready| !scan.is_unreadable(&ready.path));
     let ids: Vec<JobId> = readable.map(|ready| ready.id).collect();
     let names = mailbox.names_for(&ids, &|path| scan.exists(path));
-    let (changes, written) = edit(device, scan, mailbox, report, names)?;
+    let (changes, written) = edit(&*device, scan, mailbox, report, names)?;
     let mut unnoted = None;
     if !written.is_empty() {
         mailbox.publishing(&written).context(NotBegun)?;
-        volume::publish(device, journal, &changes)?;
+        volume::publish_with(device, journal, &changes)?;
         unnoted = mailbox.published(&written).err();
     }
     for (id, path) in &written {
@@ -74,10 +74,10 @@ impl fmt::Display for NotBegun {
 
 type Named = Vec<(JobId, String)>;
 
-fn edit(
-    device: &ImageFile,
+fn edit<D: ReadAt, S: Disk>(
+    device: &D,
     scan: &Scan,
-    mailbox: &Mailbox,
+    mailbox: &Mailbox<S>,
     report: &mut Report,
     names: Named,
 ) -> anyhow::Result<(ChangeSet, Named)> {

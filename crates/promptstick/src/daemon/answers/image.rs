@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use mailbox::limits::{KEPT_OUTCOMES_LIMIT_BYTES, KEPT_OUTCOMES_MAX};
 use medium::{Medium, PlainFile, Take};
-use volume::{FatTime, GrowingVolume, ImageFile, MAX_NAME_UNITS, NewFile, Room};
+use volume::{FatTime, GrowingVolume, ImageFile, MAX_NAME_UNITS, NewFile, Room, WriteAt};
 
 use crate::config::beside;
 use crate::stick::random_serial;
@@ -21,7 +21,7 @@ use crate::stick::random_serial;
 /// Volume label.
 const LABEL: &str = "ANSWERS";
 /// Four times what the mailbox keeps. The file is sparse: space is taken as answers come.
-const IMAGE_BYTES: u64 = 16 << 20;
+pub const IMAGE_BYTES: u64 = 16 << 20;
 /// FAT16 needs 4,085 clusters or more, and 16 MiB have 8,100 of this size.
 const CLUSTER_BYTES: u32 = 2048;
 /// FAT16's root cannot grow, and slots are used up: a response's name takes three, the longest 21.
@@ -117,7 +117,10 @@ impl AnswersImage {
             drop(take(path)?);
         }
         let unfinished = beside(path, ".new");
-        let made = build(&unfinished, serial, newest_first)
+        let made = empty_file(&unfinished)
+            .and_then(ImageFile::from_file)
+            .map_err(anyhow::Error::from)
+            .and_then(|device| make(device, serial, newest_first))
             .and_then(|count| Ok((count, fs::rename(&unfinished, path)?)));
         if made.is_err() {
             let _ = fs::remove_file(&unfinished);
@@ -215,18 +218,16 @@ fn take(path: &Path) -> anyhow::Result<File> {
     }
 }
 
-fn build(
-    path: &Path,
+/// Makes a fresh volume on an empty device of [`IMAGE_BYTES`]; as [`AnswersImage::create`].
+///
+/// # Errors
+/// The device failed.
+pub fn make<D: WriteAt>(
+    device: D,
     serial: u32,
     newest_first: impl IntoIterator<Item = Answer>,
 ) -> anyhow::Result<usize> {
-    let mut image = GrowingVolume::create(
-        ImageFile::from_file(empty_file(path)?)?,
-        LABEL,
-        serial,
-        CLUSTER_BYTES,
-        ROOT_SLOTS,
-    )?;
+    let mut image = GrowingVolume::create(device, LABEL, serial, CLUSTER_BYTES, ROOT_SLOTS)?;
     let mut room = image.room()?.share(FRESH_PARTS, FRESH_OF);
     let chosen: Vec<Answer> = newest_first
         .into_iter()
@@ -253,7 +254,11 @@ fn empty_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-fn add(device: ImageFile, answers: &[Answer]) -> anyhow::Result<Append> {
+/// Adds files to a volume that [`make`] made; as [`AnswersImage::append`].
+///
+/// # Errors
+/// It is not whole, or the device failed.
+pub fn add<D: WriteAt>(device: D, answers: &[Answer]) -> anyhow::Result<Append> {
     let mut image = GrowingVolume::open(device)?;
     let files: Vec<NewFile<'_>> = answers.iter().map(Answer::new_file).collect();
     match image.append(&files) {

@@ -10,7 +10,7 @@
 //! crash costs nothing. Which drive is inserted when is `medium`'s business, not decided here.
 //! Used by the gadget's loop.
 
-mod image;
+pub mod image;
 mod progress;
 mod status;
 

@@ -8,8 +8,9 @@ use super::{Running, Session, Step, open_volume};
 use crate::daemon::job;
 use crate::daemon::pace::Pace;
 use crate::daemon::question::{self, Question};
+use crate::daemon::world::World;
 
-impl Session<'_> {
+impl<W: World> Session<'_, W> {
     /// Gives the engine the prompt that has waited longest, if it has nothing to do.
     pub(super) fn start_next(&mut self) -> anyhow::Result<Step> {
         if self.running.is_some() || self.stale {
@@ -20,8 +21,8 @@ impl Session<'_> {
         let Some(job) = self.mailbox.queued().find(is_settled) else {
             return Ok(Step::Rest);
         };
-        let volume = open_volume(self.config)?;
-        self.looks.forget();
+        let volume = open_volume(&self.world)?;
+        self.world.forget_reads();
         let asked = match question::read(&volume, &job, self.mailbox.settings())? {
             Question::Asks(question) => job::ask(&job, question, self.config),
             Question::Refused(refusal) => Err(refusal),
@@ -35,15 +36,15 @@ impl Session<'_> {
             Ok(asked) => {
                 self.report.thinking(&job);
                 let max_tokens = asked.request.max_tokens;
-                self.worker.start(&asked.model, asked.request)?;
+                self.world.ask(&asked.model, asked.request)?;
                 self.running = Some(Running {
                     job,
                     reply: asked.reply,
                     text: String::new(),
                     max_tokens,
-                    pace: Pace::start(self.clock.now_ms()),
+                    pace: Pace::start(self.world.now_ms()),
                 });
-                self.answers.running(self.clock.now_ms());
+                self.answers.running(self.world.now_ms());
                 Ok(Step::Rest)
             }
             Err(refusal) => {
@@ -63,7 +64,7 @@ impl Session<'_> {
         let Some(running) = &mut self.running else {
             return Ok(());
         };
-        running.pace.note(self.clock.now_ms(), &event);
+        running.pace.note(self.world.now_ms(), &event);
         match event {
             EngineEvent::Loaded(model) => self.report.loaded(&model),
             EngineEvent::Text(text) => running.text.push_str(&text),

@@ -6,17 +6,18 @@ use mailbox::{SettingsFile, Sighting};
 use medium::{Event, View};
 use volume::FatTime;
 
-use super::{Session, Step, modified, open_volume};
+use super::{Session, Step, open_volume};
 use crate::daemon::scan::Scan;
+use crate::daemon::world::World;
 
 /// The root, whose listing says which folders there are.
 const ROOT: &str = "";
 
-impl Session<'_> {
+impl<W: World> Session<'_, W> {
     /// One reading while a host may write.
     pub(super) async fn read(&mut self) -> anyhow::Result<Step> {
-        self.read_at = modified(self.config);
-        let volume = open_volume(self.config)?;
+        self.read_at = self.world.modified();
+        let volume = open_volume(&self.world)?;
         if volume.serial() != self.serial {
             return Ok(Step::OtherVolume);
         }
@@ -25,7 +26,7 @@ impl Session<'_> {
             in_use: scan.in_use,
             found: scan.observations(),
         };
-        let view = self.machine.handle(self.clock.now_ms(), event);
+        let view = self.machine.handle(self.world.now_ms(), event);
         let view = match view {
             // The host has ejected it and can change nothing any more.
             _ if self.machine.is_ours() => scan.as_view(),
@@ -60,7 +61,7 @@ impl Session<'_> {
         let is_dropped = |running: &mut super::Running| dropped.contains(&running.job.id);
         if let Some(running) = self.running.take_if(is_dropped) {
             self.report.dropped(&running.job);
-            self.worker.cancel().await;
+            self.world.cancel().await;
         }
         self.want_medium();
         Ok(())

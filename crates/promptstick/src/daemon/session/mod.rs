@@ -3,7 +3,8 @@
 //!
 //! Invariants: inference never waits for the medium nor the medium for inference; nothing is
 //! written to the image except while the medium is ours (`take`); one step of [`Session::advance`]
-//! handles one prompt at most, so that signals and the watchdog get their turn.
+//! handles one prompt at most, so that signals and the watchdog get their turn; whatever is outside
+//! is reached through a [`World`].
 
 mod answer;
 mod believe;
@@ -11,28 +12,25 @@ mod shelf;
 mod take;
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::{Context, ensure};
-use engine::{Event as EngineEvent, Worker};
+use engine::Event as EngineEvent;
 use mailbox::{Job, Mailbox};
 use medium::{Event, Machine, ShelfAction, ShelfEvent, Timing};
-use volume::{FatTime, ImageFile, Volume};
+use volume::{FatTime, JournalStore, Volume};
 
-use super::clock::Clock;
-use super::drive::{BusWatch, Drive, Found};
 use super::job::Reply;
-use super::led::{Led, Sign};
-use super::looks::Looks;
+use super::led::Sign;
 use super::pace::Pace;
 use super::report::Report;
+use super::world::{Found, Woken, World};
 use crate::config::Config;
 use crate::stick;
 use shelf::Answers;
 
 /// How often a host that sleeps is looked at while something waits for it.
-const WAKING: Duration = Duration::from_secs(2);
+const WAKING_MS: u64 = 2_000;
 
 /// How long the work goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,21 +53,16 @@ pub enum Step {
 }
 
 /// Everything that belongs to one volume.
-pub struct Session<'a> {
+pub struct Session<'a, W: World> {
     config: &'a Config,
-    worker: &'a mut Worker,
-    drive: &'a mut Drive,
-    led: &'a mut Led,
+    world: W,
     mode: Mode,
     report: Report,
-    clock: Clock,
     /// Which volume this is.
     serial: u32,
     machine: Machine,
-    bus_watch: BusWatch,
-    looks: Looks,
     answers: Answers,
-    mailbox: Mailbox,
+    mailbox: Mailbox<W::State>,
     running: Option<Running>,
     /// Prompts that stay inconsistent on a volume that nobody uses, as of the last reading.
     damaged: BTreeSet<String>,
@@ -95,49 +88,36 @@ struct Running {
     pace: Pace,
 }
 
-/// What a session works with that outlives it.
-pub struct Tools<'a> {
-    /// The process with the model.
-    pub worker: &'a mut Worker,
-    /// The drive that the host sees.
-    pub drive: &'a mut Drive,
-    /// The LED.
-    pub led: &'a mut Led,
-    /// The session before this one ended with a medium that the host had ejected.
-    pub was_ejected: bool,
-}
-
-impl<'a> Session<'a> {
+impl<'a, W: World> Session<'a, W> {
     /// Finishes or discards what a crash left in the journal, repairs the volume if a host left it
     /// in the middle of its work and cannot reach it now, opens the ledger, and connects the drive.
+    /// `was_ejected`: the session before this one ended with a medium that the host had ejected.
     ///
     /// # Errors
     /// The image, the state folder or the drive cannot be used: what is wrong and what to do.
-    pub fn open(config: &'a Config, tools: Tools<'a>, mode: Mode) -> anyhow::Result<Self> {
-        let Tools {
-            worker,
-            drive,
-            led,
-            was_ejected,
-        } = tools;
-        let found = mend(config, drive)?;
-        let volume = open_volume(config)?;
+    pub fn open(
+        config: &'a Config,
+        mut world: W,
+        was_ejected: bool,
+        mode: Mode,
+    ) -> anyhow::Result<Self> {
+        let found = mend(&mut world)?;
+        let volume = open_volume(&world)?;
         let serial = volume.serial();
-        let mut mailbox = Mailbox::open(&config.state, serial)
+        let mut mailbox = (world.open_state())
+            .and_then(|state| Mailbox::open_on(state, serial))
             .with_context(|| format!("in the state folder {}", config.state.display()))?;
-        if matches!(drive, Drive::Usb(_)) && found != Found::Held {
+        if world.is_usb() && found != Found::Held {
             // What an interrupted publication came to, before a host can change it.
             mailbox.resolve_intents(&|path| take::digest(&volume, path))?;
         }
         drop(volume);
         if found == Found::Alone {
-            drive.connect(&config.image)?;
+            world.connect()?;
         }
-        let bus_watch = BusWatch::start(drive)?;
-        let clock = Clock::start();
-        let (now_ms, bus) = (clock.now_ms(), drive.bus());
+        let (now_ms, bus) = (world.now_ms(), world.bus());
         let (timing, report) = match mode {
-            Mode::Serve => (drive.timing(), Report::to_log(config.log_prompts)),
+            Mode::Serve => (world.timing(), Report::to_log(config.log_prompts)),
             Mode::Once => (Timing::ONCE, Report::to_terminal()),
         };
         let mut machine = match found {
@@ -147,13 +127,11 @@ impl<'a> Session<'a> {
         if found == Found::Absent && was_ejected {
             machine.handle(now_ms, Event::Ejected);
         }
-        let answers = Answers::new(config, drive, timing, now_ms)?;
+        let answers = Answers::new(config, &world, timing)?;
         machine.found_shown(answers.shown_before(&mailbox));
         Ok(Self {
             answers,
             machine,
-            bus_watch,
-            looks: Looks::default(),
             running: None,
             damaged: BTreeSet::new(),
             unsettled: BTreeSet::new(),
@@ -162,12 +140,9 @@ impl<'a> Session<'a> {
             no_room: false,
             read_at: None,
             config,
-            worker,
-            drive,
-            led,
+            world,
             mode,
             report,
-            clock,
             serial,
             mailbox,
         })
@@ -191,7 +166,7 @@ impl<'a> Session<'a> {
             },
         };
         self.watch_for_reads();
-        self.led.show(self.sign());
+        self.world.show(self.sign());
         Ok(step)
     }
 
@@ -199,38 +174,38 @@ impl<'a> Session<'a> {
     /// reads is taken for granted.
     fn watch_for_reads(&mut self) {
         let wanted = self.machine.watches_for_reads();
-        self.looks.set(wanted, &self.config.image);
-        if wanted && !self.looks.is_watching() {
-            self.machine.handle(self.clock.now_ms(), Event::Looked);
+        let is_watching = self.world.watch_reads(wanted);
+        if wanted && !is_watching {
+            self.machine.handle(self.world.now_ms(), Event::Looked);
         }
     }
 
     /// What is due for the medium. Whether the host is there and awake is looked at before it is
     /// asked for anything: not every controller tells when that changes.
     fn due(&mut self) -> Option<medium::Action> {
-        let action = self.machine.poll(self.clock.now_ms())?;
+        let action = self.machine.poll(self.world.now_ms())?;
         if action == medium::Action::Read {
             return Some(action);
         }
         self.look_at_bus();
-        self.machine.poll(self.clock.now_ms())
+        self.machine.poll(self.world.now_ms())
     }
 
     /// The same for the media with answers.
     fn due_for_answers(&mut self) -> Option<ShelfAction> {
-        self.answers.shelf.poll(self.clock.now_ms())?;
+        self.answers.shelf.poll(self.world.now_ms())?;
         self.look_at_bus();
-        self.answers.shelf.poll(self.clock.now_ms())
+        self.answers.shelf.poll(self.world.now_ms())
     }
 
     /// A host may have written.
     pub fn wrote(&mut self) {
-        self.machine.handle(self.clock.now_ms(), Event::Wrote);
+        self.machine.handle(self.world.now_ms(), Event::Wrote);
     }
 
     /// Whether the image's time of change says that it was written since the last reading began.
     pub fn is_modified(&self) -> bool {
-        modified(self.config) != self.read_at
+        self.world.modified() != self.read_at
     }
 
     /// Somebody who had the image open for writing closed it: another program, or the drive,
@@ -242,42 +217,52 @@ impl<'a> Session<'a> {
         if self.is_modified() {
             self.wrote();
         }
-        if !self.machine.is_ours() && self.drive.is_empty()? {
+        if !self.machine.is_ours() && self.world.is_empty()? {
             tracing::info!("the host ejected the drive");
-            self.machine.handle(self.clock.now_ms(), Event::Ejected);
+            self.machine.handle(self.world.now_ms(), Event::Ejected);
         }
         Ok(())
+    }
+
+    /// When something is due if nothing happens, in milliseconds of the world's clock.
+    pub fn deadline_ms(&self) -> Option<u64> {
+        let waking_ms = self.world.now_ms() + WAKING_MS;
+        let deadlines = [
+            self.machine.deadline_ms(),
+            self.answers.deadline_ms(self.running.is_some()),
+            self.machine.awaits_waking().then_some(waking_ms),
+        ];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Waits for the engine, the host or the next deadline. Dropping the future loses nothing. An
     /// engine that is idle reports nothing, but is looked after.
     pub async fn wait(&mut self) -> Option<EngineEvent> {
-        let waking = self.machine.awaits_waking().then_some(WAKING);
-        let deadlines = [
-            self.machine.deadline_ms(),
-            self.answers.deadline_ms(self.running.is_some()),
-        ];
-        let deadline = self.clock.reach(deadlines.into_iter().flatten().min());
-        tokio::select! {
-            biased;
-            // A read that came in time counts, though the deadline has passed meanwhile.
-            () = self.looks.next() => {
-                self.looks.forget();
-                self.machine.handle(self.clock.now_ms(), Event::Looked);
+        let deadline_ms = self.deadline_ms();
+        let woken = self.world.wait(deadline_ms).await;
+        self.woken(woken)
+    }
+
+    /// Takes note of what [`World::wait`] waited for; hands on what the engine said.
+    pub fn woken(&mut self, woken: Woken) -> Option<EngineEvent> {
+        match woken {
+            Woken::Engine(event) => return Some(event),
+            Woken::Looked => {
+                self.machine.handle(self.world.now_ms(), Event::Looked);
             }
-            () = self.bus_watch.next() => self.look_at_bus(),
-            event = self.worker.event() => return Some(event),
-            () = sleep(waking) => self.look_at_bus(),
-            () = deadline => {}
+            Woken::Bus => self.look_at_bus(),
+            // Not every controller tells that its host wakes.
+            Woken::Time if self.machine.awaits_waking() => self.look_at_bus(),
+            Woken::Time => {}
         }
         None
     }
 
     fn look_at_bus(&mut self) {
-        if let Drive::Plain(_) = self.drive {
+        if !self.world.is_usb() {
             return;
         }
-        let (now_ms, bus) = (self.clock.now_ms(), self.drive.bus());
+        let (now_ms, bus) = (self.world.now_ms(), self.world.bus());
         self.report.bus(bus);
         self.machine.handle(now_ms, Event::Bus(bus));
         self.answers.shelf.handle(now_ms, ShelfEvent::Bus(bus));
@@ -331,53 +316,48 @@ impl<'a> Session<'a> {
             self.report.held();
         }
         if ready.is_empty() && self.config.progress.is_none() {
-            let now_ms = self.clock.now_ms();
+            let now_ms = self.world.now_ms();
             self.answers.shelf.handle(now_ms, ShelfEvent::Stale);
         }
         self.machine
-            .handle(self.clock.now_ms(), Event::Wants(newest));
+            .handle(self.world.now_ms(), Event::Wants(newest));
     }
 }
 
 /// What has to be done to the image before a host gets it, where no host has it.
-fn mend(config: &Config, drive: &mut Drive) -> anyhow::Result<Found> {
-    if let Drive::Plain(medium) = drive {
-        stick::recover(&config.image, medium)?;
-        return Ok(Found::Alone);
-    }
-    let mut found = drive.found(&config.image)?;
-    if found == Found::Held && stick::journal(&config.image).exists() {
+fn mend<W: World>(world: &mut W) -> anyhow::Result<Found> {
+    let mut found = world.found()?;
+    if found == Found::Held && has_journal(world)? {
         // A publication was interrupted, and the medium put back by somebody else.
-        drive.disconnect()?;
+        world.disconnect()?;
         found = Found::Alone;
     }
-    if found != Found::Held {
-        let naming = || format!("cannot use the image {}", config.image.display());
-        let file = File::options().read(true).write(true).open(&config.image);
-        let mut device = ImageFile::from_file(file.with_context(naming)?)?;
-        stick::recover_on(&config.image, &mut device)?;
-        if let Err(error) = stick::repair(&config.image, &mut device) {
-            ensure!(!stick::journal(&config.image).exists(), error);
+    // A plain file is left to itself otherwise: its hosts are programs that do not mark it.
+    let needs_mending = found != Found::Held && (world.is_usb() || has_journal(world)?);
+    if needs_mending {
+        let name = world.image_name();
+        let image = world.mend_image();
+        let mut image = image.with_context(|| format!("cannot use the image {name}"))?;
+        stick::recover_on(&name, &mut image, &mut world.journal())?;
+        if world.is_usb()
+            && let Err(error) = stick::repair(&name, &mut image, &mut world.journal())
+        {
+            ensure!(!has_journal(world)?, error);
             tracing::error!("{error:#}; the host gets it as it is");
         }
+        world.mended(image)?;
     }
     Ok(found)
 }
 
-/// Sleeps, for ever where there is nothing to wait for.
-async fn sleep(duration: Option<Duration>) {
-    match duration {
-        Some(duration) => tokio::time::sleep(duration).await,
-        None => std::future::pending().await,
-    }
+/// Whether a change of the image was interrupted.
+fn has_journal<W: World>(world: &W) -> anyhow::Result<bool> {
+    let len_bytes = world.journal().len_bytes();
+    Ok(len_bytes.context("cannot read the journal")?.is_some())
 }
 
-fn open_volume(config: &Config) -> anyhow::Result<Volume<ImageFile>> {
-    let unreadable = || format!("cannot read the image {}", config.image.display());
-    let image = ImageFile::open_read_only(&config.image).with_context(unreadable)?;
+fn open_volume<W: World>(world: &W) -> anyhow::Result<Volume<W::Image>> {
+    let unreadable = || format!("cannot read the image {}", world.image_name());
+    let image = world.read_image().with_context(unreadable)?;
     Volume::open(image).with_context(unreadable)
-}
-
-fn modified(config: &Config) -> Option<SystemTime> {
-    config.image.metadata().ok()?.modified().ok()
 }

@@ -4,21 +4,19 @@
 //! convenience and no answer: it is logged and tried again.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
+use mailbox::disk::Disk;
 use mailbox::{JobId, Mailbox};
 use medium::{Event, Shelf, ShelfAction, ShelfEvent, Timing};
 use volume::Volume;
 
 use super::{Session, Step, open_volume};
 use crate::config::Config;
-use crate::daemon::answers::{
-    self, Answer, AnswersImage, Append, Status, fresh_serial, last_number, name_of, path_beside,
-};
-use crate::daemon::drive::Drive;
+use crate::daemon::answers::{self, Answer, Append, Status, last_number, name_of};
 use crate::daemon::report::Part;
+use crate::daemon::world::World;
 
 /// The drives for answers, and what is on their media.
 pub(super) struct Answers {
@@ -36,10 +34,10 @@ pub(super) struct Answers {
 }
 
 /// One medium.
+#[derive(Default)]
 struct Answered {
-    path: PathBuf,
-    /// None until this session has made it.
-    image: Option<AnswersImage>,
+    /// This session has made it, and may add to it.
+    is_made: bool,
     /// The answers on it.
     ids: BTreeSet<JobId>,
 }
@@ -53,31 +51,19 @@ struct News {
 
 impl Answers {
     /// Empty drives, or those that an earlier daemon has filled, as they are.
-    pub(super) fn new(
-        config: &Config,
-        drive: &Drive,
-        timing: Timing,
-        now_ms: u64,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn new(config: &Config, world: &impl World, timing: Timing) -> anyhow::Result<Self> {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let count = drive.answer_drives();
+        let (now_ms, count) = (world.now_ms(), world.answer_drives());
         let force_ms = config.force_answers.map(millis);
-        let mut shelf = Shelf::new(timing, now_ms, count, drive.bus(), force_ms);
+        let mut shelf = Shelf::new(timing, now_ms, count, world.bus(), force_ms);
         let mut found = Vec::new();
         let mut media = Vec::new();
         for at in 0..count {
-            let lun = u8::try_from(at + 1).context("more drives than LUNs")?;
-            let path = path_beside(&config.image, lun);
-            if !drive.is_answers_empty(at)? {
+            if !world.is_answers_empty(at)? {
                 shelf.found(now_ms, at);
-                let files = AnswersImage::open(&path).and_then(|image| image.files());
-                found.extend(files.unwrap_or_default());
+                found.extend(world.answers_files(at).unwrap_or_default());
             }
-            media.push(Answered {
-                path,
-                image: None,
-                ids: BTreeSet::new(),
-            });
+            media.push(Answered::default());
         }
         Ok(Self {
             shelf,
@@ -93,7 +79,7 @@ impl Answers {
 
     /// The newest answer of those that an earlier daemon has shown already: showing it again
     /// would take the spare away from the next one.
-    pub(super) fn shown_before(&self, mailbox: &Mailbox) -> Option<u64> {
+    pub(super) fn shown_before<S: Disk>(&self, mailbox: &Mailbox<S>) -> Option<u64> {
         let ready = mailbox.ready();
         let ids: Vec<JobId> = ready.iter().map(|ready| ready.id).collect();
         let named = mailbox.names_for(&ids, &|_| false);
@@ -138,17 +124,17 @@ impl Answers {
     }
 }
 
-impl Session<'_> {
+impl<W: World> Session<'_, W> {
     /// A response in work is news from time to time, where the operator wants that.
     pub(super) fn tick(&mut self) {
         if self.running.is_some() {
-            self.answers.tick(self.clock.now_ms());
+            self.answers.tick(self.world.now_ms());
         }
     }
 
     /// The host keeps the volume, or it cannot be written, and answers wait.
     pub(super) fn show(&mut self) -> Step {
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.world.now_ms();
         if !self.machine.is_ejected() {
             self.report.held();
         }
@@ -162,10 +148,10 @@ impl Session<'_> {
     /// Called when an answer is ready, too, so that the drive's absence does not begin only when
     /// the medium is wanted back.
     pub(super) fn notice_ejected_answers(&mut self) {
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.world.now_ms();
         let filled: Vec<usize> = self.answers.shelf.filled().collect();
         for at in filled {
-            if matches!(self.drive.is_answers_empty(at), Ok(true)) {
+            if matches!(self.world.is_answers_empty(at), Ok(true)) {
                 self.answers.shelf.handle(now_ms, ShelfEvent::Ejected(at));
             }
         }
@@ -180,7 +166,7 @@ impl Session<'_> {
             .filter_map(|at| media.get(at))
             .any(has_all);
         if !is_shown {
-            let now_ms = self.clock.now_ms();
+            let now_ms = self.world.now_ms();
             self.answers.shelf.handle(now_ms, ShelfEvent::News);
         }
     }
@@ -189,12 +175,12 @@ impl Session<'_> {
     pub(super) fn change_answers(&mut self, action: ShelfAction) -> Step {
         let done = match action {
             ShelfAction::Insert(at) => self.insert_answers(at).map(|()| ShelfEvent::Inserted(at)),
-            ShelfAction::Eject(at) => self.drive.eject_answers(at).map(|left| match left {
+            ShelfAction::Eject(at) => self.world.eject_answers(at).map(|left| match left {
                 true => ShelfEvent::Left(at),
                 false => ShelfEvent::Kept(at),
             }),
             ShelfAction::Force(at) => self
-                .drive
+                .world
                 .force_answers(at)
                 .inspect(|()| tracing::warn!("took the answers from a viewer, as configured"))
                 .map(|()| ShelfEvent::Left(at)),
@@ -211,7 +197,7 @@ impl Session<'_> {
                 ShelfEvent::Failed(at)
             }
         };
-        self.answers.shelf.handle(self.clock.now_ms(), event);
+        self.answers.shelf.handle(self.world.now_ms(), event);
         Step::Again
     }
 
@@ -220,9 +206,9 @@ impl Session<'_> {
     pub(super) fn answers_are_free(&mut self) -> bool {
         let filled: Vec<usize> = self.answers.shelf.filled().collect();
         filled.into_iter().all(|at| {
-            let left = matches!(self.drive.eject_answers(at), Ok(true));
+            let left = matches!(self.world.eject_answers(at), Ok(true));
             if left {
-                let now_ms = self.clock.now_ms();
+                let now_ms = self.world.now_ms();
                 self.answers.shelf.handle(now_ms, ShelfEvent::Left(at));
             }
             left
@@ -231,10 +217,10 @@ impl Session<'_> {
 
     fn insert_answers(&mut self, at: usize) -> anyhow::Result<()> {
         // The free space is read from the volume.
-        self.looks.forget();
+        self.world.forget_reads();
         let news = self.news(at)?;
-        let path = self.fill(at, &news)?;
-        self.drive.insert_answers(at, &path)?;
+        self.fill(at, &news)?;
+        self.world.insert_answers(at)?;
         let files = news.answers.len();
         tracing::info!(
             drive = at + 1,
@@ -244,11 +230,10 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Writes what is new onto the medium, or makes another one; gives its path.
-    fn fill(&mut self, at: usize, news: &News) -> anyhow::Result<PathBuf> {
-        let serials = self.serials();
+    /// Writes what is new onto the medium, or makes another one.
+    fn fill(&mut self, at: usize, news: &News) -> anyhow::Result<()> {
         let medium = self.answers.media.get_mut(at).context("no such drive")?;
-        if let Some(image) = &mut medium.image {
+        if medium.is_made {
             let fresh = news
                 .answers
                 .iter()
@@ -257,10 +242,10 @@ impl Session<'_> {
                 .map(|(_, answer)| answer.clone())
                 .chain(news.notes.iter().cloned())
                 .collect();
-            match image.append(&files) {
+            match self.world.add_answers(at, &files) {
                 Ok(Append::Done(_)) => {
                     medium.ids.extend(news.answers.iter().map(|(id, _)| *id));
-                    return Ok(medium.path.clone());
+                    return Ok(());
                 }
                 Ok(Append::Full) => tracing::debug!("the medium for answers is full"),
                 Err(error) => tracing::warn!("{error:#}; making another one"),
@@ -268,31 +253,13 @@ impl Session<'_> {
         }
         let newest_first = news.notes.iter().rev().cloned();
         let answers = news.answers.iter().rev().map(|(_, answer)| answer.clone());
-        let serial = fresh_serial(&serials);
         let files = newest_first.chain(answers);
-        let (image, count) = AnswersImage::create(&medium.path, serial, files)?;
+        let count = self.world.make_answers(at, self.serial, files)?;
         let taken = count.saturating_sub(news.notes.len());
-        medium.ids = news
-            .answers
-            .iter()
-            .rev()
-            .take(taken)
-            .map(|(id, _)| *id)
-            .collect();
-        medium.image = Some(image);
-        Ok(medium.path.clone())
-    }
-
-    fn serials(&self) -> Vec<u32> {
-        let images = self
-            .answers
-            .media
-            .iter()
-            .filter_map(|medium| medium.image.as_ref());
-        images
-            .map(AnswersImage::serial)
-            .chain([self.serial])
-            .collect()
+        let newest_first = news.answers.iter().rev().take(taken);
+        medium.ids = newest_first.map(|(id, _)| *id).collect();
+        medium.is_made = true;
+        Ok(())
     }
 
     /// What there is to show.
@@ -350,7 +317,7 @@ impl Session<'_> {
         let max_tokens = self.mailbox.settings().max_tokens;
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            up: Duration::from_millis(self.clock.now_ms()),
+            up: Duration::from_millis(self.world.now_ms()),
             running: running.map(|running| answers::Running {
                 name: running.job.path.clone(),
                 stage: running.pace.stage(),
@@ -371,7 +338,7 @@ impl Session<'_> {
 
     /// Reads the whole table, so only for a status file.
     fn free_bytes(&self) -> Option<u64> {
-        let volume = open_volume(self.config).ok()?;
+        let volume = open_volume(&self.world).ok()?;
         Volume::free_bytes(&volume).ok()
     }
 }

@@ -1,18 +1,16 @@
 //! Taking the medium, publishing, giving it back.
 
-use std::fs::File;
-
 use anyhow::Context;
 use mailbox::Digest;
 use mailbox::limits::RESPONSE_LIMIT_BYTES;
-use medium::{Event, How, Refusal, Take};
-use volume::{ImageFile, PublishError, ReadAt, RepairError, Volume};
+use medium::{Event, How, Refusal};
+use volume::{PublishError, ReadAt, RepairError, Volume};
 
-use super::{Mode, Session, Step, open_volume};
-use crate::daemon::drive::Drive;
+use super::{Mode, Session, Step, has_journal, open_volume};
 use crate::daemon::publish::{NotBegun, publish};
 use crate::daemon::report::Part;
 use crate::daemon::scan::Scan;
+use crate::daemon::world::World;
 use crate::stick;
 
 /// What was done with a medium that the host let go.
@@ -25,7 +23,7 @@ enum Used {
     OtherVolume,
 }
 
-impl Session<'_> {
+impl<W: World> Session<'_, W> {
     /// One attempt to take the medium, and, when it is granted, one publication.
     pub(super) async fn take(&mut self, how: How) -> anyhow::Result<Step> {
         if is_asked(how) && self.is_marked()? {
@@ -35,17 +33,17 @@ impl Session<'_> {
         if how == How::Asleep && !self.answers_are_free() {
             return Ok(self.refused(Refusal::Busy));
         }
-        let image = match self.drive.try_take(how, &self.config.image) {
-            Ok(Take::Granted(image)) => image,
-            Ok(Take::Busy) => return Ok(self.refused(Refusal::Busy)),
+        let mut image = match self.world.try_take(how) {
+            Ok(Some(image)) => image,
+            Ok(None) => return Ok(self.refused(Refusal::Busy)),
             Err(error) => return self.put_off(error),
         };
         if how == How::Asleep {
             tracing::info!("the computer sleeps or has powered the drive off; connecting it anew");
         }
-        let result = self.use_medium(how, &image).await;
+        let result = self.use_medium(how, &mut image).await;
         if let Ok(Used::Refused(refusal)) = result {
-            self.drive.put_back(how, image, &self.config.image)?;
+            self.world.put_back(how, image)?;
             return Ok(self.refused(refusal));
         }
         if let Err(error) = &result
@@ -57,9 +55,9 @@ impl Session<'_> {
             return result.map(|_| Step::Again);
         }
         let changed = matches!(result, Ok(Used::Done { changed: true }));
-        self.drive.release(how, image, &self.config.image)?;
+        self.world.release(how, image)?;
         self.machine
-            .handle(self.clock.now_ms(), Event::Returned { changed });
+            .handle(self.world.now_ms(), Event::Returned { changed });
         if how == How::Asleep {
             self.look_at_bus();
         }
@@ -75,7 +73,7 @@ impl Session<'_> {
 
     /// Puts the medium back into the drive.
     pub(super) fn insert(&mut self) -> Step {
-        let event = match self.drive.insert(&self.config.image) {
+        let event = match self.world.insert() {
             Ok(()) => {
                 self.report.went_well(Part::Drive);
                 Event::Inserted
@@ -85,7 +83,7 @@ impl Session<'_> {
                 Event::Failed
             }
         };
-        self.machine.handle(self.clock.now_ms(), event);
+        self.machine.handle(self.world.now_ms(), event);
         Step::Again
     }
 
@@ -96,10 +94,10 @@ impl Session<'_> {
     /// The kernel refused, and the drive may be disconnected: the next session connects it.
     pub(super) async fn rebind(&mut self) -> anyhow::Result<Step> {
         let is_used = self.is_marked()? || !self.answers_are_free();
-        if !is_used && self.drive.rebind(&self.config.image).await? {
+        if !is_used && self.world.rebind().await? {
             tracing::info!("nobody reads the drive; connected it anew");
         }
-        self.machine.handle(self.clock.now_ms(), Event::Rebound);
+        self.machine.handle(self.world.now_ms(), Event::Rebound);
         self.look_at_bus();
         Ok(Step::Again)
     }
@@ -107,10 +105,7 @@ impl Session<'_> {
     /// Whether the volume is marked as in use, as of this moment. A plain file is read as a whole
     /// once it is ours; taking a drive's medium from a host that uses it would not pass unnoticed.
     fn is_marked(&self) -> anyhow::Result<bool> {
-        Ok(match self.drive {
-            Drive::Plain(_) => false,
-            Drive::Usb(_) => !open_volume(self.config)?.dirty_marks()?.is_clean(),
-        })
+        Ok(self.world.is_usb() && !open_volume(&self.world)?.dirty_marks()?.is_clean())
     }
 
     fn refused(&mut self, refusal: Refusal) -> Step {
@@ -118,7 +113,7 @@ impl Session<'_> {
             self.report.held();
         }
         self.machine
-            .handle(self.clock.now_ms(), Event::Refused(refusal));
+            .handle(self.world.now_ms(), Event::Refused(refusal));
         Step::Again
     }
 
@@ -133,14 +128,13 @@ impl Session<'_> {
     }
 
     /// The medium is granted; it is ours if the volume says so as well.
-    async fn use_medium(&mut self, how: How, image: &File) -> anyhow::Result<Used> {
-        let mut device = ImageFile::from_file(image.try_clone()?)?;
+    async fn use_medium(&mut self, how: How, device: &mut W::Image) -> anyhow::Result<Used> {
         if !is_asked(how)
-            && let Some(refusal) = self.finish_for_host(&mut device)?
+            && let Some(refusal) = self.finish_for_host(device)?
         {
             return Ok(Used::Refused(refusal));
         }
-        let volume = Volume::open(&device)?;
+        let volume = Volume::open(&*device)?;
         if volume.serial() != self.serial {
             return Ok(Used::OtherVolume);
         }
@@ -150,21 +144,19 @@ impl Session<'_> {
         }
         let scan = Scan::read(&volume)?;
         let view = scan.as_view();
-        let is_drive = matches!(self.drive, Drive::Usb(_));
-        if is_drive && is_asked(how) && !view.unsettled.is_subset(&self.damaged) {
+        if self.world.is_usb() && is_asked(how) && !view.unsettled.is_subset(&self.damaged) {
             self.report.unfinished();
             return Ok(Used::Refused(Refusal::Inconsistent));
         }
-        self.machine.handle(self.clock.now_ms(), Event::Taken(how));
+        self.machine.handle(self.world.now_ms(), Event::Taken(how));
         // Nobody else can write now: what is there is what there is.
         self.mailbox
             .resolve_intents(&|path| digest(&volume, path))
             .context(NotBegun)?;
         self.believe(&scan, &view).await?;
-        let journal = stick::journal(&self.config.image);
         let done = publish(
-            &mut device,
-            &journal,
+            device,
+            &mut self.world.journal(),
             &scan,
             &mut self.mailbox,
             &mut self.report,
@@ -186,11 +178,12 @@ impl Session<'_> {
     ///
     /// # Errors
     /// The repair broke off in the middle of a change, which has to be completed first.
-    fn finish_for_host(&mut self, device: &mut ImageFile) -> anyhow::Result<Option<Refusal>> {
-        let Err(error) = stick::repair(&self.config.image, device) else {
+    fn finish_for_host(&mut self, device: &mut W::Image) -> anyhow::Result<Option<Refusal>> {
+        let (name, mut journal) = (self.world.image_name(), self.world.journal());
+        let Err(error) = stick::repair(&name, device, &mut journal) else {
             return Ok(None);
         };
-        if stick::journal(&self.config.image).exists() {
+        if has_journal(&self.world)? {
             return Err(error);
         }
         self.report.put_off(Part::Volume, &error);
