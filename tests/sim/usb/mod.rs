@@ -66,6 +66,10 @@ struct Inner {
     luns: [Lun; LUNS],
     /// Enumerations so far: a host that meets a new one has a new drive before it.
     enumerations: u64,
+    /// Media that were put in so far, for each LUN.
+    insertions: [u64; LUNS],
+    /// Losses of the medium that are not the device's fault.
+    excuses: u64,
     wrote: bool,
     closed: bool,
     read: bool,
@@ -112,6 +116,8 @@ impl Usb {
             link: Link::Down,
             luns: Default::default(),
             enumerations: 0,
+            insertions: [0; LUNS],
+            excuses: 0,
             wrote: false,
             closed: false,
             read: false,
@@ -165,6 +171,7 @@ impl Usb {
         let mut inner = self.change();
         assert_eq!(lun == 0, matches!(medium, Medium::Stick), "LUN {lun}");
         assert!(inner.luns[lun].medium.is_none(), "LUN {lun} is not empty");
+        inner.insertions[lun] += 1;
         inner.luns[lun].medium = Some(medium);
         inner.luns[lun].attention = true;
         inner.lend();
@@ -228,11 +235,27 @@ impl Usb {
     /// The device starts anew after a loss of power: nothing is bound or inserted.
     pub fn power_cut(&self) {
         let mut inner = self.change();
+        inner.excuses += 1;
         inner.is_bound = false;
         inner.luns = Default::default();
         inner.connect();
         inner.lend();
         (inner.wrote, inner.closed, inner.read) = (false, false, false);
+    }
+
+    /// Whoever takes the drive away now is an operator: hosts that hold a medium do not complain.
+    pub fn excuse(&self) {
+        self.change().excuses += 1;
+    }
+
+    pub fn excuses(&self) -> u64 {
+        self.inner().excuses
+    }
+
+    /// Counts the media that were put into a LUN: no host can ask for that, but it tells whether the
+    /// medium that a host had was replaced.
+    pub fn insertions(&self, lun: usize) -> u64 {
+        self.inner().insertions[lun]
     }
 
     fn take_out(&self, lun: usize) {

@@ -15,7 +15,7 @@ use super::{Inner, Link, Medium, RESET_MS, Usb};
 pub enum Sense {
     /// The drive is empty.
     NoMedium,
-    /// The medium is another one, or the drive was reset. Told once.
+    /// The medium is another one. Told once.
     UnitAttention,
     /// The host itself prevents the removal.
     Prevented,
@@ -101,13 +101,13 @@ impl Usb {
         }
     }
 
-    /// The host resets the drive: its locks are gone, its media stay.
+    /// The host resets the drive: its locks are gone, its media stay. That it is told so by a unit
+    /// attention of its own is left out: hosts try again and go on.
     pub fn reset(&self) {
         let mut inner = self.change();
         if matches!(inner.link, Link::Up | Link::Asleep) {
             for lun in &mut inner.luns {
                 lun.is_prevented = false;
-                lun.attention = true;
             }
             let up_ms = inner.now_ms + RESET_MS;
             inner.set_link(Link::ComingUp(up_ms));
@@ -255,5 +255,20 @@ impl Blocks for Port {
 
     fn count(&self) -> Result<u32, Failure> {
         self.command("READ CAPACITY", |usb| usb.capacity_blocks(self.lun))
+    }
+}
+
+impl Port {
+    /// TEST UNIT READY.
+    pub fn test(&self) -> Result<(), Failure> {
+        self.command("TEST UNIT READY", |usb| usb.test_unit_ready(self.lun))
+    }
+
+    /// PREVENT (`true`) or ALLOW MEDIUM REMOVAL, where there is a medium.
+    pub fn prevent(&self, prevent: bool) -> Result<Flushed, Failure> {
+        self.test()?;
+        self.command("PREVENT ALLOW MEDIUM REMOVAL", |usb| {
+            usb.prevent(self.lun, prevent)
+        })
     }
 }

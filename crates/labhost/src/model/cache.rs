@@ -117,6 +117,13 @@ impl<B: Blocks> Cache<B> {
         }
     }
 
+    /// Drops clean blocks for which `which` holds: they are read again when they are needed.
+    pub fn reclaim(&mut self, mut which: impl FnMut(u32) -> bool) {
+        let dirty = &self.dirty;
+        self.blocks
+            .retain(|&block, _| dirty.contains(&block) || !which(block));
+    }
+
     /// Blocks that are not on the device yet.
     pub fn dirty(&self) -> impl Iterator<Item = u32> + '_ {
         self.dirty.iter().copied()

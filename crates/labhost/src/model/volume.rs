@@ -269,12 +269,21 @@ impl<B: Blocks + Clone> Volume<B> {
         self.cache.send_blocks(blocks)
     }
 
-    /// Whether a mark in the boot sector says that the volume is in use.
+    /// Drops clean blocks for which `which` holds from the cache, as a host does that is short of
+    /// memory.
+    pub fn reclaim(&mut self, which: impl FnMut(u32) -> bool) {
+        self.cache.reclaim(which);
+    }
+
+    /// Whether one of these marks says that the volume is in use.
     ///
     /// # Errors
     /// The device refuses.
-    pub fn is_boot_marked(&mut self) -> Result<bool> {
-        Ok(self.cache.block(0)?[self.layout.boot_mark()] & 1 != 0)
+    pub fn is_marked(&mut self, marks: Marks) -> Result<bool> {
+        let (offset, clean_bit) = self.layout.table_mark();
+        let in_table = self.cache.block(self.layout.fat)?[offset] & clean_bit == 0;
+        let in_boot = self.cache.block(0)?[self.layout.boot_mark()] & 1 != 0;
+        Ok((in_table && marks != Marks::Boot) || (in_boot && marks != Marks::Table))
     }
 
     fn is_in(&self, block: u32, part: Part) -> bool {
