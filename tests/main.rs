@@ -9,5 +9,6 @@ mod arm;
 mod daemon;
 mod engine;
 mod lab;
+mod sim;
 mod support;
 mod volume;

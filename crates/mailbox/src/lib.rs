@@ -45,6 +45,6 @@ pub use settings::{Format, Settings, SettingsError, SettingsFile, SettingsState}
 pub use text::{Decoded, LineEnd, NotText, TextForm, decode, encode};
 
 #[cfg(test)]
-mod cut_disk;
-#[cfg(test)]
 mod mailbox_tests;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

@@ -57,6 +57,8 @@ pub struct Cache<B> {
     blocks: BTreeMap<u32, Block>,
     dirty: BTreeSet<u32>,
     position: u64,
+    /// A byte that writes through [`Write`] leave as it is.
+    shielded: Option<u64>,
 }
 
 impl<B: Blocks> Cache<B> {
@@ -73,7 +75,14 @@ impl<B: Blocks> Cache<B> {
             blocks: BTreeMap::new(),
             dirty: BTreeSet::new(),
             position: 0,
+            shielded: None,
         })
+    }
+
+    /// Keeps the byte at this position from what is written through [`Write`];
+    /// [`Cache::set_block`] still changes it.
+    pub fn shield(&mut self, position: u64) {
+        self.shielded = Some(position);
     }
 
     /// A block, from the device where it is not cached.
@@ -81,8 +90,13 @@ impl<B: Blocks> Cache<B> {
     /// # Errors
     /// The device refuses.
     pub fn block(&mut self, block: u32) -> Result<Block> {
-        if let Some(cached) = self.blocks.get(&block) {
-            return Ok(*cached);
+        self.load(block)?;
+        Ok(self.blocks.get(&block).copied().unwrap_or([0; BLOCK_BYTES]))
+    }
+
+    fn load(&mut self, block: u32) -> Result<()> {
+        if self.blocks.contains_key(&block) {
+            return Ok(());
         }
         let first = block - block % READ_BLOCKS;
         let blocks = READ_BLOCKS.min(self.count.saturating_sub(first));
@@ -93,7 +107,7 @@ impl<B: Blocks> Cache<B> {
             fresh.copy_from_slice(content);
             self.blocks.entry(number).or_insert(fresh);
         }
-        Ok(self.blocks.get(&block).copied().unwrap_or([0; BLOCK_BYTES]))
+        Ok(())
     }
 
     /// Changes a block in the cache.
@@ -101,6 +115,13 @@ impl<B: Blocks> Cache<B> {
         if self.blocks.insert(block, content) != Some(content) {
             self.dirty.insert(block);
         }
+    }
+
+    /// Drops clean blocks for which `which` holds: they are read again when they are needed.
+    pub fn reclaim(&mut self, mut which: impl FnMut(u32) -> bool) {
+        let dirty = &self.dirty;
+        self.blocks
+            .retain(|&block, _| dirty.contains(&block) || !which(block));
     }
 
     /// Blocks that are not on the device yet.
@@ -114,6 +135,14 @@ impl<B: Blocks> Cache<B> {
     /// The device refuses.
     pub fn send(&mut self, which: impl Fn(u32) -> bool) -> Result<()> {
         let blocks: Vec<u32> = self.dirty().filter(|&block| which(block)).collect();
+        self.send_blocks(&blocks)
+    }
+
+    /// Sends these blocks in this order, neighbours in one command.
+    ///
+    /// # Errors
+    /// The device refuses; they all stay dirty then.
+    pub fn send_blocks(&mut self, blocks: &[u32]) -> Result<()> {
         for run in blocks.chunk_by(|&one, &next| one + 1 == next) {
             let mut data = Vec::with_capacity(run.len() * BLOCK_BYTES);
             for block in run {
@@ -123,7 +152,7 @@ impl<B: Blocks> Cache<B> {
             self.device.write(self.start + first, &data)?;
         }
         for block in blocks {
-            self.dirty.remove(&block);
+            self.dirty.remove(block);
         }
         Ok(())
     }
@@ -134,8 +163,10 @@ impl<B: Blocks> Read for Cache<B> {
         let Some((block, offset)) = self.place() else {
             return Ok(0);
         };
-        let content = self.block(block).map_err(io::Error::other)?;
-        let rest = content.get(offset..).unwrap_or_default();
+        self.load(block).map_err(io::Error::other)?;
+        let content = self.blocks.get(&block);
+        let rest = content.and_then(|content| content.get(offset..));
+        let rest = rest.unwrap_or_default();
         let len = rest.len().min(buffer.len());
         buffer[..len].copy_from_slice(&rest[..len]);
         self.position += len as u64;
@@ -150,7 +181,14 @@ impl<B: Blocks> Write for Cache<B> {
         };
         let mut content = self.block(block).map_err(io::Error::other)?;
         let len = bytes.len().min(BLOCK_BYTES - offset);
+        let before = content;
         content[offset..offset + len].copy_from_slice(&bytes[..len]);
+        let start = u64::from(block) * BLOCK_BYTES as u64;
+        let shielded = self.shielded.and_then(|at| at.checked_sub(start));
+        if let Some(at) = shielded.filter(|&at| at < BLOCK_BYTES as u64) {
+            let at = usize::try_from(at).unwrap_or_default();
+            content[at] = before[at];
+        }
         self.set_block(block, content);
         self.position += len as u64;
         Ok(len)

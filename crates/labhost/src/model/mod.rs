@@ -2,6 +2,9 @@
 //! sources tell (docs/LAB.md). They are models of those hosts, not those hosts: no Windows and no
 //! macOS has run here. File-system logic is the `fatfs` crate's; when, and in which order, its
 //! writes reach the stick is the model's.
+//!
+//! [`Volume`] and the cache under it work on any [`Blocks`]; the simulation in `tests/sim` builds its
+//! hosts on them.
 
 mod cache;
 mod careless;
@@ -11,8 +14,11 @@ mod unit;
 mod volume;
 mod windows;
 
+pub use cache::{Block, Blocks, Cache};
 pub use careless::Careless;
+pub use layout::{Layout, Region};
 pub use macos::MacOs;
+pub use volume::{Entry, Marks, Part, Volume};
 pub use windows::Windows;
 
 use std::thread;

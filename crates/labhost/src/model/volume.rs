@@ -4,13 +4,16 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read, Seek, Write};
 
-use fatfs::{FileSystem, FsOptions};
+use fatfs::{Dir, FileSystem, FsOptions, TimeProvider};
 
 use super::cache::{Blocks, Cache};
 use super::layout::{self, Layout, Region};
 use crate::Result;
 use crate::error::Doing;
 use crate::scsi::BLOCK_BYTES;
+
+/// Folders within folders that are listed.
+const FOLDERS_DEEP: usize = 8;
 
 /// Where a host leaves a note that the volume is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +22,32 @@ pub enum Marks {
     Both,
     /// In the table, as macOS.
     Table,
+    /// In the boot sector, as Linux.
+    Boot,
+}
+
+/// What of the dirty blocks to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Clusters that are not known to belong to a folder.
+    Data,
+    /// The tables.
+    Tables,
+    /// Folders, and what else is no data and no table.
+    Folders,
+    /// Everything.
+    All,
+}
+
+/// A file or folder as a listing has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// From the top folder, with `/` between.
+    pub path: String,
+    /// Whether it is a folder.
+    pub is_folder: bool,
+    /// Length of a file, bytes.
+    pub len_bytes: u64,
 }
 
 /// A volume as a host has it.
@@ -27,8 +56,7 @@ pub struct Volume<B: Blocks> {
     layout: Layout,
     /// Clusters' blocks that are known to belong to folders.
     folders: BTreeSet<u32>,
-    /// What the mark in the boot sector is to be; `fatfs` has its own idea of it.
-    boot_mark: u8,
+    options: FsOptions,
 }
 
 impl<B: Blocks + Clone> Volume<B> {
@@ -42,12 +70,33 @@ impl<B: Blocks + Clone> Volume<B> {
         let mut cache = Cache::new(device.clone(), layout::volume_start(&first))?;
         let boot = cache.block(0)?;
         let layout = Layout::parse(&boot)?;
+        // `fatfs` has its own idea of when a volume is dirty.
+        cache.shield(layout.boot_mark() as u64);
         Ok(Self {
             cache,
             layout,
             folders: BTreeSet::new(),
-            boot_mark: boot[layout.boot_mark()],
+            options: FsOptions::new(),
         })
+    }
+
+    /// Gives entries their times; without it they are of 1980.
+    pub fn set_clock(&mut self, clock: &'static dyn TimeProvider) {
+        self.options = FsOptions::new().time_provider(clock);
+    }
+
+    /// All files and folders but `.` and `..`, sorted by path.
+    ///
+    /// # Errors
+    /// The volume is damaged, or the device refuses.
+    pub fn list_all(&mut self) -> Result<Vec<Entry>> {
+        let mut entries = self.with_files("listing the volume", |files| {
+            let mut entries = Vec::new();
+            list_into(&files.root_dir(), "", &mut entries)?;
+            Ok(entries)
+        })?;
+        entries.sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(entries)
     }
 
     /// Names in the top folder, sorted.
@@ -86,13 +135,51 @@ impl<B: Blocks + Clone> Volume<B> {
     /// # Errors
     /// The volume is full or damaged, or the device refuses.
     pub fn create_empty(&mut self, path: &str) -> Result<()> {
-        self.with_files("creating a file", |files| {
-            files.root_dir().create_file(path)?.truncate()
-        })?;
-        let touched = self.cache.dirty();
-        let of_folders = touched.filter(|&at| self.layout.region(at) == Region::Clusters);
-        self.folders.extend(of_folders.collect::<Vec<_>>());
+        self.create_cached(path)?;
         self.send_metadata()
+    }
+
+    /// Enters an empty file, or empties the one that is there, in the cache.
+    ///
+    /// # Errors
+    /// The volume is full or damaged, or the device refuses a read.
+    pub fn create_cached(&mut self, path: &str) -> Result<()> {
+        self.change_folders("creating a file", |files| {
+            files.root_dir().create_file(path)?.truncate()
+        })
+    }
+
+    /// Removes a file or an empty folder in the cache.
+    ///
+    /// # Errors
+    /// As [`Volume::create_cached`]; there is none.
+    pub fn delete_cached(&mut self, path: &str) -> Result<()> {
+        self.change_folders("deleting", |files| files.root_dir().remove(path))
+    }
+
+    /// Gives a file another path in the cache, over what may be there.
+    ///
+    /// # Errors
+    /// As [`Volume::delete_cached`].
+    pub fn rename_cached(&mut self, from: &str, to: &str) -> Result<()> {
+        self.change_folders("renaming", |files| {
+            let top = files.root_dir();
+            match top.remove(to) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            top.rename(from, &top, to)
+        })
+    }
+
+    /// Makes a folder in the cache; one that is there is no error.
+    ///
+    /// # Errors
+    /// As [`Volume::create_cached`].
+    pub fn make_folder_cached(&mut self, path: &str) -> Result<()> {
+        self.change_folders("making a folder", |files| {
+            files.root_dir().create_dir(path).map(|_| ())
+        })
     }
 
     /// Writes a file's content: data first, then the tables, then the entry with its size.
@@ -119,7 +206,11 @@ impl<B: Blocks + Clone> Volume<B> {
             .send(|at| matches!(layout.region(at), Region::TopFolder | Region::Clusters))
     }
 
-    fn fill_cached(&mut self, path: &str, content: &[u8]) -> Result<()> {
+    /// Writes a file's content over what it begins with, in the cache; what is longer stays.
+    ///
+    /// # Errors
+    /// As [`Volume::create_cached`].
+    pub fn fill_cached(&mut self, path: &str, content: &[u8]) -> Result<()> {
         self.with_files("writing a file", |files| {
             let mut file = files.root_dir().open_file(path)?;
             file.write_all(content)?;
@@ -132,8 +223,13 @@ impl<B: Blocks + Clone> Volume<B> {
     /// # Errors
     /// The device refuses.
     pub fn mark(&mut self, marks: Marks, dirty: bool) -> Result<()> {
-        if marks == Marks::Both {
-            self.boot_mark = u8::from(dirty);
+        if matches!(marks, Marks::Both | Marks::Boot) {
+            let mut boot = self.cache.block(0)?;
+            boot[self.layout.boot_mark()] = u8::from(dirty);
+            self.cache.set_block(0, boot);
+        }
+        if marks == Marks::Boot {
+            return self.cache.send(|block| block == 0);
         }
         let (offset, clean_bit) = self.layout.table_mark();
         for fat in 0..self.layout.fats {
@@ -154,12 +250,63 @@ impl<B: Blocks + Clone> Volume<B> {
     /// # Errors
     /// The device refuses.
     pub fn send_metadata(&mut self) -> Result<()> {
-        let mut boot = self.cache.block(0)?;
-        boot[self.layout.boot_mark()] = self.boot_mark;
-        self.cache.set_block(0, boot);
         let layout = self.layout;
         self.cache.send(|at| layout.region(at) == Region::Fat)?;
         self.cache.send(|_| true)
+    }
+
+    /// Blocks of a part that are not on the device yet, in order.
+    pub fn dirty(&self, part: Part) -> Vec<u32> {
+        let dirty = self.cache.dirty();
+        dirty.filter(|&block| self.is_in(block, part)).collect()
+    }
+
+    /// Sends these blocks in this order, neighbours in one command.
+    ///
+    /// # Errors
+    /// The device refuses; they all stay dirty then.
+    pub fn send_blocks(&mut self, blocks: &[u32]) -> Result<()> {
+        self.cache.send_blocks(blocks)
+    }
+
+    /// Drops clean blocks for which `which` holds from the cache, as a host does that is short of
+    /// memory.
+    pub fn reclaim(&mut self, which: impl FnMut(u32) -> bool) {
+        self.cache.reclaim(which);
+    }
+
+    /// Whether one of these marks says that the volume is in use.
+    ///
+    /// # Errors
+    /// The device refuses.
+    pub fn is_marked(&mut self, marks: Marks) -> Result<bool> {
+        let (offset, clean_bit) = self.layout.table_mark();
+        let in_table = self.cache.block(self.layout.fat)?[offset] & clean_bit == 0;
+        let in_boot = self.cache.block(0)?[self.layout.boot_mark()] & 1 != 0;
+        Ok((in_table && marks != Marks::Boot) || (in_boot && marks != Marks::Table))
+    }
+
+    fn is_in(&self, block: u32, part: Part) -> bool {
+        let of = match self.layout.region(block) {
+            Region::Fat => Part::Tables,
+            Region::Clusters if !self.folders.contains(&block) => Part::Data,
+            _ => Part::Folders,
+        };
+        part == Part::All || part == of
+    }
+
+    /// A change after which the clusters' blocks that it touched are known to belong to folders.
+    fn change_folders(
+        &mut self,
+        what: &str,
+        work: impl FnOnce(&FileSystem<&mut Cache<B>>) -> io::Result<()>,
+    ) -> Result<()> {
+        let before: BTreeSet<u32> = self.cache.dirty().collect();
+        let result = self.with_files(what, work);
+        let touched = self.cache.dirty().filter(|at| !before.contains(at));
+        let of_folders = touched.filter(|&at| self.layout.region(at) == Region::Clusters);
+        self.folders.extend(of_folders);
+        result
     }
 
     fn with_files<T>(
@@ -169,9 +316,34 @@ impl<B: Blocks + Clone> Volume<B> {
     ) -> Result<T> {
         // `fatfs` begins where the position is.
         self.cache.rewind().doing(what)?;
-        let files = FileSystem::new(&mut self.cache, FsOptions::new()).doing(what)?;
+        let files = FileSystem::new(&mut self.cache, self.options).doing(what)?;
         let value = work(&files).doing(what)?;
         files.unmount().doing(what)?;
         Ok(value)
     }
+}
+
+fn list_into<B: Blocks>(
+    folder: &Dir<'_, &mut Cache<B>>,
+    prefix: &str,
+    entries: &mut Vec<Entry>,
+) -> io::Result<()> {
+    for entry in folder.iter() {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == "." || name == ".." {
+            continue;
+        }
+        let path = format!("{prefix}{name}");
+        entries.push(Entry {
+            is_folder: entry.is_dir(),
+            len_bytes: entry.len(),
+            path: path.clone(),
+        });
+        // A damaged volume may have a loop of folders.
+        if entry.is_dir() && path.matches('/').count() < FOLDERS_DEEP {
+            list_into(&entry.to_dir(), &format!("{path}/"), entries)?;
+        }
+    }
+    Ok(())
 }

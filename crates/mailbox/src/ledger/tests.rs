@@ -3,11 +3,11 @@
 use super::codec::{self, HEADER_BYTES};
 use super::file::COMPACT_MIN_BYTES;
 use super::*;
-use crate::cut_disk::{Chance, CutDisk};
 use crate::digest::Digest;
 use crate::error::MailboxError;
 use crate::job::{JobId, Stamp};
 use crate::name::OutcomeKind;
+use crate::testing::{Chance, CutDisk, DiskFault};
 
 const SERIAL: u32 = 7;
 
@@ -199,7 +199,7 @@ fn a_failed_append_changes_nothing_and_can_be_repeated() {
         let mut ledger = Ledger::open(&mut disk, SERIAL).unwrap();
         ledger.append(&mut disk, &[added(1, "a.txt")]).unwrap();
         let before = ledger.state().clone();
-        disk.fail_after(operation);
+        disk.fail_after(operation, DiskFault::Full);
         ledger
             .append(&mut disk, &[added(2, "long name.txt")])
             .unwrap_err();
@@ -352,7 +352,7 @@ fn a_fault_at_any_operation_of_a_compaction_loses_no_record() {
         if case % 2 == 0 {
             disk.cut_after(at);
         } else {
-            disk.fail_after(at);
+            disk.fail_after(at, DiskFault::Full);
         }
         let recorded: Vec<_> = ids
             .clone()

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::rig::Rig;
 use crate::SettingsFile::Content;
-use crate::cut_disk::{Chance, CutDisk};
+use crate::testing::{Chance, CutDisk};
 use crate::{Digest, Mailbox, MailboxError};
 
 /// Ways in which each cut may turn out.

@@ -10,6 +10,7 @@
 use proptest::prelude::*;
 
 use super::rig::Rig;
+use crate::testing::DiskFault;
 
 const PATHS: [&str; 6] = [
     "a.txt",
@@ -81,7 +82,7 @@ fn act(rig: &mut Rig, action: &Action) {
         Action::Squat => rig.squat(),
         Action::Restart => rig.restart(),
         Action::CutAfter(operations) => rig.disk.cut_after(operations),
-        Action::FailAfter(operations) => rig.disk.fail_after(operations),
+        Action::FailAfter(operations) => rig.disk.fail_after(operations, DiskFault::Full),
     }
 }
 

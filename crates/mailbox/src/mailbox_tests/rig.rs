@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::cut_disk::{Chance, CutDisk};
 use crate::name::fold;
+use crate::testing::{Chance, CutDisk};
 use crate::{Changes, Digest, JobId, Mailbox, MailboxError, Outcome, Sighting, Stamp};
 
 const SERIAL: u32 = 1;

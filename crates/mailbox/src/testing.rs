@@ -1,15 +1,19 @@
-//! A state folder in memory whose power can be cut at any operation. For tests.
+//! A state folder in memory whose power can be cut at any operation. For tests, behind the feature
+//! `testing`; a simulated device counts the operations of its other storage here as well
+//! ([`CutDisk::count_operation`]), so that one cut hits any of them.
 //!
 //! Faults that it injects: after a cut, bytes that were not synced are there, not there, there in
 //! part, or there as zeros; names that were not synced with their folder are there up to some
 //! point of their order (as a journalling file system leaves them). The operation at which the
 //! power goes may or may not have happened. Apart from cuts, one operation can be made to fail as a
-//! full disk does. What was synced is never lost. The choice hangs on a seed alone.
+//! full or a failing disk does. What was synced is never lost. The choice hangs on a seed alone.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
+
+use nix::errno::Errno;
 
 use crate::disk::Disk;
 
@@ -39,12 +43,34 @@ struct Inner {
     operations: usize,
     fault_at: Option<(usize, Fault)>,
     is_off: bool,
+    faults: usize,
+}
+
+/// How an operation fails that is no power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskFault {
+    /// ENOSPC.
+    Full,
+    /// EIO.
+    Io,
+}
+
+impl DiskFault {
+    /// As the system reports it.
+    #[must_use]
+    pub fn error(self) -> io::Error {
+        let errno = match self {
+            Self::Full => Errno::ENOSPC,
+            Self::Io => Errno::EIO,
+        };
+        errno.into()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     Cut,
-    Fail,
+    Fail(DiskFault),
 }
 
 fn apply(names: &mut BTreeMap<String, usize>, change: &NameChange) {
@@ -73,7 +99,7 @@ impl Chance {
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % end.max(1) as u64).unwrap()
+        usize::try_from((z ^ (z >> 31)) % end.max(1) as u64).unwrap_or(0)
     }
 }
 
@@ -84,18 +110,39 @@ impl CutDisk {
         inner.fault_at = Some((inner.operations + operations, Fault::Cut));
     }
 
+    /// Cuts the power now.
+    pub fn cut(&self) {
+        self.0.borrow_mut().is_off = true;
+    }
+
     /// Lets the operation after so many more fail once.
-    pub fn fail_after(&self, operations: usize) {
+    pub fn fail_after(&self, operations: usize, fault: DiskFault) {
         let mut inner = self.0.borrow_mut();
-        inner.fault_at = Some((inner.operations + operations, Fault::Fail));
+        inner.fault_at = Some((inner.operations + operations, Fault::Fail(fault)));
+    }
+
+    /// Counts an operation on storage that shares this disk's power.
+    ///
+    /// # Errors
+    /// The power is off, or goes now (then the operation may have happened), or the fault is due.
+    pub fn count_operation(&self) -> io::Result<()> {
+        self.operate(|_| Ok(()))
     }
 
     /// Operations so far.
+    #[must_use]
     pub fn operations(&self) -> usize {
         self.0.borrow().operations
     }
 
+    /// Operations that have failed as `fail_after` said.
+    #[must_use]
+    pub fn faults(&self) -> usize {
+        self.0.borrow().faults
+    }
+
     /// Whether the power is off.
+    #[must_use]
     pub fn is_off(&self) -> bool {
         self.0.borrow().is_off
     }
@@ -106,7 +153,7 @@ impl CutDisk {
         let operations = inner.operations;
         inner
             .fault_at
-            .take_if(|(at, fault)| *at < operations && *fault == Fault::Fail)
+            .take_if(|(at, fault)| *at < operations && matches!(fault, Fault::Fail(_)))
             .is_some()
     }
 
@@ -169,7 +216,10 @@ impl CutDisk {
                 inner.is_off = true;
                 Err(io::Error::other("the power was cut"))
             }
-            Some((_, Fault::Fail)) => Err(io::Error::other("no space left")),
+            Some((_, Fault::Fail(fault))) => {
+                inner.faults += 1;
+                Err(fault.error())
+            }
         }
     }
 }
@@ -234,7 +284,7 @@ impl Disk for CutDisk {
         self.operate(|inner| {
             let id = *inner.names.get(name).ok_or_else(not_found)?;
             let now = &mut inner.files[id].now;
-            now.resize(usize::try_from(at_bytes).unwrap(), 0);
+            now.resize(usize::try_from(at_bytes).unwrap_or(usize::MAX), 0);
             now.extend(bytes);
             Ok(())
         })

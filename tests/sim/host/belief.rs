@@ -1,0 +1,98 @@
+//! What a user may rely on: the oracle of the simulation.
+//!
+//! Of each file that a host has touched: its content when everything was last acknowledged as
+//! durable (SYNCHRONIZE CACHE, or the flush of ALLOW, with nothing left to send), and what has been
+//! done to it since. While nothing has, the file must be exactly so, whatever happened to the stick.
+//! Otherwise it may be anything. Files that the device made are here only once a host deleted them.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// A file's bytes.
+pub type Content = Rc<[u8]>;
+
+/// All files that hosts have touched, by path from the top folder, with `/` between.
+#[derive(Clone, Debug, Default)]
+pub struct Belief {
+    pub files: BTreeMap<String, FileBelief>,
+}
+
+/// One path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileBelief {
+    /// Acknowledged as durable; `None`: that no such file is there.
+    pub durable: Option<Content>,
+    /// What was done since, in order; `None` is a deletion.
+    pub since: Vec<Option<Content>>,
+    /// A host was cut off, or a write failed, while something was on its way. Nobody touches the
+    /// file any more, and it may be anything for good.
+    pub is_unknown: bool,
+}
+
+impl FileBelief {
+    /// What must be there: `Some(None)` that there is no such file; `None` if that is not certain.
+    pub fn certain(&self) -> Option<Option<&Content>> {
+        let is_certain = !self.is_unknown && self.since.is_empty();
+        is_certain.then_some(self.durable.as_ref())
+    }
+
+    /// The file as its user last left it.
+    pub fn latest(&self) -> Option<&Content> {
+        self.since.last().unwrap_or(&self.durable).as_ref()
+    }
+}
+
+impl Belief {
+    /// A file is being written, or replaced.
+    pub fn wrote(&mut self, path: &str, content: &[u8]) {
+        self.touch(path, Some(content.into()));
+    }
+
+    /// A file is being deleted.
+    pub fn deleted(&mut self, path: &str) {
+        self.touch(path, None);
+    }
+
+    /// A file is being given another name, over what had it.
+    pub fn renamed(&mut self, from: &str, to: &str) {
+        let content = self.files.get(from).and_then(FileBelief::latest).cloned();
+        self.touch(to, content);
+        self.touch(from, None);
+    }
+
+    /// A write of this path failed: nobody knows how far it came.
+    pub fn failed(&mut self, path: &str) {
+        self.files.entry(path.into()).or_default().is_unknown = true;
+    }
+
+    /// Everything was sent, and acknowledged as durable.
+    pub fn flushed(&mut self) {
+        for file in self.files.values_mut() {
+            if let Some(last) = file.since.pop() {
+                file.durable = last;
+                file.since.clear();
+            }
+        }
+    }
+
+    /// The host is gone, or has forgotten what it had: what was on its way is unknown for good.
+    pub fn cut_off(&mut self) {
+        for file in self.files.values_mut() {
+            file.is_unknown |= !file.since.is_empty();
+        }
+    }
+
+    /// Whether something was done that is not acknowledged.
+    pub fn is_in_flight(&self) -> bool {
+        let mut files = self.files.values();
+        files.any(|file| !file.is_unknown && !file.since.is_empty())
+    }
+
+    fn touch(&mut self, path: &str, content: Option<Content>) {
+        self.files
+            .entry(path.into())
+            .or_default()
+            .since
+            .push(content);
+    }
+}

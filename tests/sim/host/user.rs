@@ -1,0 +1,344 @@
+//! The user of a host: what is done next, and when.
+//!
+//! Files that are touched are those that hosts have made and nobody is in doubt about, and responses
+//! that the host sees; a name is used for one content's history only. Actions wait until the one
+//! before has been carried out; suspending, resetting and pulling the plug do not.
+
+use volume::testing::Random;
+
+use super::belief::Content;
+use super::chance::{between, one_of, percent};
+use super::plan::{Plan, apple_double_path};
+use super::step::{Step, Steps};
+use super::{Host, Kind, Reading, text};
+
+/// What there is to do, and how the user is about to leave.
+pub struct User {
+    /// Actions that are left.
+    left: usize,
+    pub next_ms: u64,
+    /// The plug is pulled at this time, whatever is on its way.
+    pub yank_ms: Option<u64>,
+    /// The host sleeps until then; `None` while it sleeps means for good.
+    pub resume_ms: Option<u64>,
+    pub has_powered_off: bool,
+    /// `Host::let_go` was called.
+    pub is_leaving: bool,
+    /// It is carried out.
+    pub is_released: bool,
+    /// The plug was pulled.
+    pub is_gone: bool,
+}
+
+impl User {
+    pub fn new(kind: Kind, random: &mut Random, now_ms: u64) -> Self {
+        let pulls = kind == Kind::Camera || percent(random, 35);
+        let stay_ms = [10_000, 60_000, 240_000][random.below(3)];
+        Self {
+            left: 2 + random.below(10),
+            next_ms: now_ms,
+            yank_ms: pulls.then(|| now_ms + between(random, 500, stay_ms)),
+            resume_ms: None,
+            has_powered_off: false,
+            is_leaving: false,
+            is_released: false,
+            is_gone: false,
+        }
+    }
+
+    pub fn has_more(&self) -> bool {
+        self.left > 0
+    }
+
+    pub fn has_nothing_to_do(&self) -> bool {
+        self.left == 0 && self.yank_ms.is_none()
+    }
+}
+
+/// A file's path and content.
+type Named = (String, Content);
+
+impl Host {
+    /// The next action.
+    pub(super) fn act(&mut self) {
+        self.user.left -= 1;
+        self.user.next_ms = self.now_ms + idle_ms(&mut self.random);
+        if self.stick.volume.is_none() {
+            return self.act_without_volume();
+        }
+        let steps = match self.random.below(26) {
+            0..6 => self.new_prompt(),
+            6..9 => self.save(),
+            9 => self.replace_by_rename(),
+            10 => self.replace_by_delete(),
+            11 => self.delete_own(),
+            12..14 => self.copy_photo(),
+            14 => self.delete_responses(),
+            15 => {
+                let name = format!("folder-{}", tag(&mut self.random));
+                self.plan().change_names(vec![Step::Folder(name)])
+            }
+            16..18 => vec![(0, Step::Look)],
+            18..20 => self.plan().fsync(),
+            20..23 => self.leave_volume(),
+            23 => return self.sleep(),
+            24 => return self.reset_or_not(),
+            _ => return self.eject_answers(),
+        };
+        self.note(|| format!("user: {}", steps.iter().map(name_of).collect::<String>()));
+        self.stick.job.push(self.now_ms, steps);
+    }
+
+    fn act_without_volume(&mut self) {
+        if self.stick.is_present && self.stick.mount_ms.is_none() {
+            let (least, most) = self.kind.mount_delay_ms();
+            let delay_ms = between(&mut self.random, least, most);
+            self.stick.mount_ms = Some(self.now_ms + delay_ms);
+        }
+        self.open_screens();
+    }
+
+    /// Pulls the plug.
+    pub(super) fn yank(&mut self) {
+        self.note(|| "the plug is pulled".into());
+        self.usb.detach();
+        self.user.yank_ms = None;
+        self.user.is_gone = true;
+        self.lose_medium("the plug was pulled");
+    }
+
+    pub(super) fn power_off(&mut self) {
+        self.note(|| "powers the drive off".into());
+        self.user.has_powered_off = true;
+        self.user.resume_ms = None;
+        self.usb.suspend();
+    }
+
+    /// Reads all responses that the host sees on LUN 0.
+    pub(super) fn look(&mut self) {
+        for path in self.responses() {
+            let Some(volume) = &mut self.stick.volume else {
+                return;
+            };
+            if let Ok(Some(content)) = volume.get(&path) {
+                self.note(|| format!("LUN 0: reads {path}, {} bytes", content.len()));
+                self.readings.push(Reading {
+                    at_ms: self.now_ms,
+                    lun: 0,
+                    path,
+                    content,
+                });
+            }
+        }
+        for at in 0..self.screens.len() {
+            self.look_at(at);
+        }
+    }
+
+    pub(super) fn plan(&mut self) -> Plan<'_> {
+        Plan {
+            kind: self.kind,
+            random: &mut self.random,
+        }
+    }
+
+    fn new_prompt(&mut self) -> Steps {
+        let in_folder = percent(&mut self.random, 30);
+        let path = format!(
+            "{}p{}.txt",
+            if in_folder { "prompts/" } else { "" },
+            tag(&mut self.random)
+        );
+        let content = text::prompt(&mut self.random);
+        let mut steps = Vec::new();
+        if in_folder {
+            steps = self
+                .plan()
+                .change_names(vec![Step::Folder("prompts".into())]);
+        }
+        let mocks = self.kind == Kind::Tester;
+        if mocks {
+            steps.extend(self.mock());
+        }
+        steps.extend(self.plan().write(&path, &content));
+        if mocks {
+            steps.extend(self.mock());
+        }
+        steps
+    }
+
+    fn mock(&mut self) -> Steps {
+        let path = format!("mock-{}.bin", tag(&mut self.random));
+        let content = text::noise(&mut self.random, 4000);
+        self.plan().write(&path, &content)
+    }
+
+    fn copy_photo(&mut self) -> Steps {
+        let path = match self.own_file(is_photo) {
+            Some((path, _)) if percent(&mut self.random, 40) => path,
+            _ => format!("photo-{}.jpg", tag(&mut self.random)),
+        };
+        let content = text::noise(&mut self.random, 100_000);
+        self.plan().write(&path, &content)
+    }
+
+    /// A prompt is saved in place: as long, longer or shorter, or unchanged.
+    fn save(&mut self) -> Steps {
+        let Some((path, old)) = self.own_file(is_prompt) else {
+            return self.new_prompt();
+        };
+        let new = match self.random.below(5) {
+            0 => old.clone(),
+            1 => text::same_length(&mut self.random, &old),
+            _ => text::prompt(&mut self.random),
+        };
+        let truncates = new.len() < old.len() || percent(&mut self.random, 50);
+        match truncates {
+            true => self.plan().write(&path, &new),
+            false => self.plan().overwrite(&path, &new),
+        }
+    }
+
+    fn replace_by_rename(&mut self) -> Steps {
+        let Some((path, _)) = self.own_file(is_prompt) else {
+            return self.new_prompt();
+        };
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let separator = if folder.is_empty() { "" } else { "/" };
+        let name = tag(&mut self.random);
+        let temporary = match self.kind.is_linux() {
+            true => format!("{folder}{separator}.goutputstream-{name}"),
+            false => format!("{folder}{separator}~wrd{name}.tmp"),
+        };
+        let content = text::prompt(&mut self.random);
+        let mut steps = self.plan().write(&temporary, &content);
+        if percent(&mut self.random, 40) {
+            steps.extend(self.plan().fsync());
+        }
+        let rename = Step::Rename(temporary, path);
+        steps.extend(self.plan().change_names(vec![rename]));
+        steps
+    }
+
+    fn replace_by_delete(&mut self) -> Steps {
+        let Some((path, _)) = self.own_file(is_prompt) else {
+            return self.new_prompt();
+        };
+        let content = text::prompt(&mut self.random);
+        let mut steps = self.plan().change_names(vec![Step::Delete(path.clone())]);
+        steps.extend(self.plan().write(&path, &content));
+        steps
+    }
+
+    fn delete_own(&mut self) -> Steps {
+        let Some((path, _)) = self.own_file(|_| true) else {
+            return self.new_prompt();
+        };
+        let beside = apple_double_path(&path);
+        let mut steps = vec![Step::Delete(path)];
+        let latest = self.belief.files.get(&beside);
+        if latest.is_some_and(|file| !file.is_unknown && file.latest().is_some()) {
+            steps.push(Step::Delete(beside));
+        }
+        self.plan().change_names(steps)
+    }
+
+    fn delete_responses(&mut self) -> Steps {
+        let paths = self.responses();
+        self.plan()
+            .change_names(paths.into_iter().map(Step::Delete).collect())
+    }
+
+    /// The user unmounts or ejects, as the host offers it.
+    fn leave_volume(&mut self) -> Steps {
+        if self.kind == Kind::Camera {
+            return self.plan().fsync();
+        }
+        let is_linux = self.kind.is_linux();
+        match self.random.below(4) {
+            0 | 1 if is_linux => self.plan().unmount(),
+            2 if self.kind == Kind::LinuxDesktop => {
+                let mut steps = self.plan().unmount();
+                steps.push((100, Step::PowerOff));
+                steps
+            }
+            _ => self.plan().eject(),
+        }
+    }
+
+    fn sleep(&mut self) {
+        self.note(|| "sleeps".into());
+        self.usb.suspend();
+        self.user.resume_ms = Some(self.now_ms + between(&mut self.random, 500, 60_000));
+    }
+
+    /// A camera has nothing that tells the device that it still needs the medium after a reset.
+    fn reset_or_not(&mut self) {
+        if self.kind != Kind::Camera {
+            self.reset();
+        }
+    }
+
+    fn eject_answers(&mut self) {
+        for at in 0..self.screens.len() {
+            self.eject_screen(at);
+        }
+    }
+
+    /// A file that hosts have made, that is there and that nobody is in doubt about.
+    fn own_file(&mut self, which: impl Fn(&str) -> bool) -> Option<Named> {
+        let files = self.belief.files.iter();
+        let there = files.filter(|(path, file)| which(path) && !file.is_unknown);
+        let there: Vec<Named> = there
+            .filter_map(|(path, file)| Some((path.clone(), file.latest()?.clone())))
+            .collect();
+        one_of(&mut self.random, &there).cloned()
+    }
+
+    /// Responses and error files, as the host has them.
+    fn responses(&mut self) -> Vec<String> {
+        let Some(volume) = &mut self.stick.volume else {
+            return Vec::new();
+        };
+        let entries = volume.list_all().unwrap_or_default();
+        let files = entries.into_iter().filter(|entry| !entry.is_folder);
+        let paths = files.map(|entry| entry.path);
+        paths.filter(|path| text::is_response(path)).collect()
+    }
+}
+
+fn is_prompt(path: &str) -> bool {
+    path.ends_with(".txt") && !path.contains("._") && !text::is_response(path)
+}
+
+fn is_photo(path: &str) -> bool {
+    path.starts_with("photo-")
+}
+
+/// A part of a name that no other has.
+fn tag(random: &mut Random) -> String {
+    format!("{:08x}", random.bits() >> 32)
+}
+
+/// How long a user does nothing.
+fn idle_ms(random: &mut Random) -> u64 {
+    match random.below(10) {
+        0..4 => between(random, 50, 2000),
+        4..8 => between(random, 2000, 15_000),
+        _ => between(random, 15_000, 70_000),
+    }
+}
+
+fn name_of((_, step): &(u64, Step)) -> String {
+    match step {
+        Step::Create(path) => format!(" create {path}"),
+        Step::Fill(path, content) | Step::Keep(path, content) => {
+            format!(" fill {path} ({})", content.len())
+        }
+        Step::Delete(path) => format!(" delete {path}"),
+        Step::Rename(from, to) => format!(" rename {from} to {to}"),
+        Step::Folder(path) => format!(" folder {path}"),
+        Step::Send { .. } => String::new(),
+        step => format!(" {step:?}"),
+    }
+}

@@ -1,0 +1,21 @@
+//! A deterministic simulation of the stick: disk, cable and hosts in memory, a virtual clock, and
+//! all chance from one seed.
+//!
+//! | Module | What |
+//! |---|---|
+//! | [`disk`] | the device's storage, which loses power and fails |
+//! | [`usb`] | the kernel's mass-storage gadget and the cable |
+//! | [`host`] | computers that a stick is plugged into, and their users |
+//!
+//! Everything is single-threaded; handles are clones of one `Rc`. What acts by itself has
+//! `next_ms()`, when it wants to, and `step(now_ms)`.
+
+#![allow(
+    dead_code,
+    clippy::cast_possible_truncation,
+    reason = "numbers of known size; not every module uses everything"
+)]
+
+mod disk;
+mod host;
+mod usb;
