@@ -9,6 +9,5 @@ mod arm;
 mod daemon;
 mod engine;
 mod lab;
-mod sim;
 mod support;
 mod volume;

@@ -15,6 +15,8 @@ pub type Content = Rc<[u8]>;
 #[derive(Clone, Debug, Default)]
 pub struct Belief {
     pub files: BTreeMap<String, FileBelief>,
+    /// All contents that were written as a whole, of whatever file.
+    pub ever: Vec<Content>,
 }
 
 /// One path.
@@ -88,7 +90,23 @@ impl Belief {
         files.any(|file| !file.is_unknown && !file.since.is_empty())
     }
 
+    /// Whether a host has done anything to this path.
+    pub fn is_touched(&self, path: &str) -> bool {
+        self.files.contains_key(path)
+    }
+
+    /// Whether a host has deleted, or may have, an answer to the prompt at `path`.
+    pub fn has_deleted_answer_of(&self, path: &str) -> bool {
+        let stem = path.strip_suffix(".txt").unwrap_or(path);
+        let mut touched = self.files.keys();
+        touched.any(|name| {
+            let rest = name.strip_prefix(stem).unwrap_or_default();
+            rest.starts_with(".response") || rest.starts_with(".error")
+        })
+    }
+
     fn touch(&mut self, path: &str, content: Option<Content>) {
+        self.ever.extend(content.clone());
         self.files
             .entry(path.into())
             .or_default()

@@ -30,8 +30,9 @@ use step::Step;
 use stick::Stick;
 use user::User;
 
-pub use belief::{Belief, Content, FileBelief};
+pub use belief::{Belief, Content};
 pub use kind::{KINDS, Kind};
+pub use text::is_response;
 
 /// What the device did to a host that it must never do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +76,7 @@ impl Log {
     pub fn note(&self, at_ms: u64, line: impl FnOnce() -> String) {
         if let Some(lines) = &self.0 {
             let line = format!("{:>9.3} s  {}", at_ms as f64 / 1000.0, line());
+            println!("{line}");
             lines.borrow_mut().push(line);
         }
     }
@@ -291,7 +293,11 @@ impl Host {
             self.plan_background();
             return true;
         }
-        if self.stick.mount_ms.is_some_and(|at_ms| at_ms <= self.now_ms) {
+        if self
+            .stick
+            .mount_ms
+            .is_some_and(|at_ms| at_ms <= self.now_ms)
+        {
             self.stick.mount_ms = None;
             self.mount();
             return true;

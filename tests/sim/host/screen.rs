@@ -11,7 +11,7 @@ use labhost::model::Volume;
 use super::chance::{between, percent};
 use super::stick::sense;
 use super::{Host, Kind, Reading, Violation};
-use crate::sim::usb::{Port, Sense};
+use crate::usb::{Port, Sense};
 
 /// One unit.
 pub struct Screen {

@@ -12,7 +12,7 @@ use super::belief::Content;
 use super::chance::{between, one_of};
 use super::step::{Lane, Step};
 use super::{Host, Kind, Violation, clock};
-use crate::sim::usb::{Flushed, Port, Sense};
+use crate::usb::{Flushed, Port, Sense};
 
 /// Times that a SYNCHRONIZE CACHE is tried.
 const SYNC_TRIES: usize = 3;

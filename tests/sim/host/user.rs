@@ -74,11 +74,7 @@ impl Host {
             11 => self.delete_own(),
             12..14 => self.copy_photo(),
             14 => self.delete_responses(),
-            15 => {
-                let name = format!("folder-{}", tag(&mut self.random));
-                self.plan().change_names(vec![Step::Folder(name)])
-            }
-            16..18 => vec![(0, Step::Look)],
+            15..18 => vec![(0, Step::Look)],
             18..20 => self.plan().fsync(),
             20..23 => self.leave_volume(),
             23 => return self.sleep(),

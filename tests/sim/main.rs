@@ -3,9 +3,12 @@
 //!
 //! | Module | What |
 //! |---|---|
+//! | [`device`], [`world`], [`engine`] | the real session, and what it runs in |
 //! | [`disk`] | the device's storage, which loses power and fails |
 //! | [`usb`] | the kernel's mass-storage gadget and the cable |
 //! | [`host`] | computers that a stick is plugged into, and their users |
+//! | [`history`], [`judge`] | what happens to a stick, and what must hold then |
+//! | [`explore`] | the tests: many histories |
 //!
 //! Everything is single-threaded; handles are clones of one `Rc`. What acts by itself has
 //! `next_ms()`, when it wants to, and `step(now_ms)`.
@@ -16,6 +19,14 @@
     reason = "numbers of known size; not every module uses everything"
 )]
 
+mod device;
 mod disk;
+mod engine;
+mod explore;
+mod history;
 mod host;
+mod judge;
+#[path = "../support/tool.rs"]
+mod tool;
 mod usb;
+mod world;

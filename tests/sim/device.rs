@@ -1,0 +1,223 @@
+//! The device as its power and its kernel leave it: the real session, opened again whenever it
+//! ends, with what happens to it delivered as the daemon's loop would.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::LazyLock;
+use std::task::{Context, Poll, Waker};
+
+use engine::Backend;
+use promptstick::config::{Config, Gadget};
+use promptstick::daemon::{Drives as _, Mode, Session, Step, Storage as _, Woken};
+use volume::JournalStore as _;
+
+use super::world::Stick;
+
+/// Before a session that failed is opened again, as in the daemon.
+const RECOVERY_MS: u64 = 2_000;
+/// Steps that a session may take at one instant: more would be a loop that never rests.
+const STEPS_MAX: usize = 20_000;
+
+static CONFIG: LazyLock<Config> = LazyLock::new(config);
+
+/// The device's software, whether it runs or not.
+pub struct Device {
+    stick: Stick,
+    session: Option<Session<'static, Stick>>,
+    /// When a session is opened, where there is none.
+    opens_ms: u64,
+    was_ejected: bool,
+    modified: u64,
+    /// Sessions so far.
+    pub sessions: u64,
+    /// Sessions that could not be opened, or failed.
+    pub failures: u64,
+    /// Why the last one did.
+    pub trouble: String,
+    pub violations: Vec<String>,
+}
+
+impl Device {
+    /// One that starts now.
+    pub fn new(stick: Stick) -> Self {
+        Self {
+            modified: stick.disk.modified(),
+            stick,
+            session: None,
+            opens_ms: 0,
+            was_ejected: false,
+            sessions: 0,
+            failures: 0,
+            trouble: String::new(),
+            violations: Vec::new(),
+        }
+    }
+
+    /// When it does something if nothing happens.
+    pub fn next_ms(&self) -> Option<u64> {
+        match &self.session {
+            Some(session) => session.deadline_ms(),
+            None => Some(self.opens_ms),
+        }
+    }
+
+    /// The daemon is gone without a word, and starts again at `at_ms`.
+    pub fn kill(&mut self, at_ms: u64) {
+        self.session = None;
+        self.was_ejected = false;
+        self.opens_ms = at_ms;
+        self.stick.engine.forget();
+    }
+
+    /// Nothing is queued, in work, or about to be published.
+    pub fn is_done(&self) -> bool {
+        let is_done = |session: &Session<'_, Stick>| {
+            session.is_done() && !session.has_unpublished() && !session.in_use()
+        };
+        self.session.as_ref().is_some_and(is_done)
+    }
+
+    /// Whether answers wait for room or for the medium.
+    pub fn has_unpublished(&self) -> bool {
+        self.session.as_ref().is_some_and(Session::has_unpublished)
+    }
+
+    /// Does what is due, until there is nothing left at this instant. Whether anything was.
+    pub fn run(&mut self) {
+        if self.stick.disk.is_off() {
+            return;
+        }
+        if self.session.is_none() {
+            if self.opens_ms > self.stick.now_ms() {
+                return;
+            }
+            self.open();
+        }
+        for _ in 0..STEPS_MAX {
+            match self.step() {
+                Some(true) => {}
+                Some(false) => return,
+                None => return self.end(),
+            }
+        }
+        self.violations.push("the session does not rest".into());
+    }
+
+    fn open(&mut self) {
+        let was_ejected = std::mem::take(&mut self.was_ejected);
+        let opened = Session::open(&CONFIG, self.stick.clone(), was_ejected, Mode::Serve);
+        match opened {
+            Ok(session) => {
+                self.sessions += 1;
+                self.session = Some(session);
+            }
+            Err(error) => {
+                self.trouble = format!("{error:#}");
+                self.end();
+            }
+        }
+    }
+
+    /// The session failed: the host gets the volume as it is, unless a change of it is half done.
+    fn end(&mut self) {
+        self.session = None;
+        self.stick.engine.forget();
+        if self.stick.disk.is_off() {
+            return;
+        }
+        self.failures += 1;
+        self.opens_ms = self.stick.now_ms() + RECOVERY_MS;
+        if matches!(self.stick.journal().len_bytes(), Ok(None)) {
+            let _ = self.stick.connect();
+        }
+    }
+
+    /// One step of the session: whether there is more, or none where it has ended.
+    fn step(&mut self) -> Option<bool> {
+        let Some(session) = &mut self.session else {
+            return Some(false);
+        };
+        let result = deliver(session, &self.stick, &mut self.modified)
+            .and_then(|()| ready(session.advance()));
+        match result {
+            Ok(Step::Again) => Some(true),
+            Ok(Step::Rest) => Some(has_news(&self.stick, self.modified)),
+            Ok(Step::OtherVolume) => {
+                self.violations.push("the volume counts as another".into());
+                None
+            }
+            Err(error) => {
+                self.trouble = format!("{error:#}");
+                None
+            }
+        }
+    }
+}
+
+fn has_news(stick: &Stick, modified: u64) -> bool {
+    let is_due = stick.engine.next_ms();
+    let is_due = is_due.is_some_and(|at_ms| at_ms <= stick.now_ms());
+    is_due || stick.disk.modified() != modified
+}
+
+/// What has happened, in the order in which the daemon's loop looks.
+fn deliver(
+    session: &mut Session<'_, Stick>,
+    stick: &Stick,
+    modified: &mut u64,
+) -> anyhow::Result<()> {
+    // Its own writes echo, as inotify's do.
+    if std::mem::replace(modified, stick.disk.modified()) != stick.disk.modified() {
+        session.wrote();
+    }
+    stick.usb.take_wrote();
+    if stick.usb.take_closed() {
+        session.closed()?;
+    }
+    if stick.take_looked() {
+        session.woken(Woken::Looked);
+    }
+    if stick.usb.take_bus_changed() {
+        session.woken(Woken::Bus);
+    }
+    while let Some(event) = stick.engine.take_due(stick.now_ms()) {
+        session.engine_said(event)?;
+    }
+    session.woken(Woken::Time);
+    Ok(())
+}
+
+/// Nothing of the simulation has to be waited for.
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    match future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+    {
+        Poll::Ready(value) => value,
+        Poll::Pending => unreachable!("the simulated world never waits"),
+    }
+}
+
+fn config() -> Config {
+    Config {
+        image: "stick.img".into(),
+        image_bytes: 0,
+        state: "stick.img.state".into(),
+        gadget: Gadget::Configfs,
+        udc: None,
+        gadget_description: None,
+        force_answers: None,
+        // Any file will do: the engine is simulated.
+        model: std::env::current_exe().unwrap(),
+        models: "models".into(),
+        backend: Backend::Cpu,
+        threads: 1,
+        context_tokens: 2048,
+        memory_limit_bytes: None,
+        nice: 0,
+        log_prompts: false,
+        led: None,
+        progress: None,
+    }
+}

@@ -1,0 +1,300 @@
+//! One history: a stick, the computers that it is plugged into one after the other, and what goes
+//! wrong meanwhile. Everything follows from its seed.
+
+use std::cell::RefCell;
+
+use volume::testing::{PagedImage, Random};
+use volume::{FatTime, FatType, FormatOptions, Volume, WriteAt as _};
+
+use mailbox::testing::DiskFault;
+
+use super::device::Device;
+use super::engine::Engine;
+use super::host::{Belief, Host, KINDS, Kind, Log};
+use super::judge;
+use super::world::Stick;
+
+/// A host's longest stay, virtual ms: then it is asked to let go.
+const STAY_MAX_MS: u64 = 900_000;
+/// The longest that a host needs for that.
+const LETTING_GO_MAX_MS: u64 = 200_000;
+/// When nobody holds the medium any more, all is answered and published within this time: the
+/// longest wait for what is damaged, the longest answers of the engine, and the pauses between.
+const QUIET_MAX_MS: u64 = 1_800_000;
+/// Of so many histories, one has the larger file system.
+const FAT32_OF: usize = 32;
+
+/// What came of a history.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub violations: Vec<String>,
+    pub virtual_ms: u64,
+    pub sessions: u64,
+    pub hosts: u64,
+    pub asked: u64,
+    pub cuts: u64,
+    pub kills: u64,
+    pub faults: u64,
+    pub prompts: u64,
+    pub log: Vec<String>,
+}
+
+/// Runs the history of a seed.
+pub fn run(seed: u64, log: Log) -> Outcome {
+    History::new(seed, log).run()
+}
+
+struct History {
+    random: Random,
+    stick: Stick,
+    device: Device,
+    host: Option<Host>,
+    belief: Belief,
+    /// Something goes wrong at that time.
+    trouble_ms: Option<u64>,
+    log: Log,
+    outcome: Outcome,
+}
+
+impl History {
+    fn new(seed: u64, log: Log) -> Self {
+        let mut random = Random::new(seed);
+        let engine = Engine::new(Random::new(random.bits()));
+        let is_large = random.below(FAT32_OF) == 0;
+        let stick = Stick::new(image(is_large), blank(), engine);
+        Self {
+            device: Device::new(stick.clone()),
+            stick,
+            random,
+            host: None,
+            belief: Belief::default(),
+            trouble_ms: None,
+            log,
+            outcome: Outcome::default(),
+        }
+    }
+
+    fn run(mut self) -> Outcome {
+        for _ in 0..=self.random.below(3) {
+            self.stay();
+            if !self.outcome.violations.is_empty() {
+                break;
+            }
+        }
+        self.come_to_rest();
+        self.end()
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.stick.now_ms()
+    }
+
+    /// A host comes, is used, and goes.
+    fn stay(&mut self) {
+        let kind = KINDS[self.random.below(KINDS.len())];
+        let (random, usb) = (Random::new(self.random.bits()), self.stick.usb.clone());
+        let belief = std::mem::take(&mut self.belief);
+        let host = Host::new(kind, random, usb, belief, self.now_ms(), self.log.clone());
+        self.host = Some(host);
+        self.outcome.hosts += 1;
+        self.plan_trouble();
+        let end_ms = self.now_ms() + STAY_MAX_MS;
+        self.pass(end_ms, |history| history.host().is_done());
+        if !self.host().is_gone() {
+            let now_ms = self.now_ms();
+            self.host().let_go(now_ms);
+            self.pass(now_ms + LETTING_GO_MAX_MS, |history| {
+                history.host().is_done()
+            });
+        }
+        self.trouble_ms = None;
+        self.part(kind);
+        let pause_ms = self.random.below(60_000) as u64;
+        let end_ms = self.now_ms() + pause_ms;
+        self.pass(end_ms, |_| false);
+    }
+
+    /// The plug is pulled, if it was not before; usually the port was the device's supply, too.
+    fn part(&mut self, kind: Kind) {
+        let host = self.host.take().expect("a host");
+        self.belief = host.into_belief();
+        if self.random.below(10) < 7 {
+            self.log
+                .note(self.now_ms(), || format!("{kind:?} was the supply"));
+            self.lose_power();
+        }
+    }
+
+    /// Nothing goes wrong any more, nobody is plugged in: everything is to be answered.
+    fn come_to_rest(&mut self) {
+        let start_ms = self.now_ms();
+        self.log
+            .note(start_ms, || "nobody is plugged in any more".into());
+        if self.host.is_some() {
+            self.part(Kind::Camera);
+        }
+        self.pass(start_ms + QUIET_MAX_MS, |history| history.device.is_done());
+        if !self.device.is_done() {
+            let trouble = &self.device.trouble;
+            let what = format!("not everything was answered in time; last trouble: {trouble}");
+            self.outcome.violations.push(what);
+        }
+    }
+
+    /// Lets time pass until the condition holds or the time is over.
+    fn pass(&mut self, end_ms: u64, mut condition: impl FnMut(&mut Self) -> bool) {
+        loop {
+            self.act();
+            if condition(self) || !self.outcome.violations.is_empty() {
+                return;
+            }
+            let next_ms = self.next_ms().max(self.now_ms());
+            if next_ms >= end_ms {
+                self.stick.set_now(end_ms.max(self.now_ms()));
+                return self.act();
+            }
+            self.stick.set_now(next_ms);
+        }
+    }
+
+    fn next_ms(&self) -> u64 {
+        let all = [
+            self.device.next_ms(),
+            self.stick.usb.next_ms(),
+            self.stick.engine.next_ms(),
+            self.host.as_ref().and_then(Host::next_ms),
+            self.trouble_ms,
+        ];
+        all.into_iter().flatten().min().unwrap_or(u64::MAX)
+    }
+
+    /// Everybody does what is due.
+    fn act(&mut self) {
+        let now_ms = self.now_ms();
+        if self.trouble_ms.is_some_and(|at_ms| at_ms <= now_ms) {
+            self.make_trouble();
+        }
+        if let Some(host) = &mut self.host {
+            host.step(now_ms);
+        }
+        self.device.run();
+        if self.stick.disk.is_off() {
+            self.lose_power();
+        }
+        self.collect();
+    }
+
+    fn collect(&mut self) {
+        let violations = &mut self.outcome.violations;
+        violations.append(&mut self.device.violations);
+        violations.append(&mut self.stick.disk.take_violations());
+        if let Some(host) = &mut self.host {
+            let of_host = host.take_violations();
+            violations.extend(of_host.iter().map(|violation| format!("{violation:?}")));
+        }
+    }
+
+    fn plan_trouble(&mut self) {
+        let wait_ms = [5_000, 30_000, 200_000][self.random.below(3)];
+        self.trouble_ms = Some(self.now_ms() + self.random.below(wait_ms) as u64);
+    }
+
+    fn make_trouble(&mut self) {
+        let operations = [5, 40, 200][self.random.below(3)];
+        let after = self.random.below(operations);
+        let now_ms = self.now_ms();
+        match self.random.below(8) {
+            0..3 => {
+                self.log
+                    .note(now_ms, || format!("power goes in {after} operations"));
+                self.stick.disk.cut_after(after);
+            }
+            3 | 4 => {
+                let starts_ms = now_ms + 500 + self.random.below(4_000) as u64;
+                self.log.note(now_ms, || "the daemon is killed".into());
+                self.outcome.kills += 1;
+                self.device.kill(starts_ms);
+            }
+            5 => {
+                self.log.note(now_ms, || format!("a read fails in {after}"));
+                self.stick.disk.fail_read_after(after);
+            }
+            number => {
+                let fault = [DiskFault::Io, DiskFault::Full][number % 2];
+                self.log
+                    .note(now_ms, || format!("{fault:?} in {after} operations"));
+                self.stick.disk.fail_after(after, fault);
+            }
+        }
+        self.plan_trouble();
+    }
+
+    fn lose_power(&mut self) {
+        self.outcome.cuts += 1;
+        self.stick.lose_power(&mut self.random);
+        let boot_ms = 1_000 + self.random.below(20_000) as u64;
+        self.log.note(self.now_ms(), || "the power is gone".into());
+        self.device.kill(self.now_ms() + boot_ms);
+    }
+
+    fn host(&mut self) -> &mut Host {
+        self.host.as_mut().expect("a host")
+    }
+
+    fn end(mut self) -> Outcome {
+        let image = self.stick.disk.snapshot();
+        let faults = judge::judge(&image, &self.belief, &self.stick.engine);
+        self.outcome.violations.extend(faults);
+        self.outcome.violations.extend(judge::fsck(&image));
+        self.outcome.virtual_ms = self.now_ms();
+        self.outcome.sessions = self.device.sessions;
+        self.outcome.asked = self.stick.engine.asked();
+        self.outcome.faults = self.stick.disk.faults() as u64;
+        self.outcome.prompts = self.belief.ever.len() as u64;
+        self.outcome.log = self.log.lines();
+        self.outcome
+    }
+}
+
+thread_local! {
+    static IMAGES: RefCell<[Option<PagedImage>; 3]> = const { RefCell::new([None, None, None]) };
+}
+
+/// Made once for each thread.
+fn cached(at: usize, make: impl FnOnce() -> PagedImage) -> PagedImage {
+    IMAGES.with_borrow_mut(|images| images[at].get_or_insert_with(make).clone())
+}
+
+fn blank() -> PagedImage {
+    cached(0, Stick::blank)
+}
+
+/// A fresh stick, as small as its type may be.
+fn image(is_large: bool) -> PagedImage {
+    let (at, len_bytes, fat_type) = match is_large {
+        false => (1, 3 << 20, FatType::Fat16),
+        true => (2, 34 << 20, FatType::Fat32),
+    };
+    cached(at, || {
+        let mut image = vec![0; len_bytes];
+        let options = FormatOptions {
+            serial: 0x1234_5678,
+            cluster_bytes: Some(512),
+            fat_type: Some(fat_type),
+            ..FormatOptions::default()
+        };
+        volume::format(&mut image, &options).unwrap();
+        let changes = {
+            let volume = Volume::open(&image).unwrap();
+            let mut edit = volume.edit();
+            edit.create("README.TXT", mailbox::README_TXT.as_bytes(), FatTime::FIRST)
+                .unwrap();
+            edit.make_dir("prompts", FatTime::FIRST).unwrap();
+            edit.finish().unwrap()
+        };
+        for sector in changes.sectors() {
+            image.write_at(sector.offset_bytes, &sector.after).unwrap();
+        }
+        image.as_slice().into()
+    })
+}
