@@ -6,6 +6,7 @@
 //! | [`disk`] | the device's storage, which loses power and fails |
 //! | [`usb`] | the kernel's mass-storage gadget and the cable |
 //! | [`host`] | computers that a stick is plugged into, and their users |
+//! | [`without_device`] | the three alone: hosts are good hosts, cuts lose what they may |
 //!
 //! Everything is single-threaded; handles are clones of one `Rc`. What acts by itself has
 //! `next_ms()`, when it wants to, and `step(now_ms)`.
@@ -19,3 +20,4 @@
 mod disk;
 mod host;
 mod usb;
+mod without_device;

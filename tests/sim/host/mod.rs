@@ -30,6 +30,7 @@ use step::Step;
 use stick::Stick;
 use user::User;
 
+#[allow(unused_imports, reason = "parts of a belief, for whoever names them")]
 pub use belief::{Belief, Content, FileBelief};
 pub use kind::{KINDS, Kind};
 
@@ -209,7 +210,7 @@ impl Host {
         std::mem::take(&mut self.readings)
     }
 
-    /// The user finishes what is begun, then unmounts or ejects; nothing is mounted again. A camera
+    /// The user finishes what is begun, flushes, and unmounts or ejects; nothing is mounted again. A camera
     /// loses its power.
     pub fn let_go(&mut self, now_ms: u64) {
         self.now_ms = now_ms;
@@ -221,11 +222,12 @@ impl Host {
         self.close_screens();
         let mut steps = Vec::new();
         if self.stick.volume.is_some() || self.stick.holds() {
-            steps = match self.random.below(2) {
+            steps = self.plan().fsync();
+            steps.extend(match self.random.below(2) {
                 0 if self.kind.is_linux() => self.plan().unmount(),
                 0 if self.kind.holds_while_dirty() => self.plan().let_go(),
                 _ => self.plan().eject(),
-            };
+            });
         }
         steps.push((0, Step::Release));
         self.stick.job.push(now_ms, steps);
@@ -291,7 +293,11 @@ impl Host {
             self.plan_background();
             return true;
         }
-        if self.stick.mount_ms.is_some_and(|at_ms| at_ms <= self.now_ms) {
+        if self
+            .stick
+            .mount_ms
+            .is_some_and(|at_ms| at_ms <= self.now_ms)
+        {
             self.stick.mount_ms = None;
             self.mount();
             return true;

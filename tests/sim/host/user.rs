@@ -66,7 +66,7 @@ impl Host {
         if self.stick.volume.is_none() {
             return self.act_without_volume();
         }
-        let steps = match self.random.below(26) {
+        let steps = match self.random.below(30) {
             0..6 => self.new_prompt(),
             6..9 => self.save(),
             9 => self.replace_by_rename(),
@@ -78,11 +78,11 @@ impl Host {
                 let name = format!("folder-{}", tag(&mut self.random));
                 self.plan().change_names(vec![Step::Folder(name)])
             }
-            16..18 => vec![(0, Step::Look)],
-            18..20 => self.plan().fsync(),
-            20..23 => self.leave_volume(),
-            23 => return self.sleep(),
-            24 => return self.reset_or_not(),
+            16..21 => vec![(0, Step::Look)],
+            21..23 => self.plan().fsync(),
+            23..26 => self.leave_volume(),
+            26 => return self.sleep(),
+            27 => return self.reset_or_not(),
             _ => return self.eject_answers(),
         };
         self.note(|| format!("user: {}", steps.iter().map(name_of).collect::<String>()));
