@@ -6,6 +6,7 @@
 //! | [`disk`] | the device's storage, which loses power and fails |
 //! | [`usb`] | the kernel's mass-storage gadget and the cable |
 //! | [`host`] | computers that a stick is plugged into, and their users |
+//! | [`plain_device`] | the simplest device that keeps the rules, as a check of the hosts |
 //! | [`without_device`] | the three alone: hosts are good hosts, cuts lose what they may |
 //!
 //! Everything is single-threaded; handles are clones of one `Rc`. What acts by itself has
@@ -19,5 +20,7 @@
 
 mod disk;
 mod host;
+mod journal;
+mod plain_device;
 mod usb;
 mod without_device;

@@ -20,7 +20,7 @@ const SEEDS: u64 = 40;
 const END_MS: u64 = 3_600_000;
 
 /// A volume with clusters of one sector, as small as FAT16 can be.
-fn formatted() -> PagedImage {
+pub fn formatted() -> PagedImage {
     let mut image = Cursor::new(vec![0; 5000 * 512]);
     let options = FormatVolumeOptions::new()
         .fat_type(FatType::Fat16)
@@ -81,14 +81,14 @@ impl World {
 }
 
 /// The whole image, in memory.
-fn bytes(image: &PagedImage) -> Vec<u8> {
+pub fn bytes(image: &PagedImage) -> Vec<u8> {
     let mut bytes = vec![0; usize::try_from(image.len()).unwrap()];
     image.read_at(0, &mut bytes).unwrap();
     bytes
 }
 
 /// A file as `fatfs` reads it; `None` where it is not there, or not to be read.
-fn file(image: &[u8], path: &str) -> Option<Vec<u8>> {
+pub fn file(image: &[u8], path: &str) -> Option<Vec<u8>> {
     let files = FileSystem::new(Cursor::new(image.to_vec()), FsOptions::new()).unwrap();
     let mut content = Vec::new();
     let mut file = files.root_dir().open_file(path).ok()?;
@@ -97,7 +97,7 @@ fn file(image: &[u8], path: &str) -> Option<Vec<u8>> {
 }
 
 /// Files that are certain to be there, or not to be, and are not so.
-fn broken(belief: &Belief, image: &[u8]) -> Vec<String> {
+pub fn broken(belief: &Belief, image: &[u8]) -> Vec<String> {
     let certain = belief
         .files
         .iter()
