@@ -8,13 +8,10 @@ use std::task::{Context, Poll, Waker};
 
 use engine::Backend;
 use promptstick::config::{Config, Gadget};
-use promptstick::daemon::{Drives as _, Mode, Session, Step, Storage as _, Woken};
-use volume::JournalStore as _;
+use promptstick::daemon::{self, Mode, Session, Step, Woken};
 
 use super::world::Stick;
 
-/// Before a session that failed is opened again, as in the daemon.
-const RECOVERY_MS: u64 = 2_000;
 /// Steps that a session may take at one instant: more would be a loop that never rests.
 const STEPS_MAX: usize = 20_000;
 
@@ -32,6 +29,8 @@ pub struct Device {
     pub sessions: u64,
     /// Sessions that could not be opened, or failed.
     pub failures: u64,
+    /// Those one after the other.
+    in_a_row: u32,
     /// Why the last one did.
     pub trouble: String,
     pub violations: Vec<String>,
@@ -48,6 +47,7 @@ impl Device {
             was_ejected: false,
             sessions: 0,
             failures: 0,
+            in_a_row: 0,
             trouble: String::new(),
             violations: Vec::new(),
         }
@@ -109,6 +109,7 @@ impl Device {
         match opened {
             Ok(session) => {
                 self.sessions += 1;
+                self.in_a_row = 0;
                 self.session = Some(session);
             }
             Err(error) => {
@@ -126,10 +127,9 @@ impl Device {
             return;
         }
         self.failures += 1;
-        self.opens_ms = self.stick.now_ms() + RECOVERY_MS;
-        if matches!(self.stick.journal().len_bytes(), Ok(None)) {
-            let _ = self.stick.connect();
-        }
+        self.opens_ms = self.stick.now_ms() + daemon::RECOVERY.as_millis() as u64;
+        self.in_a_row += 1;
+        daemon::offer(&mut self.stick, self.in_a_row);
     }
 
     /// One step of the session: whether there is more, or none where it has ended.

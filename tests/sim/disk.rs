@@ -11,14 +11,11 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
-use mailbox::disk::Disk as _;
 use mailbox::testing::{Chance, CutDisk, DiskFault};
 use volume::testing::{PagedImage, Random};
-use volume::{JournalStore, ReadAt, WriteAt};
+use volume::{ReadAt, WriteAt};
 
-/// The journal's names in the folder that it shares with the state.
-const JOURNAL: &str = "stick.img.journal";
-const JOURNAL_ASIDE: &str = "stick.img.journal.discarded";
+use super::journal::Journal;
 
 /// What the kernel writes back as one.
 const PAGE_BYTES: usize = 4096;
@@ -98,7 +95,7 @@ impl Disk {
 
     /// The journal beside the image.
     pub fn journal(&self) -> Journal {
-        Journal(self.files.clone())
+        Journal::new(self.files.clone())
     }
 
     /// The state folder.
@@ -253,54 +250,5 @@ impl WriteAt for Image {
 
     fn sync(&mut self) -> io::Result<()> {
         self.0.host_sync()
-    }
-}
-
-/// The journal, in the folder of the state.
-#[derive(Clone)]
-pub struct Journal(CutDisk);
-
-impl Journal {
-    fn bytes(&self) -> io::Result<Option<Vec<u8>>> {
-        self.0.read(JOURNAL, u64::MAX)
-    }
-}
-
-impl JournalStore for Journal {
-    fn len_bytes(&self) -> io::Result<Option<u64>> {
-        Ok(self.bytes()?.map(|bytes| bytes.len() as u64))
-    }
-
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let bytes = self.bytes()?.ok_or(io::ErrorKind::NotFound)?;
-        ReadAt::read_at(&bytes, offset, buf)
-    }
-
-    fn create(&mut self) -> io::Result<()> {
-        match self.bytes()? {
-            Some(_) => Err(io::ErrorKind::AlreadyExists.into()),
-            None => self.0.write(JOURNAL, b""),
-        }
-    }
-
-    fn append(&mut self, data: &[u8]) -> io::Result<()> {
-        let len_bytes = self.len_bytes()?.ok_or(io::ErrorKind::NotFound)?;
-        self.0.append(JOURNAL, len_bytes, data)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        mailbox::disk::Disk::sync(&mut self.0, JOURNAL)
-    }
-
-    fn sync_folder(&mut self) -> io::Result<()> {
-        mailbox::disk::Disk::sync_folder(&mut self.0, "")
-    }
-
-    fn remove(&mut self) -> io::Result<()> {
-        mailbox::disk::Disk::remove(&mut self.0, JOURNAL)
-    }
-
-    fn put_aside(&mut self) -> io::Result<()> {
-        self.0.rename(JOURNAL, JOURNAL_ASIDE)
     }
 }

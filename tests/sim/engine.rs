@@ -24,7 +24,9 @@ struct Inner {
     random: Random,
     due: VecDeque<(u64, Event)>,
     asked: u64,
-    /// Texts that the engine has failed at.
+    /// The text in work.
+    text: String,
+    /// Texts that the engine has said to have failed at.
     failed: Vec<String>,
 }
 
@@ -34,6 +36,7 @@ impl Engine {
             random,
             due: VecDeque::new(),
             asked: 0,
+            text: String::new(),
             failed: Vec::new(),
         })))
     }
@@ -43,10 +46,10 @@ impl Engine {
         let mut inner = self.0.borrow_mut();
         assert!(inner.due.is_empty(), "the engine has a prompt already");
         inner.asked += 1;
+        inner.text.clone_from(&request.prompt);
         let longest_ms = [300, 4_000, 30_000, 90_000][inner.random.below(4)];
         let done_ms = now_ms + 10 + inner.random.below(longest_ms) as u64;
         if inner.random.below(FAILING) == 0 {
-            inner.failed.push(request.prompt.clone());
             let failure = Failure::OutOfMemory;
             return inner.due.push_back((done_ms, Event::Failed(failure)));
         }
@@ -66,8 +69,12 @@ impl Engine {
     /// What it says now.
     pub fn take_due(&self, now_ms: u64) -> Option<Event> {
         let mut inner = self.0.borrow_mut();
-        let is_due = inner.due.front().is_some_and(|(at_ms, _)| *at_ms <= now_ms);
-        is_due.then(|| inner.due.pop_front().unwrap().1)
+        let (_, event) = inner.due.pop_front_if(|(at_ms, _)| *at_ms <= now_ms)?;
+        if matches!(event, Event::Failed(_)) {
+            let text = inner.text.clone();
+            inner.failed.push(text);
+        }
+        Some(event)
     }
 
     /// Whatever it was doing, it does no more.

@@ -10,8 +10,12 @@ fn one() {
     let Ok(seed) = std::env::var("SIM_SEED") else {
         return;
     };
-    tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).without_time().with_ansi(false).init();
-    let outcome = history::run(seed.parse().unwrap(), Log::collecting());
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .without_time()
+        .with_ansi(false)
+        .init();
+    let outcome = history::run(seed.parse().unwrap(), Log::Telling);
     println!("{:?}", outcome.violations);
 }
 

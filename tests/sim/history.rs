@@ -36,7 +36,6 @@ pub struct Outcome {
     pub kills: u64,
     pub faults: u64,
     pub prompts: u64,
-    pub log: Vec<String>,
 }
 
 /// Runs the history of a seed.
@@ -251,7 +250,6 @@ impl History {
         self.outcome.asked = self.stick.engine.asked();
         self.outcome.faults = self.stick.disk.faults() as u64;
         self.outcome.prompts = self.belief.ever.len() as u64;
-        self.outcome.log = self.log.lines();
         self.outcome
     }
 }

@@ -84,7 +84,7 @@ fn answered(files: &Files, belief: &Belief, engine: &Engine, faults: &mut Vec<St
         .collect();
     for (content, paths) in &counts {
         let is_known = known.iter().any(|known| known == content);
-        if !is_known && !belief.is_touched(paths[0]) {
+        if !is_known && !belief.is_touched(paths[0]) && !belief.is_in_doubt(paths[0]) {
             faults.push(format!(
                 "{paths:?} answers what no host has written as a whole"
             ));
@@ -102,7 +102,8 @@ fn answered(files: &Files, belief: &Belief, engine: &Engine, faults: &mut Vec<St
             None => files.keys().any(|name| is_error_of(path, name)),
         };
         if !has_answer && !belief.has_deleted_answer_of(path) {
-            faults.push(format!("{path} has no answer"));
+            let answer = expected(content, engine).map(|answer| answer.len());
+            faults.push(format!("{path} has no answer of {answer:?} bytes"));
         }
     }
 }

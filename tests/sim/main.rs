@@ -9,6 +9,8 @@
 //! | [`host`] | computers that a stick is plugged into, and their users |
 //! | [`history`], [`judge`] | what happens to a stick, and what must hold then |
 //! | [`explore`] | the tests: many histories |
+//! | [`plain_device`] | the simplest device that keeps the rules, as a check of the hosts |
+//! | [`without_device`] | the three alone: hosts are good hosts, cuts lose what they may |
 //!
 //! Everything is single-threaded; handles are clones of one `Rc`. What acts by itself has
 //! `next_ms()`, when it wants to, and `step(now_ms)`.
@@ -25,8 +27,11 @@ mod engine;
 mod explore;
 mod history;
 mod host;
+mod journal;
 mod judge;
+mod plain_device;
 #[path = "../support/tool.rs"]
 mod tool;
 mod usb;
+mod without_device;
 mod world;

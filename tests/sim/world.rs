@@ -14,11 +14,12 @@ use medium::{Bus, How, Timing};
 use promptstick::daemon::{
     Answer, Append, Drives, Found, Sign, Storage, Thinking, Woken, World, answers_image,
 };
-use volume::testing::PagedImage;
 use volume::GrowingVolume;
+use volume::testing::PagedImage;
 
-use super::disk::{Disk, Image, Journal};
+use super::disk::{Disk, Image};
 use super::engine::Engine;
+use super::journal::Journal;
 use super::usb::{LUNS, Medium, Usb};
 
 /// LUN of the drive that takes prompts.

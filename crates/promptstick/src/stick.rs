@@ -187,8 +187,9 @@ pub fn recover_on<D: WriteAt, J: JournalStore>(
     Ok(())
 }
 
-/// Repairs the volume of an image that nobody else can reach, if its marks say that a host was not
-/// done with it. Whether there was something to repair.
+/// Repairs the volume of an image that nobody else can reach, if there is something to repair. Its
+/// marks do not tell that: not every host sets them, and after a power cut they may be older than
+/// what else was written. Whether there was something.
 ///
 /// # Errors
 /// It cannot be repaired, or its repair was interrupted by a failure: it is no worse than before.
@@ -197,17 +198,16 @@ pub fn repair<D: WriteAt, J: JournalStore>(
     device: &mut D,
     journal: &mut J,
 ) -> anyhow::Result<bool> {
-    if Volume::open(&*device)?.dirty_marks()?.is_clean() {
-        return Ok(false);
-    }
     // The device has no clock (see `build`).
     let (limits, time) = (RepairLimits::default(), FatTime::FIRST);
     let report = volume::repair_with(device, journal, limits, time)
         .with_context(|| format!("cannot repair the volume on {name}"))?;
     let found = report.findings().len() as u64 + report.omitted();
-    tracing::warn!(
-        found,
-        "a host left the volume in the middle of its work; repaired it"
-    );
-    Ok(true)
+    if found > 0 {
+        tracing::warn!(
+            found,
+            "a host left the volume in the middle of its work; repaired it"
+        );
+    }
+    Ok(found > 0)
 }

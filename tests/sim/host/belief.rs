@@ -95,6 +95,12 @@ impl Belief {
         self.files.contains_key(path)
     }
 
+    /// Whether an answer at `path` may be to what was left of a prompt when its host was cut off.
+    pub fn is_in_doubt(&self, path: &str) -> bool {
+        let mut in_doubt = self.files.iter().filter(|(_, file)| file.is_unknown);
+        in_doubt.any(|(prompt, _)| path.starts_with(prompt.strip_suffix(".txt").unwrap_or(prompt)))
+    }
+
     /// Whether a host has deleted, or may have, an answer to the prompt at `path`.
     pub fn has_deleted_answer_of(&self, path: &str) -> bool {
         let stem = path.strip_suffix(".txt").unwrap_or(path);

@@ -6,18 +6,18 @@
 //! responses ([`Reading`]). Used by the runner.
 
 mod belief;
+mod carry;
 mod chance;
+mod chores;
 mod clock;
 mod kind;
 mod plan;
+mod report;
 mod screen;
 mod step;
 mod stick;
 mod text;
 mod user;
-
-use std::cell::RefCell;
-use std::rc::Rc;
 
 use volume::testing::Random;
 
@@ -30,65 +30,11 @@ use step::Step;
 use stick::Stick;
 use user::User;
 
-pub use belief::{Belief, Content};
+#[allow(unused_imports, reason = "parts of a belief, for whoever names them")]
+pub use belief::{Belief, Content, FileBelief};
 pub use kind::{KINDS, Kind};
+pub use report::{Log, Reading, Violation};
 pub use text::is_response;
-
-/// What the device did to a host that it must never do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Violation {
-    /// The medium left while the host held it, by PREVENT or by its marks, without the host's doing.
-    TakenWhileHeld { at_ms: u64, has_unsent: bool },
-    /// A file of a read-only medium was not what the same name has shown since the mount.
-    AnswerChanged {
-        at_ms: u64,
-        lun: usize,
-        path: String,
-    },
-    /// A medium that was put in could not be mounted.
-    NotMountable {
-        at_ms: u64,
-        lun: usize,
-        reason: String,
-    },
-}
-
-/// A file that a user has read.
-#[derive(Clone, Debug)]
-pub struct Reading {
-    pub at_ms: u64,
-    pub lun: usize,
-    pub path: String,
-    pub content: Vec<u8>,
-}
-
-/// What happened, a line for each; collected only if asked for.
-#[derive(Clone, Default)]
-pub struct Log(Option<Rc<RefCell<Vec<String>>>>);
-
-impl Log {
-    /// One that collects.
-    pub fn collecting() -> Self {
-        Self(Some(Rc::default()))
-    }
-
-    /// Adds a line.
-    pub fn note(&self, at_ms: u64, line: impl FnOnce() -> String) {
-        if let Some(lines) = &self.0 {
-            let line = format!("{:>9.3} s  {}", at_ms as f64 / 1000.0, line());
-            println!("{line}");
-            lines.borrow_mut().push(line);
-        }
-    }
-
-    /// What was collected.
-    pub fn lines(&self) -> Vec<String> {
-        let lines = self.0.as_ref();
-        lines
-            .map(|lines| lines.borrow().clone())
-            .unwrap_or_default()
-    }
-}
 
 /// A host with its user.
 pub struct Host {
@@ -211,7 +157,7 @@ impl Host {
         std::mem::take(&mut self.readings)
     }
 
-    /// The user finishes what is begun, then unmounts or ejects; nothing is mounted again. A camera
+    /// The user finishes what is begun, flushes, and unmounts or ejects; nothing is mounted again. A camera
     /// loses its power.
     pub fn let_go(&mut self, now_ms: u64) {
         self.now_ms = now_ms;
@@ -223,11 +169,12 @@ impl Host {
         self.close_screens();
         let mut steps = Vec::new();
         if self.stick.volume.is_some() || self.stick.holds() {
-            steps = match self.random.below(2) {
+            steps = self.plan().fsync();
+            steps.extend(match self.random.below(2) {
                 0 if self.kind.is_linux() => self.plan().unmount(),
                 0 if self.kind.holds_while_dirty() => self.plan().let_go(),
                 _ => self.plan().eject(),
-            };
+            });
         }
         steps.push((0, Step::Release));
         self.stick.job.push(now_ms, steps);

@@ -13,6 +13,9 @@ use super::stick::sense;
 use super::{Host, Kind, Reading, Violation};
 use crate::usb::{Port, Sense};
 
+/// Files with their contents.
+type Files = Vec<(String, Vec<u8>)>;
+
 /// One unit.
 pub struct Screen {
     port: Port,
@@ -58,7 +61,7 @@ impl Screen {
     }
 
     /// Reads every file; what was seen before and is another file now, if any.
-    fn read_all(&mut self) -> Result<(Vec<(String, Vec<u8>)>, Option<String>), Failure> {
+    fn read_all(&mut self) -> Result<(Files, Option<String>), Failure> {
         let Some(volume) = &mut self.volume else {
             return Ok(Default::default());
         };

@@ -1,16 +1,14 @@
 //! The user of a host: what is done next, and when.
 //!
-//! Files that are touched are those that hosts have made and nobody is in doubt about, and responses
-//! that the host sees; a name is used for one content's history only. Actions wait until the one
-//! before has been carried out; suspending, resetting and pulling the plug do not.
+//! Actions wait until the one before has been carried out; suspending, resetting and pulling the
+//! plug do not. `chores` has what is done to files.
 
 use volume::testing::Random;
 
-use super::belief::Content;
-use super::chance::{between, one_of, percent};
-use super::plan::{Plan, apple_double_path};
+use super::chance::{between, percent};
+use super::plan::Plan;
 use super::step::{Step, Steps};
-use super::{Host, Kind, Reading, text};
+use super::{Host, Kind, Reading};
 
 /// What there is to do, and how the user is about to leave.
 pub struct User {
@@ -55,9 +53,6 @@ impl User {
     }
 }
 
-/// A file's path and content.
-type Named = (String, Content);
-
 impl Host {
     /// The next action.
     pub(super) fn act(&mut self) {
@@ -66,7 +61,7 @@ impl Host {
         if self.stick.volume.is_none() {
             return self.act_without_volume();
         }
-        let steps = match self.random.below(26) {
+        let steps = match self.random.below(30) {
             0..6 => self.new_prompt(),
             6..9 => self.save(),
             9 => self.replace_by_rename(),
@@ -74,11 +69,11 @@ impl Host {
             11 => self.delete_own(),
             12..14 => self.copy_photo(),
             14 => self.delete_responses(),
-            15..18 => vec![(0, Step::Look)],
-            18..20 => self.plan().fsync(),
-            20..23 => self.leave_volume(),
-            23 => return self.sleep(),
-            24 => return self.reset_or_not(),
+            15..21 => vec![(0, Step::Look)],
+            21..23 => self.plan().fsync(),
+            23..26 => self.leave_volume(),
+            26 => return self.sleep(),
+            27 => return self.reset_or_not(),
             _ => return self.eject_answers(),
         };
         self.note(|| format!("user: {}", steps.iter().map(name_of).collect::<String>()));
@@ -138,113 +133,6 @@ impl Host {
         }
     }
 
-    fn new_prompt(&mut self) -> Steps {
-        let in_folder = percent(&mut self.random, 30);
-        let path = format!(
-            "{}p{}.txt",
-            if in_folder { "prompts/" } else { "" },
-            tag(&mut self.random)
-        );
-        let content = text::prompt(&mut self.random);
-        let mut steps = Vec::new();
-        if in_folder {
-            steps = self
-                .plan()
-                .change_names(vec![Step::Folder("prompts".into())]);
-        }
-        let mocks = self.kind == Kind::Tester;
-        if mocks {
-            steps.extend(self.mock());
-        }
-        steps.extend(self.plan().write(&path, &content));
-        if mocks {
-            steps.extend(self.mock());
-        }
-        steps
-    }
-
-    fn mock(&mut self) -> Steps {
-        let path = format!("mock-{}.bin", tag(&mut self.random));
-        let content = text::noise(&mut self.random, 4000);
-        self.plan().write(&path, &content)
-    }
-
-    fn copy_photo(&mut self) -> Steps {
-        let path = match self.own_file(is_photo) {
-            Some((path, _)) if percent(&mut self.random, 40) => path,
-            _ => format!("photo-{}.jpg", tag(&mut self.random)),
-        };
-        let content = text::noise(&mut self.random, 100_000);
-        self.plan().write(&path, &content)
-    }
-
-    /// A prompt is saved in place: as long, longer or shorter, or unchanged.
-    fn save(&mut self) -> Steps {
-        let Some((path, old)) = self.own_file(is_prompt) else {
-            return self.new_prompt();
-        };
-        let new = match self.random.below(5) {
-            0 => old.clone(),
-            1 => text::same_length(&mut self.random, &old),
-            _ => text::prompt(&mut self.random),
-        };
-        let truncates = new.len() < old.len() || percent(&mut self.random, 50);
-        match truncates {
-            true => self.plan().write(&path, &new),
-            false => self.plan().overwrite(&path, &new),
-        }
-    }
-
-    fn replace_by_rename(&mut self) -> Steps {
-        let Some((path, _)) = self.own_file(is_prompt) else {
-            return self.new_prompt();
-        };
-        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let separator = if folder.is_empty() { "" } else { "/" };
-        let name = tag(&mut self.random);
-        let temporary = match self.kind.is_linux() {
-            true => format!("{folder}{separator}.goutputstream-{name}"),
-            false => format!("{folder}{separator}~wrd{name}.tmp"),
-        };
-        let content = text::prompt(&mut self.random);
-        let mut steps = self.plan().write(&temporary, &content);
-        if percent(&mut self.random, 40) {
-            steps.extend(self.plan().fsync());
-        }
-        let rename = Step::Rename(temporary, path);
-        steps.extend(self.plan().change_names(vec![rename]));
-        steps
-    }
-
-    fn replace_by_delete(&mut self) -> Steps {
-        let Some((path, _)) = self.own_file(is_prompt) else {
-            return self.new_prompt();
-        };
-        let content = text::prompt(&mut self.random);
-        let mut steps = self.plan().change_names(vec![Step::Delete(path.clone())]);
-        steps.extend(self.plan().write(&path, &content));
-        steps
-    }
-
-    fn delete_own(&mut self) -> Steps {
-        let Some((path, _)) = self.own_file(|_| true) else {
-            return self.new_prompt();
-        };
-        let beside = apple_double_path(&path);
-        let mut steps = vec![Step::Delete(path)];
-        let latest = self.belief.files.get(&beside);
-        if latest.is_some_and(|file| !file.is_unknown && file.latest().is_some()) {
-            steps.push(Step::Delete(beside));
-        }
-        self.plan().change_names(steps)
-    }
-
-    fn delete_responses(&mut self) -> Steps {
-        let paths = self.responses();
-        self.plan()
-            .change_names(paths.into_iter().map(Step::Delete).collect())
-    }
-
     /// The user unmounts or ejects, as the host offers it.
     fn leave_volume(&mut self) -> Steps {
         if self.kind == Kind::Camera {
@@ -280,40 +168,6 @@ impl Host {
             self.eject_screen(at);
         }
     }
-
-    /// A file that hosts have made, that is there and that nobody is in doubt about.
-    fn own_file(&mut self, which: impl Fn(&str) -> bool) -> Option<Named> {
-        let files = self.belief.files.iter();
-        let there = files.filter(|(path, file)| which(path) && !file.is_unknown);
-        let there: Vec<Named> = there
-            .filter_map(|(path, file)| Some((path.clone(), file.latest()?.clone())))
-            .collect();
-        one_of(&mut self.random, &there).cloned()
-    }
-
-    /// Responses and error files, as the host has them.
-    fn responses(&mut self) -> Vec<String> {
-        let Some(volume) = &mut self.stick.volume else {
-            return Vec::new();
-        };
-        let entries = volume.list_all().unwrap_or_default();
-        let files = entries.into_iter().filter(|entry| !entry.is_folder);
-        let paths = files.map(|entry| entry.path);
-        paths.filter(|path| text::is_response(path)).collect()
-    }
-}
-
-fn is_prompt(path: &str) -> bool {
-    path.ends_with(".txt") && !path.contains("._") && !text::is_response(path)
-}
-
-fn is_photo(path: &str) -> bool {
-    path.starts_with("photo-")
-}
-
-/// A part of a name that no other has.
-fn tag(random: &mut Random) -> String {
-    format!("{:08x}", random.bits() >> 32)
 }
 
 /// How long a user does nothing.

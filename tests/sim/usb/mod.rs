@@ -66,8 +66,10 @@ struct Inner {
     luns: [Lun; LUNS],
     /// Enumerations so far: a host that meets a new one has a new drive before it.
     enumerations: u64,
-    /// Media that were put in so far, for each LUN.
+    /// Media that were put in so far, for each LUN; one that comes back as it was is the same.
     insertions: [u64; LUNS],
+    /// The image's time of change when it was last taken out.
+    taken_at: u64,
     /// Losses of the medium that are not the device's fault.
     excuses: u64,
     wrote: bool,
@@ -117,6 +119,7 @@ impl Usb {
             luns: Default::default(),
             enumerations: 0,
             insertions: [0; LUNS],
+            taken_at: 0,
             excuses: 0,
             wrote: false,
             closed: false,
@@ -171,7 +174,8 @@ impl Usb {
         let mut inner = self.change();
         assert_eq!(lun == 0, matches!(medium, Medium::Stick), "LUN {lun}");
         assert!(inner.luns[lun].medium.is_none(), "LUN {lun} is not empty");
-        inner.insertions[lun] += 1;
+        let is_same = lun == 0 && inner.taken_at == inner.disk.modified();
+        inner.insertions[lun] += u64::from(!is_same);
         inner.luns[lun].medium = Some(medium);
         inner.luns[lun].attention = true;
         inner.lend();
@@ -262,6 +266,9 @@ impl Usb {
         let mut inner = self.change();
         inner.luns[lun].medium = None;
         inner.luns[lun].attention = false;
+        if lun == 0 {
+            inner.taken_at = inner.disk.modified();
+        }
         inner.lend();
     }
 

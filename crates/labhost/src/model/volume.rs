@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, Write};
 
 use fatfs::{Dir, FileSystem, FsOptions, TimeProvider};
 
-use super::cache::{Blocks, Cache};
+use super::cache::{Block, Blocks, Cache};
 use super::layout::{self, Layout, Region};
 use crate::Result;
 use crate::error::Doing;
@@ -177,9 +177,18 @@ impl<B: Blocks + Clone> Volume<B> {
     /// # Errors
     /// As [`Volume::create_cached`].
     pub fn make_folder_cached(&mut self, path: &str) -> Result<()> {
+        let before: BTreeSet<u32> = self.cache.dirty().collect();
         self.change_folders("making a folder", |files| {
             files.root_dir().create_dir(path).map(|_| ())
-        })
+        })?;
+        let new = self.dirty(Part::Folders).into_iter();
+        for block in new.filter(|block| !before.contains(block)) {
+            let content = self.cache.block(block)?;
+            if let Some(content) = without_long_dots(content) {
+                self.cache.set_block(block, content);
+            }
+        }
+        Ok(())
     }
 
     /// Writes a file's content: data first, then the tables, then the entry with its size.
@@ -321,6 +330,20 @@ impl<B: Blocks + Clone> Volume<B> {
         files.unmount().doing(what)?;
         Ok(value)
     }
+}
+
+/// `fatfs` gives `.` and `..` of a new folder long names, which no host does and no checker likes:
+/// the folder's first block without them, where it has them.
+fn without_long_dots(block: Block) -> Option<Block> {
+    const ENTRY_BYTES: usize = 32;
+    const LONG_NAME: u8 = 0x0f;
+    let entry = |at: usize| &block[at * ENTRY_BYTES..][..ENTRY_BYTES];
+    let is_long = |at: usize| entry(at)[11] == LONG_NAME;
+    let is_dots = is_long(0) && &entry(1)[..2] == b". " && is_long(2) && &entry(3)[..2] == b"..";
+    let mut short = [0; BLOCK_BYTES];
+    short[..ENTRY_BYTES].copy_from_slice(entry(1));
+    short[ENTRY_BYTES..2 * ENTRY_BYTES].copy_from_slice(entry(3));
+    is_dots.then_some(short)
 }
 
 fn list_into<B: Blocks>(

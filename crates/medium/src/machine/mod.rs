@@ -461,7 +461,11 @@ impl Machine {
         match self.hold {
             Hold::Away { insert_ms, .. } => match self.bus {
                 Bus::Configured => Some(insert_ms),
-                Bus::Detached | Bus::Enumerating => Some(self.bus_since_ms.min(insert_ms)),
+                Bus::Detached => Some(self.bus_since_ms.min(insert_ms)),
+                // A host that resets the drive has forgotten nothing: it still has to miss it.
+                Bus::Enumerating => {
+                    Some(insert_ms.max(self.bus_since_ms + self.timing.detached_ms))
+                }
                 Bus::Suspended => None,
             },
             _ => None,

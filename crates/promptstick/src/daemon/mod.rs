@@ -28,7 +28,7 @@ mod world;
 pub use answers::{Answer, Append, image as answers_image};
 pub use drive::description;
 pub use led::{LED_CLASS, Sign, give as give_led};
-pub use session::{Mode, Session, Step};
+pub use session::{Mode, Offer, Session, Step, offer};
 pub use world::{Drives, Found, Storage, Thinking, Woken, World};
 
 use std::os::unix::fs::MetadataExt;
@@ -50,7 +50,7 @@ use signals::{Request, Signals};
 use watch::{Seen, Watch};
 
 /// How long to wait before a failed image or state folder is tried again.
-const RECOVERY: Duration = Duration::from_secs(2);
+pub const RECOVERY: Duration = Duration::from_secs(2);
 
 /// Serves the image until SIGTERM or SIGINT. `reload` reads the configuration again.
 ///
@@ -75,6 +75,7 @@ pub async fn serve(
         ready: false,
         was_ejected: false,
         trouble: None,
+        failures: 0,
         config,
     };
     let result = daemon.serve(&reload).await;
@@ -163,6 +164,8 @@ struct Daemon {
     was_ejected: bool,
     /// The failure that was reported last.
     trouble: Option<String>,
+    /// Sessions that have failed one after the other.
+    failures: u32,
 }
 
 /// Why a session ended without a failure.
@@ -191,9 +194,11 @@ impl Daemon {
                 self.config = *config;
             }
             Ok(Ended::Replaced) => self.worker.cancel().await,
-            Err(error) if !self.ready && !self.offer() => return Err(error),
             Err(error) => {
-                self.offer();
+                self.failures = self.failures.saturating_add(1);
+                if self.offer() == Offer::Impossible && !self.ready {
+                    return Err(error);
+                }
                 self.worker.cancel().await;
                 self.report_trouble(&error);
                 return Ok(self.wait_out().await);
@@ -217,6 +222,7 @@ impl Daemon {
             ready,
             was_ejected,
             trouble,
+            failures,
         } = self;
         let missing = || format!("the image {} cannot be watched", config.image.display());
         // Before the watch, so that an image that is replaced meanwhile is noticed.
@@ -231,6 +237,7 @@ impl Daemon {
         }
         *ready = true;
         *trouble = None;
+        *failures = 0;
         service.ready();
         tracing::info!(image = %config.image.display(), "ready for prompts");
         loop {
@@ -267,16 +274,19 @@ impl Daemon {
         }
     }
 
-    /// A volume that cannot be served is still the user's: the host gets it, to save what is on it
-    /// or to format it. Whether there is a drive that shows it.
-    fn offer(&self) -> bool {
-        if matches!(self.drive, Drive::Plain(_)) || stick::journal(&self.config.image).exists() {
-            return false;
+    /// Lets the host have a volume that cannot be served.
+    fn offer(&mut self) -> Offer {
+        let Self {
+            config,
+            worker,
+            drive,
+            led,
+            ..
+        } = self;
+        match Board::new(config, Tools { worker, drive, led }) {
+            Ok(mut board) => offer(&mut board, self.failures),
+            Err(_) => Offer::Impossible,
         }
-        let connected = self.drive.connect(&self.config.image);
-        connected
-            .inspect_err(|error| tracing::debug!("the volume cannot be offered: {error:#}"))
-            .is_ok()
     }
 
     fn report_trouble(&mut self, error: &anyhow::Error) {

@@ -32,6 +32,12 @@ use shelf::Answers;
 /// How often a host that sleeps is looked at while something waits for it.
 const WAKING_MS: u64 = 2_000;
 
+/// The pauses between so many failures are longer than the absence that every host notices.
+const FAILURES_BEFORE_RETURN: u32 = 3;
+
+/// How often an image is repaired: an error of the disk may pass.
+const REPAIRS: u32 = 2;
+
 /// How long the work goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -339,15 +345,59 @@ fn mend<W: World>(world: &mut W) -> anyhow::Result<Found> {
         let image = world.mend_image();
         let mut image = image.with_context(|| format!("cannot use the image {name}"))?;
         stick::recover_on(&name, &mut image, &mut world.journal())?;
-        if world.is_usb()
-            && let Err(error) = stick::repair(&name, &mut image, &mut world.journal())
-        {
-            ensure!(!has_journal(world)?, error);
-            tracing::error!("{error:#}; the host gets it as it is");
+        if world.is_usb() {
+            repair(world, &name, &mut image)?;
         }
         world.mended(image)?;
     }
     Ok(found)
+}
+
+/// Repairs what a host left undone, if that can be done.
+fn repair<W: World>(world: &W, name: &str, image: &mut W::Image) -> anyhow::Result<()> {
+    for repair in 1..=REPAIRS {
+        let Err(error) = stick::repair(&name, image, &mut world.journal()) else {
+            break;
+        };
+        ensure!(!has_journal(world)?, error);
+        if repair == REPAIRS {
+            tracing::error!("{error:#}; the host gets it as it is");
+        }
+    }
+    Ok(())
+}
+
+/// What came of [`offer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// The host has the medium.
+    Given,
+    /// It shall miss the medium for longer first.
+    Later,
+    /// There is no drive, or a change is half done, or the kernel refused.
+    Impossible,
+}
+
+/// A volume that cannot be served is still the user's: the host gets it, to save what is on it or
+/// to format it. `failures`: sessions that have failed one after the other. Where a host watches an
+/// empty drive, the medium may have changed: it comes back only after the time that passes between
+/// two of them.
+pub fn offer<W: World>(world: &mut W, failures: u32) -> Offer {
+    if !world.is_usb() || !matches!(has_journal(world), Ok(false)) {
+        return Offer::Impossible;
+    }
+    let offered = match world.found() {
+        Ok(Found::Absent) if failures < FAILURES_BEFORE_RETURN => return Offer::Later,
+        Ok(_) => world.connect(),
+        Err(error) => Err(error),
+    };
+    match offered {
+        Ok(()) => Offer::Given,
+        Err(error) => {
+            tracing::debug!("the volume cannot be offered: {error:#}");
+            Offer::Impossible
+        }
+    }
 }
 
 /// Whether a change of the image was interrupted.
