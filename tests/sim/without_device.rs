@@ -262,3 +262,39 @@ fn an_answer_that_is_swapped_under_a_viewer_is_seen() {
     }
     assert!(seen > 3, "{seen}");
 }
+
+#[test]
+fn linux_shows_an_entry_before_its_content_and_is_done_after_a_minute() {
+    let mut early_entries = 0;
+    for seed in 0..SEEDS {
+        let mut world = World::new(Kind::LinuxDefault, seed);
+        world.run(|world| world.host.belief().is_in_flight() || world.host.is_done());
+        let start_ms = world.now_ms;
+        let belief = world.host.belief().clone();
+        let Some(path) = belief.files.keys().next() else {
+            continue;
+        };
+        let mut done_ms = None;
+        while world.now_ms < start_ms + 70_000 && !world.host.is_done() {
+            let until_ms = world.now_ms + 500;
+            world.run(|world| world.now_ms >= until_ms || world.host.is_done());
+            let found = file(&bytes(&world.disk.snapshot()), path);
+            early_entries += usize::from(found.as_deref() == Some(b""));
+            let latest = world.host.belief().files[path].latest().cloned();
+            if found.is_some() && found.as_deref() == latest.as_deref() {
+                done_ms = Some(world.now_ms - start_ms);
+                break;
+            }
+        }
+        let story = world.story();
+        let is_told = ["sleeps", "pulled", "failed"]
+            .iter()
+            .any(|why| story.contains(why));
+        let was_touched = world.host.belief().files[path].since.len() > 2;
+        if !is_told && !was_touched && !world.host.is_done() {
+            let is_in_time = done_ms.is_some_and(|done_ms| done_ms < 62_000);
+            assert!(is_in_time, "{seed}: {path} {done_ms:?}\n{story}");
+        }
+    }
+    assert!(early_entries > 20, "{early_entries}");
+}

@@ -184,7 +184,14 @@ impl<B: Blocks + Clone> Volume<B> {
         let new = self.dirty(Part::Folders).into_iter();
         for block in new.filter(|block| !before.contains(block)) {
             let content = self.cache.block(block)?;
-            if let Some(content) = without_long_dots(content) {
+            if let Some(mut content) = without_long_dots(content) {
+                let boot = self.cache.block(0)?;
+                // `..` in the top folder is 0 on FAT32 as well, which `fatfs` overlooks.
+                let is_top = content[58..60] == boot[44..46] && content[52..54] == boot[46..48];
+                if self.layout.is_fat32 && is_top {
+                    content[52..54].fill(0);
+                    content[58..60].fill(0);
+                }
                 self.cache.set_block(block, content);
             }
         }
