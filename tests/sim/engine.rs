@@ -69,7 +69,11 @@ impl Engine {
     /// What it says now.
     pub fn take_due(&self, now_ms: u64) -> Option<Event> {
         let mut inner = self.0.borrow_mut();
-        let (_, event) = inner.due.pop_front_if(|(at_ms, _)| *at_ms <= now_ms)?;
+        let (at_ms, _) = inner.due.front()?;
+        if *at_ms > now_ms {
+            return None;
+        }
+        let (_, event) = inner.due.pop_front()?;
         if matches!(event, Event::Failed(_)) {
             let text = inner.text.clone();
             inner.failed.push(text);
@@ -85,6 +89,11 @@ impl Engine {
     /// How many prompts it has had.
     pub fn asked(&self) -> u64 {
         self.0.borrow().asked
+    }
+
+    /// Whether it has failed at any text.
+    pub fn has_ever_failed(&self) -> bool {
+        !self.0.borrow().failed.is_empty()
     }
 
     /// Whether it has failed at this text.

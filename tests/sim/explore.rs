@@ -1,53 +1,125 @@
-//! Many histories: a fixed number for CI, as many as fit into a time on demand, or one by its seed.
+//! Many histories: a fixed number of seeds for CI; on demand, as many as fit into a time, or one seed
+//! with its story (`cargo xtask sim`).
 
+use std::num::NonZero;
+use std::ops::Range;
+use std::panic;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use super::figures::Figures;
 use super::history::{self, Outcome};
 use super::host::Log;
 
+/// What CI runs: more than 10,000 stays at a host.
+const SEEDS: Range<u64> = 0..5_400;
+/// Seeds that have failed are listed; after so many there is nothing to learn from more.
+const FAILURES_MAX: usize = 20;
+
+/// The seed of the history to replay.
+const SEED: &str = "PROMPTSTICK_SIM_SEED";
+/// The first seed to explore, and for how many seconds.
+const START: &str = "PROMPTSTICK_SIM_START";
+const SECONDS: &str = "PROMPTSTICK_SIM_SECONDS";
+
 #[test]
-fn one() {
-    let Ok(seed) = std::env::var("SIM_SEED") else {
-        return;
-    };
-    tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::DEBUG)
-        .without_time()
-        .with_ansi(false)
-        .init();
-    let outcome = history::run(seed.parse().unwrap(), Log::Telling);
-    println!("{:?}", outcome.violations);
+fn nothing_is_lost_in_thousands_of_histories() {
+    let found = explore(SEEDS, None);
+    println!("simulation: {}", found.figures);
+    assert!(found.failures.is_empty(), "{}", found.failures.join("\n"));
+    assert!(found.figures.stays >= 10_000, "{}", found.figures);
 }
 
 #[test]
-fn many() {
-    let count: u64 = std::env::var("SIM_COUNT").map_or(200, |c| c.parse().unwrap());
-    let start = Instant::now();
-    let mut all = Outcome::default();
-    let mut bad = 0;
-    for seed in 0..count {
-        let result = std::panic::catch_unwind(|| history::run(seed, Log::default()));
-        let outcome = match result {
-            Ok(o) => o,
-            Err(_) => {
-                println!("seed {seed}: panic");
-                bad += 1;
-                continue;
-            }
+#[ignore = "explores for as long as it is told: cargo xtask sim --seconds N"]
+fn explored() {
+    let start = number(START).unwrap_or(SEEDS.end);
+    let end = Instant::now() + Duration::from_secs(number(SECONDS).unwrap_or(60));
+    let found = explore(start..u64::MAX, Some(end));
+    println!("simulation: {}", found.figures);
+    assert!(found.failures.is_empty(), "{}", found.failures.join("\n"));
+}
+
+#[test]
+#[ignore = "tells the story of one seed: cargo xtask sim --seed N"]
+fn replayed() {
+    let seed = number(SEED).expect("a seed");
+    let log = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_ansi(false)
+        .without_time();
+    log.init();
+    let Outcome {
+        violations,
+        figures,
+    } = history::run(seed, Log::Telling);
+    println!("simulation: {figures}");
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
+}
+
+#[test]
+fn a_seed_is_a_history() {
+    for seed in 0..20 {
+        let told = || {
+            let log = Log::collecting();
+            history::run(seed, log.clone());
+            log.lines()
         };
-        all.virtual_ms += outcome.virtual_ms;
-        all.sessions += outcome.sessions;
-        all.hosts += outcome.hosts;
-        all.asked += outcome.asked;
-        all.cuts += outcome.cuts;
-        all.kills += outcome.kills;
-        all.faults += outcome.faults;
-        all.prompts += outcome.prompts;
-        if !outcome.violations.is_empty() {
-            bad += 1;
-            println!("seed {seed}: {:?}", outcome.violations);
-        }
+        assert_eq!(told(), told(), "seed {seed}");
     }
-    let _ = Duration::ZERO;
-    println!("{bad} bad of {count} in {:?}: {all:?}", start.elapsed());
+}
+
+/// What was found.
+#[derive(Default)]
+struct Found {
+    figures: Figures,
+    failures: Vec<String>,
+}
+
+/// Runs histories on all processors, until the seeds or the time are over.
+fn explore(seeds: Range<u64>, end: Option<Instant>) -> Found {
+    let next = AtomicU64::new(seeds.start);
+    let found = Mutex::new(Found::default());
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let is_over = end.is_some_and(|end| Instant::now() >= end);
+                    let has_failed = found.lock().unwrap().failures.len() >= FAILURES_MAX;
+                    if seed >= seeds.end || is_over || has_failed {
+                        return;
+                    }
+                    note(seed, &found);
+                }
+            });
+        }
+    });
+    found.into_inner().unwrap()
+}
+
+fn note(seed: u64, found: &Mutex<Found>) {
+    let outcome = panic::catch_unwind(|| history::run(seed, Log::default()));
+    let mut found = found.lock().unwrap();
+    match outcome {
+        Ok(outcome) => {
+            found.figures += outcome.figures;
+            if !outcome.violations.is_empty() {
+                let what = outcome.violations.join("; ");
+                found.failures.push(format!("seed {seed}: {what}"));
+            }
+        }
+        Err(_) => found.failures.push(format!("seed {seed}: a panic")),
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is no number: {text}")),
+    )
 }

@@ -1,6 +1,7 @@
 //! What must hold at the end of a history, when the hosts have let go and the device had its time:
 //! every file that a host knows to be durable is there bit for bit, every prompt has its one
-//! answer, and no tool finds fault with the volume.
+//! answer, and no tool finds fault with the volume. And what must hold meanwhile: no host is shown an
+//! answer to half a prompt.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use volume::testing::PagedImage;
 use volume::{FatTime, ReadAt as _, RepairLimits, Volume};
 
 use super::engine::{Engine, answer};
-use super::host::{Belief, Content};
+use super::host::{Belief, Content, Reading};
 
 /// Files by their paths.
 type Files = BTreeMap<String, Vec<u8>>;
@@ -23,6 +24,7 @@ pub fn judge(image: &PagedImage, belief: &Belief, engine: &Engine) -> Vec<String
         Ok(files) => {
             kept(&files, belief, &mut faults);
             answered(&files, belief, engine, &mut faults);
+            complained(&files, belief, engine, &mut faults);
         }
         Err(error) => faults.push(format!("the volume cannot be read: {error}")),
     }
@@ -110,12 +112,51 @@ fn answered(files: &Files, belief: &Belief, engine: &Engine, faults: &mut Vec<St
 
 /// The answer's bytes; none where the engine has failed at it.
 fn expected(content: &Content, engine: &Engine) -> Option<Vec<u8>> {
-    let question = prompt::read("prompt.txt", false, content, &Settings::default()).ok()?;
-    if engine.has_failed(&question.text) {
-        return None;
-    }
+    let question = question(content)?;
+    let has_failed = engine.has_failed(&question.text);
+    response(content).filter(|_| !has_failed)
+}
+
+/// The answer's bytes.
+fn response(content: &Content) -> Option<Vec<u8>> {
+    let question = question(content)?;
     let text = answer(&question.text);
     Some(encode(&format!("{}\n", text.trim()), question.form))
+}
+
+fn question(content: &Content) -> Option<prompt::Question> {
+    prompt::read("prompt.txt", false, content, &Settings::default()).ok()
+}
+
+/// Complaints about prompts that nothing is wrong with.
+fn complained(files: &Files, belief: &Belief, engine: &Engine, faults: &mut Vec<String>) {
+    let errors = files.keys().filter(|path| path.contains(".error"));
+    let unfounded = errors.filter(|path| {
+        !engine.has_ever_failed() && !belief.is_touched(path) && !belief.is_in_doubt(path)
+    });
+    faults.extend(unfounded.map(|path| format!("{path} complains without a reason")));
+}
+
+/// The answers to all that was ever written as a whole; remembers them.
+#[derive(Default)]
+pub struct Known {
+    answers: Vec<Vec<u8>>,
+    contents: usize,
+}
+
+impl Known {
+    /// What is wrong with what a host was shown on a drive for answers.
+    pub fn judge(&mut self, shown: &Reading, belief: &Belief) -> Option<String> {
+        let Reading { path, content, .. } = shown;
+        if !path.contains(".response") || belief.is_in_doubt(path) {
+            return None;
+        }
+        let fresh = belief.ever.get(self.contents..).unwrap_or_default();
+        self.answers.extend(fresh.iter().filter_map(response));
+        self.contents = belief.ever.len();
+        let is_known = self.answers.contains(content);
+        (!is_known).then(|| format!("{path} was shown, the answer to half a prompt"))
+    }
 }
 
 /// Whether a file that a host wrote is a prompt.

@@ -18,6 +18,7 @@
 #![allow(
     dead_code,
     clippy::cast_possible_truncation,
+    clippy::unwrap_used,
     reason = "numbers of known size; not every module uses everything"
 )]
 
@@ -25,6 +26,7 @@ mod device;
 mod disk;
 mod engine;
 mod explore;
+mod figures;
 mod history;
 mod host;
 mod journal;

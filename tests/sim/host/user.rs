@@ -6,6 +6,7 @@
 use volume::testing::Random;
 
 use super::chance::{between, percent};
+use super::chores::tag;
 use super::plan::Plan;
 use super::step::{Step, Steps};
 use super::{Host, Kind, Reading};
@@ -69,7 +70,11 @@ impl Host {
             11 => self.delete_own(),
             12..14 => self.copy_photo(),
             14 => self.delete_responses(),
-            15..21 => vec![(0, Step::Look)],
+            15 => {
+                let name = format!("folder-{}", tag(&mut self.random));
+                self.plan().change_names(vec![Step::Folder(name)])
+            }
+            16..21 => vec![(0, Step::Look)],
             21..23 => self.plan().fsync(),
             23..26 => self.leave_volume(),
             26 => return self.sleep(),
