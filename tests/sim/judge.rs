@@ -71,19 +71,15 @@ fn answered(files: &Files, belief: &Belief, engine: &Engine, faults: &mut Vec<St
         counts.entry(content).or_default().push(path);
     }
     for (content, paths) in &counts {
-        let is_foreign = belief.files.contains_key(paths[0]);
-        if paths.len() > 1 && !is_foreign {
+        let is_anything = |path: &&str| belief.is_touched(path) || belief.is_in_doubt(path);
+        if paths.len() > 1 && !paths.iter().any(is_anything) {
             faults.push(format!(
                 "one answer, {} bytes, is there as {paths:?}",
                 content.len()
             ));
         }
     }
-    let known: Vec<Vec<u8>> = belief
-        .ever
-        .iter()
-        .filter_map(|c| expected(c, engine))
-        .collect();
+    let known: Vec<Vec<u8>> = belief.ever.iter().filter_map(response).collect();
     for (content, paths) in &counts {
         let is_known = known.iter().any(|known| known == content);
         if !is_known && !belief.is_touched(paths[0]) && !belief.is_in_doubt(paths[0]) {
@@ -99,22 +95,19 @@ fn answered(files: &Files, belief: &Belief, engine: &Engine, faults: &mut Vec<St
         if !is_prompt(path) {
             continue;
         }
-        let has_answer = match expected(content, engine) {
-            Some(answer) => counts.contains_key(answer.as_slice()),
-            None => files.keys().any(|name| is_error_of(path, name)),
-        };
-        if !has_answer && !belief.has_deleted_answer_of(path) {
-            let answer = expected(content, engine).map(|answer| answer.len());
-            faults.push(format!("{path} has no answer of {answer:?} bytes"));
+        let has_answer = response(content).is_some_and(|answer| counts.contains_key(&answer[..]));
+        // It may have failed, and been asked again after the power was gone.
+        let has_error =
+            has_failed(content, engine) && files.keys().any(|name| is_error_of(path, name));
+        if !has_answer && !has_error && !belief.has_deleted_answer_of(path) {
+            faults.push(format!("{path} has no answer"));
         }
     }
 }
 
-/// The answer's bytes; none where the engine has failed at it.
-fn expected(content: &Content, engine: &Engine) -> Option<Vec<u8>> {
-    let question = question(content)?;
-    let has_failed = engine.has_failed(&question.text);
-    response(content).filter(|_| !has_failed)
+/// Whether the engine has failed at it at least once.
+fn has_failed(content: &Content, engine: &Engine) -> bool {
+    question(content).is_some_and(|question| engine.has_failed(&question.text))
 }
 
 /// The answer's bytes.

@@ -8,6 +8,8 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::text::is_response;
+
 /// A file's bytes.
 pub type Content = Rc<[u8]>;
 
@@ -95,10 +97,18 @@ impl Belief {
         self.files.contains_key(path)
     }
 
-    /// Whether an answer at `path` may be to what was left of a prompt when its host was cut off.
+    /// Whether an answer of that name may be to what was left of a prompt when its host was cut off,
+    /// or to a prompt that got its name from a repair.
     pub fn is_in_doubt(&self, path: &str) -> bool {
-        let mut in_doubt = self.files.iter().filter(|(_, file)| file.is_unknown);
-        in_doubt.any(|(prompt, _)| path.starts_with(prompt.strip_suffix(".txt").unwrap_or(prompt)))
+        let name_of = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+        let is_prompt_of = |prompt: &str| {
+            let name = name_of(prompt);
+            let stem = name.strip_suffix(".txt").unwrap_or(&name);
+            let rest = name_of(path).strip_prefix(stem).map(str::to_owned);
+            !is_response(prompt) && rest.is_some_and(|rest| rest.starts_with('.'))
+        };
+        let mut prompts = self.files.iter().filter(|(prompt, _)| is_prompt_of(prompt));
+        prompts.all(|(_, file)| file.is_unknown)
     }
 
     /// Whether a host has deleted, or may have, an answer to the prompt at `path`.

@@ -58,7 +58,10 @@ pub enum Event {
     /// [`Action::Insert`] was carried out.
     Inserted,
     /// [`Action::Rebind`] was carried out, or was found to be a bad idea.
-    Rebound,
+    Rebound {
+        /// It was carried out: the medium is in the drive.
+        connected: bool,
+    },
     /// [`Action::Show`] was carried out.
     Showing,
     /// [`Action::Insert`] or [`Action::Rebind`] failed.
@@ -212,10 +215,7 @@ impl Machine {
             Event::Refused(refusal) => self.refused(now_ms, refusal),
             Event::Returned { changed } => self.returned(now_ms, changed),
             Event::Inserted => self.inserted(now_ms),
-            Event::Rebound => {
-                self.looked();
-                self.bus_since_ms = now_ms;
-            }
+            Event::Rebound { connected } => self.rebound(now_ms, connected),
             Event::Showing => self.shown = self.wants,
             Event::Failed => self.failed(now_ms),
             Event::Ejected => self.ejected(now_ms),
@@ -317,6 +317,10 @@ impl Machine {
     }
 
     fn refused(&mut self, now_ms: u64, refusal: Refusal) {
+        if matches!(self.hold, Hold::Out { .. }) && self.gone_ms().is_some() {
+            // With nobody to ask, an attempt ends with the medium in the drive.
+            self.hold = Hold::Host;
+        }
         let wait_ms = match refusal {
             Refusal::InUse => {
                 self.in_use = true;
@@ -385,6 +389,15 @@ impl Machine {
         } else {
             Hold::Host
         };
+    }
+
+    fn rebound(&mut self, now_ms: u64, connected: bool) {
+        self.looked();
+        if connected && matches!(self.hold, Hold::Away { .. }) {
+            self.must_return = false;
+            self.hold = Hold::Host;
+        }
+        self.bus_since_ms = now_ms;
     }
 
     fn failed(&mut self, now_ms: u64) {

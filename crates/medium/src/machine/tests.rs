@@ -200,7 +200,7 @@ mod coming_back {
         machine.handle(3_500, Event::Inserted);
         assert_eq!(machine.deadline_ms(), Some(3_500 + T.unseen_ms));
         assert_eq!(machine.poll(9_500), Some(Action::Rebind));
-        machine.handle(9_700, Event::Rebound);
+        machine.handle(9_700, Event::Rebound { connected: true });
         assert_eq!(machine.deadline_ms(), None);
     }
 
@@ -224,15 +224,39 @@ mod coming_back {
     }
 
     #[test]
-    fn a_host_that_sleeps_on_finds_another_drive_and_then_the_medium() {
+    fn a_host_that_resets_the_drive_still_has_to_miss_the_medium() {
+        let mut machine = published(1_000);
+        machine.handle(1_500, Event::Bus(Bus::Enumerating));
+        machine.handle(1_700, Event::Bus(Bus::Configured));
+        assert_eq!(machine.deadline_ms(), Some(1_700 + T.absent_ms));
+        let mut machine = published(1_000);
+        machine.handle(1_500, Event::Bus(Bus::Enumerating));
+        assert_eq!(
+            machine.deadline_ms(),
+            Some(1_500 + T.detached_ms),
+            "no host, with a controller that does not say so"
+        );
+    }
+
+    #[test]
+    fn a_rebind_that_is_a_bad_idea_leaves_the_medium_out() {
+        let mut machine = published(1_000);
+        machine.handle(1_100, Event::Bus(Bus::Suspended));
+        machine.handle(30_000, Event::Rebound { connected: false });
+        machine.handle(31_000, Event::Bus(Bus::Configured));
+        assert_eq!(machine.deadline_ms(), Some(31_000 + T.absent_ms));
+    }
+
+    #[test]
+    fn a_host_that_sleeps_on_finds_another_drive_with_the_medium() {
         let mut machine = published(1_000);
         machine.handle(1_100, Event::Bus(Bus::Suspended));
         let mut now_ms = 1_100;
         assert_eq!(run_until(&machine, &mut now_ms), Some(Action::Rebind));
         assert!(now_ms >= 1_100 + T.asleep_ms);
-        machine.handle(now_ms, Event::Rebound);
+        machine.handle(now_ms, Event::Rebound { connected: true });
         machine.handle(now_ms, Event::Bus(Bus::Enumerating));
-        assert_eq!(machine.poll(now_ms), Some(Action::Insert));
+        assert_eq!(machine.deadline_ms(), None, "it is in already");
     }
 
     #[test]
@@ -242,7 +266,7 @@ mod coming_back {
         machine.handle(4_000, Event::Bus(Bus::Suspended));
         assert_eq!(machine.deadline_ms(), Some(4_000 + T.asleep_ms));
         assert_eq!(machine.poll(4_000 + T.asleep_ms), Some(Action::Rebind));
-        machine.handle(30_000, Event::Rebound);
+        machine.handle(30_000, Event::Rebound { connected: true });
         assert_eq!(machine.deadline_ms(), None);
     }
 
@@ -374,6 +398,27 @@ mod ejected_by_the_host {
         assert_eq!(machine.poll(3_000), Some(Action::Insert));
         machine.handle(3_000, Event::Inserted);
         assert_eq!(machine.deadline_ms(), None);
+    }
+
+    #[test]
+    fn an_attempt_without_a_host_that_fails_leaves_it_in_the_drive() {
+        let mut machine = drive();
+        machine.handle(1_000, Event::Ejected);
+        machine.handle(1_000, read(false));
+        machine.handle(2_000, Event::Bus(Bus::Detached));
+        let mut now_ms = 2_000;
+        let action = run_until(&machine, &mut now_ms);
+        assert_eq!(action, Some(Action::Take(How::Alone)));
+        machine.handle(now_ms, Event::Refused(Refusal::Failed));
+        assert!(!machine.is_ejected());
+        machine.handle(now_ms, Event::Bus(Bus::Configured));
+        machine.handle(now_ms, Event::Wants(Some(1)));
+        let action = run_until(&machine, &mut now_ms);
+        assert_eq!(
+            action,
+            Some(Action::Take(How::Asked)),
+            "the next host is asked"
+        );
     }
 
     #[test]
@@ -643,7 +688,7 @@ mod random_walks {
                     Action::Insert => {
                         assert!(!self.in_drive, "inserted twice");
                         let noticed = self.now_ms >= self.out_ms + T.absent_ms;
-                        let nobody = matches!(self.bus, Bus::Detached | Bus::Enumerating);
+                        let nobody = self.bus == Bus::Detached;
                         assert!(noticed || nobody, "too early to be noticed");
                         self.in_drive = true;
                         self.tell(Event::Inserted);
@@ -652,8 +697,8 @@ mod random_walks {
                         let asleep = self.bus == Bus::Suspended;
                         assert!(asleep || self.in_drive && self.bus == Bus::Configured);
                         assert!(!self.dirty);
-                        self.locked = false;
-                        self.tell(Event::Rebound);
+                        (self.locked, self.in_drive) = (false, true);
+                        self.tell(Event::Rebound { connected: true });
                         self.enumerates_if(asleep);
                     }
                     Action::Show => self.tell(Event::Showing),

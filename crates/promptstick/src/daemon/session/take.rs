@@ -94,10 +94,12 @@ impl<W: World> Session<'_, W> {
     /// The kernel refused, and the drive may be disconnected: the next session connects it.
     pub(super) async fn rebind(&mut self) -> anyhow::Result<Step> {
         let is_used = self.is_marked()? || !self.answers_are_free();
-        if !is_used && self.world.rebind().await? {
+        let connected = !is_used && self.world.rebind().await?;
+        if connected {
             tracing::info!("nobody reads the drive; connected it anew");
         }
-        self.machine.handle(self.world.now_ms(), Event::Rebound);
+        let event = Event::Rebound { connected };
+        self.machine.handle(self.world.now_ms(), event);
         self.look_at_bus();
         Ok(Step::Again)
     }
