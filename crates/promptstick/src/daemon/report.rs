@@ -31,6 +31,8 @@ pub struct Report {
     terminal: bool,
     held: bool,
     no_room: bool,
+    /// Folders that could not be read, and why.
+    unreadable: Vec<(&'static str, String)>,
     /// Why something could not be written or changed, by [`Part`].
     put_off: [Option<String>; 3],
     waiting: usize,
@@ -51,6 +53,7 @@ impl Report {
             terminal: false,
             held: false,
             no_room: false,
+            unreadable: Vec::new(),
             put_off: [const { None }; 3],
             waiting: 0,
             published: 0,
@@ -181,6 +184,17 @@ impl Report {
     pub fn dropped(&self, job: &Job) {
         let path = self.name(&job.path);
         tracing::info!(job = %job.id, path, "stopped: the prompt changed or is gone");
+    }
+
+    /// These folders could not be read at the last reading.
+    pub fn unreadable(&mut self, folders: &[(&'static str, String)]) {
+        if self.unreadable == folders {
+            return;
+        }
+        for (folder, why) in folders {
+            tracing::warn!(folder, why, "a folder of the volume cannot be read");
+        }
+        self.unreadable = folders.to_vec();
     }
 
     /// So many prompts lie on the volume beyond those that are followed.
