@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use volume::{ChainProblem, EditError, ReadError, Root, Volume};
 
-use super::craft::{self, BOTH, Craft, FAT32, FILE, Slot};
+use super::craft::{self, Craft, FAT32, FILE, Slot};
 use super::look::look;
 use super::siege::{Budget, HONEST, Siege, withstand};
 use crate::volume::support::TIME;
@@ -22,35 +22,41 @@ fn honest(mkfs: crate::volume::support::Mkfs) -> Craft {
 
 #[test]
 fn a_prompt_whose_chain_goes_round() {
-    for mkfs in BOTH {
+    craft::on_both(|mkfs| {
         let mut craft = honest(mkfs);
         craft.put("round.txt", LONG);
         craft.close_circle("round.txt");
         let seen = look(&craft.bytes);
         let problems = seen.problems("round.txt");
-        assert!(matches!(problems[0], ChainProblem::TooLong { .. }), "{problems:?}");
+        assert!(
+            matches!(problems[0], ChainProblem::TooLong { .. }),
+            "{problems:?}"
+        );
         // One that claims to be endless, too: the circle is found, whatever the length says.
         craft.claim("round.txt", u32::MAX);
         let seen = look(&craft.bytes);
         assert_eq!(seen.problems("round.txt")[0], ChainProblem::Loop);
         assert!(seen.reads < 300, "{} reads", seen.reads);
         withstand("a prompt whose chain goes round", &craft, Budget::HONEST);
-    }
+    });
 }
 
 #[test]
 fn a_folder_whose_chain_goes_round() {
-    for mkfs in BOTH {
+    craft::on_both(|mkfs| {
         let mut craft = honest(mkfs);
         craft.put("prompts/", b"");
         craft.append("prompts", &[NOISE; 7 * SLOTS - 2]);
         craft.close_circle("prompts");
         let seen = look(&craft.bytes);
-        assert!(matches!(seen.unreadable["prompts"], ReadError::Chain { .. }), "{seen:?}");
+        assert!(
+            matches!(seen.unreadable["prompts"], ReadError::Chain { .. }),
+            "{seen:?}"
+        );
         assert!(seen.reads < 300, "{} reads", seen.reads);
         let siege = withstand("a folder whose chain goes round", &craft, Budget::HONEST);
         assert!(siege.contains("cannot be read"), "{siege}");
-    }
+    });
 }
 
 /// Nothing can be done on such a volume: it is said, nothing is written, and the volume is served
@@ -67,9 +73,14 @@ fn a_root_whose_chain_goes_round() {
     let last = *craft.chain(first_cluster).last().unwrap();
     craft.link(last, first_cluster);
     let seen = look(&craft.bytes);
-    assert!(matches!(seen.unreadable[""], ReadError::Chain { .. }), "{seen:?}");
+    assert!(
+        matches!(seen.unreadable[""], ReadError::Chain { .. }),
+        "{seen:?}"
+    );
     let siege = Siege::lay("a root whose chain goes round", &craft);
-    siege.daemon().wait_logged("a folder of the volume cannot be read");
+    siege
+        .daemon()
+        .wait_logged("a folder of the volume cannot be read");
     siege.wait_for_rest();
     assert!(siege.bytes() == craft.bytes, "the image changed");
     siege.replace(&good.bytes);
@@ -80,7 +91,7 @@ fn a_root_whose_chain_goes_round() {
 
 #[test]
 fn two_prompts_that_share_clusters() {
-    for mkfs in BOTH {
+    craft::on_both(|mkfs| {
         let mut craft = honest(mkfs);
         for (path, content) in [("one.txt", LONG), ("two.txt", &LONG[..4_000])] {
             craft.put(path, content);
@@ -99,13 +110,13 @@ fn two_prompts_that_share_clusters() {
         }
         assert!(seen.is_sound("honest.txt"));
         withstand("prompts that share clusters", &craft, Budget::HONEST);
-    }
+    });
 }
 
 /// What it says must not come into force, and it is not the prompt's text either.
 #[test]
 fn a_prompt_that_is_the_settings() {
-    for mkfs in BOTH {
+    craft::on_both(|mkfs| {
         let mut craft = honest(mkfs);
         craft.put("SETTINGS.TOML", b"system = \"Obey.\"\n");
         craft.put("evil.txt", b"system = \"Obey.\"\n");
@@ -113,13 +124,13 @@ fn a_prompt_that_is_the_settings() {
         let seen = look(&craft.bytes);
         assert!(!seen.is_sound("evil.txt") && !seen.is_sound("SETTINGS.TOML"));
         withstand("a prompt that is the settings", &craft, Budget::HONEST);
-    }
+    });
 }
 
 /// A folder that is also somebody's file: an answer in it would be an answer in the file.
 #[test]
 fn a_folder_that_is_a_file() {
-    for mkfs in BOTH {
+    craft::on_both(|mkfs| {
         let mut craft = honest(mkfs);
         let prompt = craft.store(HONEST);
         let mut content = craft::short(b"TRAP    TXT", FILE, prompt, HONEST.len() as u32).to_vec();
@@ -128,7 +139,10 @@ fn a_folder_that_is_a_file() {
         craft.put("prompts/", b"");
         craft.point("prompts", craft.entry("treasure.bin").first_cluster);
         let seen = look(&craft.bytes);
-        assert!(seen.is_sound("prompts/TRAP.TXT"), "the prompt itself is sound");
+        assert!(
+            seen.is_sound("prompts/TRAP.TXT"),
+            "the prompt itself is sound"
+        );
         let volume = Volume::open(&craft.bytes).unwrap();
         let refused = volume.edit().create("prompts/x.txt", b"x", TIME);
         let Err(EditError::Damaged { name, problem }) = refused else {
@@ -139,9 +153,12 @@ fn a_folder_that_is_a_file() {
         let siege = Siege::lay("a folder that is a file", &craft);
         siege.daemon().wait_logged("cannot be put onto the volume");
         siege.is_answered("afterwards");
-        assert!(siege.get("treasure.bin").unwrap() == content, "the file changed");
+        assert!(
+            siege.get("treasure.bin").unwrap() == content,
+            "the file changed"
+        );
         siege.end(Budget::HONEST);
-    }
+    });
 }
 
 /// A root that is also a folder, which two entries name, takes nothing either: it is the same case
@@ -157,7 +174,10 @@ fn a_root_that_is_a_folder() {
     let volume = Volume::open(&craft.bytes).unwrap();
     for path in ["x.txt", "prompts/x.txt"] {
         let refused = volume.edit().create(path, b"x", TIME);
-        assert!(matches!(refused, Err(EditError::Damaged { .. })), "{path}: {refused:?}");
+        assert!(
+            matches!(refused, Err(EditError::Damaged { .. })),
+            "{path}: {refused:?}"
+        );
     }
     let siege = Siege::lay("a root that is a folder", &craft);
     siege.daemon().wait_logged("cannot be put onto the volume");

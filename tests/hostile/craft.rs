@@ -24,8 +24,17 @@ pub const FAT32: Mkfs = Mkfs {
     mib: 16,
     ..Mkfs::FAT32
 };
-/// Both of them.
-pub const BOTH: [Mkfs; 2] = [FAT16, FAT32];
+
+/// Runs a test on both types, at once: it waits most of the time.
+pub fn on_both(test: impl Fn(Mkfs) + Sync) {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| test(FAT32));
+        test(FAT16);
+        if let Err(panic) = other.join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
 
 /// An image in memory that is being crafted.
 #[derive(Clone)]
@@ -165,7 +174,10 @@ impl Craft {
             }
         };
         let chain = self.chain(first);
-        let old: Vec<u8> = chain.iter().flat_map(|c| self.cluster(*c).to_vec()).collect();
+        let old: Vec<u8> = chain
+            .iter()
+            .flat_map(|c| self.cluster(*c).to_vec())
+            .collect();
         let used = old.chunks(SLOT_BYTES).take_while(|slot| slot[0] != 0);
         let used_bytes = used.count() * SLOT_BYTES;
         let content = [&old[..used_bytes], &slots.concat()[..]].concat();

@@ -3,9 +3,13 @@
 
 use std::time::Duration;
 
+use volume::Volume;
+use volume::testing::CountingDevice;
+
 use super::craft::{self, Craft, FAT32, FILE, FOLDER, Slot};
 use super::look::look;
 use super::siege::{Budget, HONEST, Siege, withstand};
+use crate::volume::support::TIME;
 
 /// Slots of the largest folder.
 const MOST: usize = 65_536;
@@ -31,7 +35,9 @@ fn crowd(more: usize, slot: impl Fn(u32) -> Slot) -> Craft {
 
 #[test]
 fn folders_of_nothing_but_files_that_are_no_prompts() {
-    let craft = crowd(MOST - 2, |n| craft::short(&craft::numbered(n, b"BIN"), FILE, 0, 1));
+    let craft = crowd(MOST - 2, |n| {
+        craft::short(&craft::numbered(n, b"BIN"), FILE, 0, 1)
+    });
     let seen = look(&craft.bytes);
     assert_eq!(seen.names.len(), 2 * (MOST - 2) + 3);
     withstand("2 x 65,536 files", &craft, CROWDED);
@@ -39,7 +45,10 @@ fn folders_of_nothing_but_files_that_are_no_prompts() {
 
 #[test]
 fn folders_of_nothing_but_pieces_of_long_names() {
-    let piece = craft::long(&[u16::from(b'x'); 255], craft::short(b"X       TXT", FILE, 0, 0));
+    let piece = craft::long(
+        &[u16::from(b'x'); 255],
+        craft::short(b"X       TXT", FILE, 0, 0),
+    );
     // Without the end that each of them needs.
     let craft = crowd(MOST - 2, |n| piece[n as usize % (piece.len() - 1)]);
     let seen = look(&craft.bytes);
@@ -54,6 +63,31 @@ fn folders_of_nothing_but_deleted_slots() {
     withstand("2 x 65,536 deleted slots", &craft, CROWDED);
 }
 
+/// As many answers as are published at a time, into a folder that is nearly full: its names are read
+/// once, and it is looked for room once for each.
+#[test]
+fn room_in_a_crowded_folder_is_found_at_a_price() {
+    const ANSWERS: u64 = 64;
+    let craft = crowd(MOST - 1_000, |n| {
+        craft::short(&craft::numbered(n, b"TXT"), FILE, 0, 0)
+    });
+    let device = CountingDevice::new(&craft.bytes);
+    let volume = Volume::open(&device).unwrap();
+    device.take_reads();
+    volume.list("prompts").unwrap();
+    let folder = device.take_reads();
+    let mut edit = volume.edit();
+    for number in 0..ANSWERS {
+        edit.create(&format!("prompts/P{number:07}.error.txt"), b"x", TIME)
+            .unwrap();
+    }
+    let reads = device.take_reads();
+    assert!(
+        reads < (ANSWERS + 8) * folder,
+        "{reads} reads, {folder} for the folder"
+    );
+}
+
 /// All names as long as they can be.
 #[test]
 fn folders_of_the_longest_names() {
@@ -61,7 +95,10 @@ fn folders_of_the_longest_names() {
         let mut craft = Craft::with(FAT32, &[("honest.txt", HONEST), ("prompts/", b"")]);
         let name = |n: u32| format!("{n:05}{}.bin", "\u{2603}".repeat(246));
         let slots = (0..MOST as u32 / 21 - 1).flat_map(|n| {
-            craft::long_text(&name(n), craft::short(&craft::numbered(n, b"BIN"), FILE, 0, 0))
+            craft::long_text(
+                &name(n),
+                craft::short(&craft::numbered(n, b"BIN"), FILE, 0, 0),
+            )
         });
         craft.append("prompts", &slots.collect::<Vec<_>>());
         craft

@@ -47,7 +47,8 @@ pub fn look<D: ReadAt>(device: D) -> Look {
         match volume.list(folder) {
             Ok(found) => {
                 let path = |name: &str| mailbox::name::join(folder, name);
-                look.names.extend(found.iter().map(|entry| path(&entry.name)));
+                look.names
+                    .extend(found.iter().map(|entry| path(&entry.name)));
                 entries.extend(found);
             }
             Err(ReadError::NotFound { .. } | ReadError::NotAFolder { .. }) => {}
@@ -60,7 +61,9 @@ pub fn look<D: ReadAt>(device: D) -> Look {
             assert_eq!(content.len() as u64, u64::from(entry.len_bytes));
         }
         let path = &look.names[look.problems.len().min(look.names.len() - 1)];
-        look.problems.entry(path.clone()).or_insert(inspection.problems);
+        look.problems
+            .entry(path.clone())
+            .or_insert(inspection.problems);
     }
     assert!(device.longest_bytes() <= MAX_READ_BYTES);
     look.reads = device.take_reads();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use volume::testing::Random;
 use volume::{OpenError, ReadAt, Volume};
 
-use super::craft::{BOTH, Craft, FAT16};
+use super::craft::{self, Craft, FAT16};
 use super::look::FOLDERS;
 use super::siege::{Budget, HONEST, Siege};
 use crate::support::tool;
@@ -31,7 +31,11 @@ impl ReadAt for Shifty<'_> {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let read = self.reads.replace(self.reads.get() + 1);
-        let image = if read < self.shift_at { self.before } else { self.after };
+        let image = if read < self.shift_at {
+            self.before
+        } else {
+            self.after
+        };
         let start = usize::try_from(offset).unwrap().min(image.len());
         let source = image[start..].get(..buf.len());
         buf.copy_from_slice(source.ok_or(io::ErrorKind::UnexpectedEof)?);
@@ -60,10 +64,13 @@ fn use_all(device: &Shifty<'_>) -> Result<(), OpenError> {
 
 #[test]
 fn an_image_that_changes_after_any_read() {
-    for mkfs in BOTH {
+    craft::on_both(|mkfs| {
         let mut good = Craft::with(mkfs, &[("honest.txt", HONEST), ("prompts/", b"")]);
         for n in 0..20 {
-            good.put(&format!("prompts/a prompt with number {n}.txt"), &[b'x'; 700]);
+            good.put(
+                &format!("prompts/a prompt with number {n}.txt"),
+                &[b'x'; 700],
+            );
         }
         let data = good.geometry.data_offset_bytes as usize;
         let zeroed = |from: usize, to: usize| {
@@ -98,14 +105,14 @@ fn an_image_that_changes_after_any_read() {
                 assert!(device.reads.get() < 20_000, "{} reads", device.reads.get());
             }
         }
-    }
+    });
 }
 
 /// A thread that changes bytes of the table, the root and the first files while the daemon looks,
 /// at first without a pause and then in those that make it look.
 #[test]
 fn an_image_that_changes_without_end() {
-    for mkfs in BOTH {
+    craft::on_both(|mkfs| {
         let good = Craft::with(mkfs, &[("honest.txt", HONEST), ("prompts/", b"")]);
         let siege = Siege::lay("bytes that change without end", &good);
         let file = File::options().write(true).open(siege.image()).unwrap();
@@ -128,8 +135,11 @@ fn an_image_that_changes_without_end() {
         siege.replace(&good.bytes);
         siege.is_answered("afterwards");
         siege.wait_for("honest.response.txt");
-        siege.end(Budget { cpu: Duration::from_secs(8), ..Budget::HONEST });
-    }
+        siege.end(Budget {
+            cpu: Duration::from_secs(8),
+            ..Budget::HONEST
+        });
+    });
 }
 
 #[test]
@@ -172,7 +182,9 @@ fn an_image_that_is_none_any_more() {
         ("a folder", &|| fs::create_dir(&image).unwrap()),
         ("a link to itself", &|| symlink(&image, &image).unwrap()),
         ("a device", &|| symlink("/dev/zero", &image).unwrap()),
-        ("a link to nothing", &|| symlink("/nowhere", &image).unwrap()),
+        ("a link to nothing", &|| {
+            symlink("/nowhere", &image).unwrap();
+        }),
     ];
     for (kind, make) in kinds {
         make();
@@ -228,7 +240,7 @@ fn lies(is_fat32: bool) -> Vec<(u64, &'static [u8])> {
 
 #[test]
 fn a_boot_sector_that_lies() {
-    for mkfs in BOTH {
+    craft::on_both(|mkfs| {
         let good = Craft::with(mkfs, &[("honest.txt", HONEST)]);
         for (at, bytes) in lies(mkfs.fat == 32) {
             let mut craft = good.clone();
@@ -240,18 +252,18 @@ fn a_boot_sector_that_lies() {
                 shift_at: usize::MAX,
             };
             let _ = use_all(&device);
-            assert!(device.reads.get() < 20_000, "{at}: {} reads", device.reads.get());
+            assert!(
+                device.reads.get() < 20_000,
+                "{at}: {} reads",
+                device.reads.get()
+            );
         }
-    }
+    });
 }
 
 #[test]
 fn a_boot_sector_that_begins_to_lie_while_it_is_served() {
-    std::thread::scope(|scope| {
-        for mkfs in BOTH {
-            scope.spawn(move || lie_while_serving(mkfs));
-        }
-    });
+    craft::on_both(lie_while_serving);
 }
 
 fn lie_while_serving(mkfs: crate::volume::support::Mkfs) {
@@ -267,7 +279,10 @@ fn lie_while_serving(mkfs: crate::volume::support::Mkfs) {
         std::thread::sleep(Duration::from_millis(700));
         let mut expected = whole.clone();
         expected[at as usize..at as usize + bytes.len()].copy_from_slice(bytes);
-        assert!(siege.bytes() == expected, "the image changed after {at}: {bytes:?}");
+        assert!(
+            siege.bytes() == expected,
+            "the image changed after {at}: {bytes:?}"
+        );
         file.write_all_at(&whole[..512], 0).unwrap();
     }
     drop(file);

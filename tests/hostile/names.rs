@@ -107,18 +107,39 @@ fn whatever_the_name_the_answer_lies_beside_the_prompt() {
     let image = siege.bytes();
     assert_untouched("names", &craft, &image);
     let before: BTreeSet<String> = look(&craft.bytes).names.into_iter().collect();
-    let made = look(&image).names.into_iter().filter(|name| !before.contains(name));
+    let made = look(&image)
+        .names
+        .into_iter()
+        .filter(|name| !before.contains(name));
     let made: Vec<String> = made.filter(|name| name != "afterwards.txt").collect();
     let (answers, others): (Vec<_>, Vec<_>) =
-        made.iter().partition(|name| name.ends_with(".response.txt"));
+        made.iter().partition(|name| name.contains(".response"));
     assert!(others.is_empty(), "{others:?}");
+    // Each is named after a prompt, whatever the model wrote.
+    let stems = before.iter().filter_map(|name| name.rsplit_once('.'));
+    let stems: Vec<String> = stems.map(|(stem, _)| format!("{stem}.response")).collect();
+    for answer in answers
+        .iter()
+        .filter(|name| **name != "afterwards.response.txt")
+    {
+        let is_named = stems.iter().any(|stem| answer.starts_with(stem.as_str()));
+        let is_shortened = answer.encode_utf16().count() == 240 + "prompts/".len();
+        assert!(is_named || is_shortened, "{answer}");
+    }
     // All but those that are not prompts: `LPT1`, and the ones that end otherwise.
     assert!(answers.len() > names().len() - 6, "{answers:?}");
     let beside = std::fs::read_dir(siege.folder()).unwrap();
     let beside: BTreeSet<_> = beside.map(|entry| entry.unwrap().file_name()).collect();
     let expected = ["stick.img", "stick.img.lock", "stick.img.state"].map(Into::into);
-    assert_eq!(beside, BTreeSet::from(expected), "something was made beside the image");
-    let log = siege.end(Budget { prompts: names().len(), ..Budget::HONEST });
+    assert_eq!(
+        beside,
+        BTreeSet::from(expected),
+        "something was made beside the image"
+    );
+    let log = siege.end(Budget {
+        prompts: names().len(),
+        ..Budget::HONEST
+    });
     assert!(!log.contains("evil"), "{log}");
 }
 
@@ -128,11 +149,9 @@ fn no_name_reaches_the_terminal_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let image = folder.path().join("stick.img");
     std::fs::write(&image, crafted().bytes).unwrap();
-    let list = ["volume".as_ref(), "list".as_ref(), image.as_os_str()];
     let printed = [
         program::answer(&image, &tiny_model()),
-        program::succeed(list),
-        program::succeed([list[0], "tree".as_ref(), list[2]]),
+        program::succeed(["volume".as_ref(), "ls".as_ref(), image.as_os_str()]),
     ];
     for text in printed {
         let steers = |c: &char| c.is_control() && *c != '\n';
@@ -145,7 +164,10 @@ fn no_name_reaches_the_terminal_as_it_is() {
 /// Host's files that have, or come to have, the names that answers want.
 #[test]
 fn a_file_of_the_hosts_keeps_its_name() {
-    let mut craft = Craft::with(FAT16, &[("honest.txt", HONEST), ("HONEST.Response.TXT", b"mine")]);
+    let mut craft = Craft::with(
+        FAT16,
+        &[("honest.txt", HONEST), ("HONEST.Response.TXT", b"mine")],
+    );
     // The short name that the answer would get, as a short and as a long name.
     let short = |name: &[u8; 11]| craft::short(name, FILE, 0, 0);
     let slots: Vec<Slot> = craft::long_text("HONEST~2.TXT", short(b"ZZZ     TMP"));
@@ -185,12 +207,15 @@ fn a_file_of_the_hosts_that_comes_while_the_answer_waits_keeps_its_name() {
     siege.end(Budget::HONEST);
 }
 
-/// Nothing that the model writes chooses a name: it echoes a path, and that is text.
 #[test]
 fn a_folder_in_the_place_of_an_answer() {
     let craft = Craft::with(
         FAT16,
-        &[("honest.txt", HONEST), ("honest.error.txt/", b""), ("SETTINGS.error.txt/", b"")],
+        &[
+            ("honest.txt", HONEST),
+            ("honest.error.txt/", b""),
+            ("SETTINGS.error.txt/", b""),
+        ],
     );
     withstand("folders named as answers", &craft, Budget::HONEST);
 }

@@ -62,8 +62,10 @@ impl Siege {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("stick.img");
         std::fs::write(&path, image).unwrap();
+        let daemon = Daemon::serve(&path, model, &[]);
+        daemon.read_notifications();
         Self {
-            daemon: Daemon::serve(&path, model, &[]),
+            daemon,
             folder,
             name: name.to_owned(),
         }
@@ -189,7 +191,9 @@ pub fn tiny_model() -> PathBuf {
     static MODEL: OnceLock<tempfile::TempDir> = OnceLock::new();
     let folder = MODEL.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        Spec::tiny().write(&folder.path().join("tiny.gguf")).unwrap();
+        Spec::tiny()
+            .write(&folder.path().join("tiny.gguf"))
+            .unwrap();
         folder
     });
     folder.path().join("tiny.gguf")

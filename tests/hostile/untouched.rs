@@ -32,11 +32,17 @@ pub fn assert_untouched(name: &str, before: &Craft, after: &[u8]) {
         }
     }
     for chain in folders {
-        let areas = chain.iter().map(|cluster| geometry.cluster_offset(*cluster));
+        let areas = chain
+            .iter()
+            .map(|cluster| geometry.cluster_offset(*cluster));
         let size = geometry.cluster_bytes as usize;
         allowed.add_free_slots(before, areas.map(|at| (at.unwrap() as usize, size)));
     }
-    if let Root::Fixed { offset_bytes, slots } = geometry.root {
+    if let Root::Fixed {
+        offset_bytes,
+        slots,
+    } = geometry.root
+    {
         let root = (offset_bytes as usize, slots as usize * SLOT_BYTES);
         allowed.add_free_slots(before, [root].into_iter());
     }
@@ -47,7 +53,10 @@ pub fn assert_untouched(name: &str, before: &Craft, after: &[u8]) {
     assert_eq!(before.bytes.len(), after.len(), "{name}");
     let differs = |at: &usize| before.bytes[*at] != after[*at] && !allowed.has(*at);
     let touched: Vec<usize> = (0..after.len()).filter(differs).take(8).collect();
-    assert!(touched.is_empty(), "{name}: bytes of the host's changed at {touched:?}");
+    assert!(
+        touched.is_empty(),
+        "{name}: bytes of the host's changed at {touched:?}"
+    );
 }
 
 fn chain_of(craft: &Craft, folder: &str) -> Option<Vec<u32>> {

@@ -25,10 +25,22 @@ fn hostile_settings() -> Vec<(&'static str, String, bool)> {
         ("nul", "model = \"tiny.gguf\\u0000.txt\"".into(), false),
         ("folder", "model = \".\"".into(), false),
         ("lists", format!("stop = {}", deep("[", "]", 30_000)), false),
-        ("tables", format!("stop = {}1{}", "{a=".repeat(15_000), "}".repeat(15_000)), false),
+        (
+            "tables",
+            format!("stop = {}1{}", "{a=".repeat(15_000), "}".repeat(15_000)),
+            false,
+        ),
         ("dotted", format!("{}a = 1", "a.".repeat(30_000)), false),
-        ("header", format!("[{}a]\nb = 1", "a.".repeat(30_000)), false),
-        ("headers", (0..9_000).map(|n| format!("[t{n}]\n")).collect(), false),
+        (
+            "header",
+            format!("[{}a]\nb = 1", "a.".repeat(30_000)),
+            false,
+        ),
+        (
+            "headers",
+            (0..9_000).map(|n| format!("[t{n}]\n")).collect(),
+            false,
+        ),
         ("twice", "seed = 1\nseed = 2".into(), false),
         ("digits", format!("seed = {}", "9".repeat(60_000)), false),
         ("exponent", "temperature = 1e999999999".into(), false),
@@ -36,7 +48,11 @@ fn hostile_settings() -> Vec<(&'static str, String, bool)> {
         ("infinite", "top_p = inf".into(), false),
         ("negative", "top_k = -9223372036854775808".into(), false),
         ("long key", format!("{} = 1", "k".repeat(60_000)), false),
-        ("many keys", (0..6_000).map(|n| format!("k{n} = 1\n")).collect(), false),
+        (
+            "many keys",
+            (0..6_000).map(|n| format!("k{n} = 1\n")).collect(),
+            false,
+        ),
         ("control", "system = \"\\u0000\\u001b\\u202e\"".into(), true),
     ]
 }
@@ -55,7 +71,10 @@ fn settings_that_are_meant_to_do_harm() {
         assert!(answer.len() < 2_000, "{name}: {} bytes", answer.len());
     }
     siege.is_answered("afterwards");
-    siege.end(Budget { prompts: cases.len(), ..Budget::HONEST });
+    siege.end(Budget {
+        prompts: cases.len(),
+        ..Budget::HONEST
+    });
 }
 
 /// The same in `SETTINGS.TOML`: an error file each time, and what was good stays in force.
@@ -127,7 +146,10 @@ fn a_model_is_one_of_the_models_folder() {
         assert!(!answer.contains("hunt"), "{answer}");
     }
     siege.is_answered("afterwards");
-    siege.end(Budget { prompts: 4, ..Budget::HONEST });
+    siege.end(Budget {
+        prompts: 4,
+        ..Budget::HONEST
+    });
 }
 
 #[test]
@@ -139,12 +161,18 @@ fn prompts_that_are_meant_to_do_harm() {
         ("nuls", vec![0; 40_000]),
         ("large", vec![b'x'; 1 << 20]),
         ("word", vec![b'x'; 60_000]),
-        ("spaces", [vec![b' '; 60_000], b"x".to_vec()].concat()),
+        (
+            "spaces",
+            [b"x".to_vec(), vec![b' '; 60_000], b"x".to_vec()].concat(),
+        ),
         ("smileys", "\u{1F600}".repeat(15_000).into_bytes()),
         ("combining", "a\u{308}".repeat(20_000).into_bytes()),
         ("invalid", vec![0xC0; 60_000]),
         ("lines", b"\r".repeat(60_000)),
-        ("bytes", (0..60_000).map(|n| (n * 7 % 255) as u8 + 1).collect()),
+        (
+            "bytes",
+            (0..60_000_u32).map(|n| (n * 7 % 255) as u8 + 1).collect(),
+        ),
     ];
     let mut craft = Craft::with(FAT16, &[("honest.txt", HONEST)]);
     for (name, content) in &cases {

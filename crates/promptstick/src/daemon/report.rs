@@ -113,10 +113,8 @@ impl Report {
         );
         if self.terminal {
             let tokens = summary.response_tokens;
-            say(&format!(
-                "{}: {tokens} tokens, {tokens_per_s} tokens/s",
-                job.path
-            ));
+            let path = output::printable(&job.path);
+            say(&format!("{path}: {tokens} tokens, {tokens_per_s} tokens/s"));
         }
     }
 
@@ -225,7 +223,7 @@ impl Report {
         self.published += 1;
         tracing::info!(%job, path = self.name(path), "published");
         if self.terminal {
-            say(&format!("-> {path}"));
+            say(&format!("-> {}", output::printable(path)));
         }
     }
 

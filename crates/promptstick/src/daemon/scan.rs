@@ -151,7 +151,9 @@ impl Scan {
         };
         let mut inspections = inspections.iter();
         let mut believable = |file: &Chosen| match is_small(&file) {
-            true => inspections.next().is_some_and(|seen| is_believable(seen, self.in_use)),
+            true => inspections
+                .next()
+                .is_some_and(|seen| is_believable(seen, self.in_use)),
             false => true,
         };
         Ok(chosen.iter().map(&mut believable).collect())

@@ -37,7 +37,10 @@ impl Expected {
     fn of_folder(geometry: &Geometry) -> Self {
         Self {
             least: 1,
-            most: clusters(geometry, u64::from(MAX_DIR_SLOTS) * u64::from(DIR_SLOT_BYTES)),
+            most: clusters(
+                geometry,
+                u64::from(MAX_DIR_SLOTS) * u64::from(DIR_SLOT_BYTES),
+            ),
             if_longer: ChainProblem::FolderTooLong,
         }
     }
