@@ -133,25 +133,36 @@ fn a_root_of_nothing_but_prompts() {
 /// that were there.
 #[test]
 fn ten_thousand_prompts_under_other_names() {
-    let crowd = |extension: &[u8; 3], first: u32| {
-        let mut craft = Craft::with(FAT32, &[("prompts/", b"")]);
-        // In use: nothing is published, so that only the readings are measured.
-        craft.boot(0x41, &[1]);
-        let slots: Vec<Slot> = (0..FOLLOWED as u32)
-            .map(|n| craft::short(&craft::numbered(first + n, extension), FILE, 0, 0))
-            .collect();
-        craft.append("", &slots);
+    let size = FAT32.cluster_bytes.unwrap() as usize;
+    let mut empty = Craft::with(FAT32, &[("prompts/", b"")]);
+    // In use: nothing is published, so that only the readings are measured.
+    empty.boot(0x41, &[1]);
+    let content = [HONEST, &vec![0; size - HONEST.len()]].concat();
+    let clusters = empty.store(&content.repeat(FOLLOWED));
+    for n in 0..FOLLOWED as u32 {
+        empty.link(clusters + n, empty.end_mark());
+    }
+    let crowd = |first: u32| {
+        let mut craft = empty.clone();
+        let slot = |n: u32| {
+            let name = craft::numbered(first + n, b"TXT");
+            craft::short(&name, FILE, clusters + n, HONEST.len() as u32)
+        };
+        craft.append("", &(0..FOLLOWED as u32).map(slot).collect::<Vec<_>>());
         craft
     };
-    let siege = Siege::lay("10,000 prompts renamed", &crowd(b"TXT", 0));
-    siege.wait_for_rest();
+    let siege = Siege::lay("10,000 prompts renamed", &crowd(0));
+    siege.daemon().wait_logged("thinking");
     for round in 1..4 {
-        siege.replace(&crowd(b"TXT", round * 100_000).bytes);
+        siege.replace(&crowd(round * 100_000).bytes);
         std::thread::sleep(Duration::from_millis(1_200));
     }
     siege.replace(&Craft::new(FAT32).bytes);
     siege.is_answered("afterwards");
-    siege.end(CROWDED);
+    siege.end(Budget {
+        prompts: FOLLOWED,
+        ..CROWDED
+    });
 }
 
 /// As many folders as a walk enters, and one more: then nothing can be said of any prompt.
