@@ -20,7 +20,7 @@ pub enum Area {
     Medium,
     /// `crates/engine` and `tests/` `engine`.
     Engine,
-    /// `crates/promptstick` and `tests/` `daemon`.
+    /// `crates/promptstick` and `tests/` `daemon` and `hostile`.
     Daemon,
     /// `crates/lab`, `crates/labhost` and `tests/` `lab`: real kernels in QEMU.
     Lab,
