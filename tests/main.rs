@@ -8,6 +8,7 @@
 mod arm;
 mod daemon;
 mod engine;
+mod hostile;
 mod lab;
 mod support;
 mod volume;

@@ -127,6 +127,13 @@ impl Daemon {
         }
     }
 
+    /// Reads its notifications from now on, as a service manager does: a daemon whose notifications
+    /// nobody reads waits when it has sent a few.
+    pub fn read_notifications(&self) {
+        let notify = self.notify.try_clone().expect("a socket");
+        std::thread::spawn(move || while notify.recv(&mut [0; 4096]).is_ok() {});
+    }
+
     /// Waits until `condition` yields something.
     pub fn wait_until<T>(&self, what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
         let start = Instant::now();

@@ -32,3 +32,18 @@ pub fn print(text: &str) -> io::Result<Reader> {
 pub fn remark(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
+
+/// A name or text from a volume, safe for a terminal.
+pub fn printable(text: &str) -> String {
+    text.replace(steers, "\u{FFFD}")
+}
+
+/// Whether a character moves the cursor, sends a command to a terminal, or turns the direction in
+/// which the rest is shown (Unicode Standard Annex 9), so that a name looks like another one.
+pub fn steers(c: char) -> bool {
+    let turns = matches!(
+        c,
+        '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'
+    );
+    c.is_control() || turns
+}

@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::Path;
 
 /// Reading at a byte offset.
@@ -127,16 +127,18 @@ impl ImageFile {
     /// Opens a file for reading.
     ///
     /// # Errors
-    /// The file cannot be opened.
+    /// The file cannot be opened, or is neither a file nor a block device.
     pub fn open_read_only(path: &Path) -> io::Result<Self> {
+        check_kind(path)?;
         Self::from_file(File::open(path)?)
     }
 
     /// Opens an existing file for reading and writing.
     ///
     /// # Errors
-    /// The file cannot be opened.
+    /// The file cannot be opened, or is neither a file nor a block device.
     pub fn open_read_write(path: &Path) -> io::Result<Self> {
+        check_kind(path)?;
         Self::from_file(OpenOptions::new().read(true).write(true).open(path)?)
     }
 
@@ -158,6 +160,16 @@ impl ImageFile {
             _ => Err(kind.into()),
         }
     }
+}
+
+/// Refuses what is no medium before it is opened: to open a pipe waits until somebody writes to it.
+fn check_kind(path: &Path) -> io::Result<()> {
+    let kind = std::fs::metadata(path)?.file_type();
+    if kind.is_file() || kind.is_block_device() {
+        return Ok(());
+    }
+    let why = "it is neither a file nor a block device";
+    Err(io::Error::new(io::ErrorKind::InvalidInput, why))
 }
 
 impl ReadAt for ImageFile {

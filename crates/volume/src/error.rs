@@ -179,12 +179,13 @@ pub enum EditError {
         /// [`crate::MAX_CHANGE_BYTES`].
         limit_bytes: u64,
     },
-    /// The file to replace is damaged, so that freeing its clusters could harm others.
+    /// The file to replace, or the folder to put something into, is damaged, so that changing it
+    /// could harm others.
     #[error(
-        "{name:?} cannot be replaced: {problem}; repair the volume (`promptstick volume repair`)"
+        "{name:?} cannot be changed: {problem}; repair the volume (`promptstick volume repair`)"
     )]
     Damaged {
-        /// The file.
+        /// The file or folder; empty for the root.
         name: String,
         /// What is wrong.
         problem: ChainProblem,

@@ -13,6 +13,7 @@
 mod feed;
 mod publish;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use self::feed::complaint_entry;
@@ -137,16 +138,20 @@ impl<D: Disk> Mailbox<D> {
         self.ledger.state().jobs.get(&id).map(|entry| entry.job(id))
     }
 
-    /// The prompt at `path`, in any case, as it was when it was last given to
-    /// [`reconcile`](Self::reconcile), its path included: to be given again where it cannot be told
-    /// yet what is there now.
-    pub fn remembered(&self, path: &str) -> Option<Sighting> {
-        let folded = fold(path);
+    /// The prompts at `paths`, in any case, as they were when they were last given to
+    /// [`reconcile`](Self::reconcile), their paths included: to be given again where it cannot be
+    /// told yet what is there now. Paths at which there was none are left out.
+    pub fn remembered<'p>(&self, paths: impl IntoIterator<Item = &'p str>) -> Vec<Sighting> {
+        let mut by_path = HashMap::new();
+        let mut by_fold = HashMap::new();
+        for entry in self.there() {
+            by_path.entry(entry.path.as_str()).or_insert(entry);
+            by_fold.entry(fold(&entry.path)).or_insert(entry);
+        }
         // Some hosts keep names apart that are the same folded: the same name goes first.
-        self.there()
-            .find(|entry| entry.path == path)
-            .or_else(|| self.there().find(|entry| fold(&entry.path) == folded))
-            .map(Entry::sighting)
+        let find = |path: &str| by_path.get(path).or_else(|| by_fold.get(&fold(path)));
+        let found = paths.into_iter().filter_map(find);
+        found.map(|entry| entry.sighting()).collect()
     }
 
     /// All [`remembered`](Self::remembered) prompts that lie in `folder` itself (in any case; `""`

@@ -120,15 +120,15 @@ fn swapped_prompts_keep_their_answers() {
 fn a_prompt_that_cannot_be_read_just_now_is_given_as_it_was() {
     let mut stick = Stick::new();
     stick.save("a.txt", "Why?");
-    assert_eq!(stick.mailbox.remembered("a.txt"), None);
+    assert_eq!(stick.mailbox.remembered(["a.txt"]), []);
     stick.look_and_work();
-    let as_it_was = stick.mailbox.remembered("a.txt").unwrap();
+    let as_it_was = stick.mailbox.remembered(["a.txt"]).remove(0);
     assert_eq!(as_it_was.digest, Digest::of(b"Why?"));
     let changes = stick.mailbox.reconcile(&[as_it_was], &|_| true).unwrap();
     assert_eq!(changes, Changes::default());
     stick.prompts.clear();
     stick.look();
-    assert_eq!(stick.mailbox.remembered("a.txt"), None);
+    assert_eq!(stick.mailbox.remembered(["a.txt"]), []);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_prompt_that_is_renamed_by_case_and_not_settled_yet_is_still_remembered() {
     let mut stick = Stick::new();
     stick.save("prompts/ä.txt", "Why?");
     stick.look();
-    let as_it_was = stick.mailbox.remembered("Prompts/Ä.TXT").unwrap();
+    let as_it_was = stick.mailbox.remembered(["Prompts/Ä.TXT"]).remove(0);
     assert_eq!(as_it_was.path, "prompts/ä.txt");
     let changes = stick.mailbox.reconcile(&[as_it_was], &|_| true).unwrap();
     assert_eq!(changes, Changes::default());
@@ -144,7 +144,7 @@ fn a_prompt_that_is_renamed_by_case_and_not_settled_yet_is_still_remembered() {
     stick.save("prompts/Ä.txt", "Why not?");
     stick.look();
     for path in ["prompts/ä.txt", "prompts/Ä.txt"] {
-        assert_eq!(stick.mailbox.remembered(path).unwrap().path, path);
+        assert_eq!(stick.mailbox.remembered([path])[0].path, path);
     }
 }
 

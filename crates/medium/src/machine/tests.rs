@@ -736,6 +736,7 @@ mod random_walks {
             }
             if let Some(refusal) = self.failure {
                 self.tell(Event::Refused(refusal));
+                self.in_drive |= how == How::Alone;
                 return self.enumerates_if(how == How::Asleep);
             }
             self.tell(Event::Taken(how));

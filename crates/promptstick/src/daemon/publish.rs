@@ -3,15 +3,21 @@
 //! Order: intent into the ledger, change set through the journal, result into the ledger. A crash
 //! between any two is resolved by the ledger from what it then finds on the volume.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use anyhow::Context;
 use mailbox::disk::Disk;
-use mailbox::{JobId, Mailbox, MailboxError};
+use mailbox::name::{fold, split_path};
+use mailbox::{JobId, Mailbox, MailboxError, Ready};
 use volume::{ChangeSet, EditError, FatTime, JournalStore, ReadAt, ReadError, Volume, WriteAt};
 
 use super::report::Report;
 use super::scan::Scan;
+
+/// Most answers of one transaction. It is made in one step, and the board takes a tenth of a second
+/// to find a place for one in the largest folder; nothing else is done meanwhile.
+const ANSWERS_MAX: usize = 64;
 
 /// How many answers were published, and how many stayed ready.
 #[derive(Debug)]
@@ -42,9 +48,8 @@ pub fn publish<D: WriteAt, J: JournalStore, S: Disk>(
     let readable = ready
         .iter()
         .filter(|ready| !scan.is_unreadable(&ready.path));
-    let ids: Vec<JobId> = readable.map(|ready| ready.id).collect();
-    let names = mailbox.names_for(&ids, &|path| scan.exists(path));
-    let (changes, written) = edit(&*device, scan, mailbox, report, names)?;
+    let readable: Vec<&Ready> = readable.collect();
+    let (changes, written) = edit(&*device, scan, mailbox, report, &readable)?;
     let mut unnoted = None;
     if !written.is_empty() {
         mailbox.publishing(&written).context(NotBegun)?;
@@ -74,26 +79,77 @@ impl fmt::Display for NotBegun {
 
 type Named = Vec<(JobId, String)>;
 
+/// Makes files of the first answers that fit.
 fn edit<D: ReadAt, S: Disk>(
     device: &D,
     scan: &Scan,
     mailbox: &Mailbox<S>,
     report: &mut Report,
-    names: Named,
+    ready: &[&Ready],
 ) -> anyhow::Result<(ChangeSet, Named)> {
     let volume = Volume::open(device)?;
     let time = FatTime::after(scan.times.iter().copied());
     let mut edit = volume.edit();
     let mut written = Vec::new();
-    for (id, path) in names {
-        let Some(content) = mailbox.outcome_bytes(id)? else {
-            continue;
-        };
-        match edit.create(&path, &content, time) {
-            Ok(()) => written.push((id, path)),
-            Err(EditError::Read(error @ ReadError::Io(_))) => return Err(error.into()),
-            Err(error) => report.no_room(id, &error),
+    let mut names = HashSet::new();
+    let mut full = Full::default();
+    for ready in ready.chunks(ANSWERS_MAX) {
+        let is_used = |path: &str| scan.exists(path) || names.contains(&fold(path));
+        let ids: Vec<JobId> = ready.iter().map(|ready| ready.id).collect();
+        for (id, path) in mailbox.names_for(&ids, &is_used) {
+            let this = ready.iter().find(|ready| ready.id == id);
+            let len_bytes = this.map_or(0, |ready| ready.len_bytes);
+            if written.len() >= ANSWERS_MAX || full.has_no_room(&path, len_bytes) {
+                continue;
+            }
+            let Some(content) = mailbox.outcome_bytes(id)? else {
+                continue;
+            };
+            match edit.create(&path, &content, time) {
+                Ok(()) => written.push((id, path)),
+                Err(EditError::Read(error @ ReadError::Io(_))) => return Err(error.into()),
+                Err(error) => {
+                    full.note(&path, content.len() as u64, &error);
+                    report.no_room(id, &error);
+                }
+            }
         }
+        if written.len() >= ANSWERS_MAX {
+            break;
+        }
+        names.extend(written.iter().map(|(_, path)| fold(path)));
     }
     Ok((edit.finish()?, written))
+}
+
+/// What did not fit in this transaction: thousands of answers as large are not tried in vain.
+#[derive(Default)]
+struct Full {
+    /// Length of the shortest answer for which the volume had no room.
+    bytes: Option<u64>,
+    /// Length of the shortest name for which a folder had none; 0 for a folder that takes nothing.
+    names: HashMap<String, usize>,
+}
+
+impl Full {
+    fn note(&mut self, path: &str, len_bytes: u64, error: &EditError) {
+        let (folder, name) = split_path(path);
+        let name = match error {
+            EditError::Exists { .. } | EditError::BadName { .. } => return,
+            EditError::VolumeFull { .. } | EditError::TooLarge { .. } => {
+                self.bytes = Some(len_bytes);
+                return;
+            }
+            EditError::RootFull | EditError::FolderFull => name.len(),
+            _ => 0,
+        };
+        self.names.insert(fold(folder), name);
+    }
+
+    fn has_no_room(&self, path: &str, len_bytes: u64) -> bool {
+        let (folder, name) = split_path(path);
+        let longest = self.names.get(&fold(folder));
+        self.bytes.is_some_and(|bytes| len_bytes >= bytes)
+            || longest.is_some_and(|longest| name.len() >= *longest)
+    }
 }

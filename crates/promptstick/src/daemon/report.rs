@@ -31,6 +31,8 @@ pub struct Report {
     terminal: bool,
     held: bool,
     no_room: bool,
+    /// Folders that could not be read, and why.
+    unreadable: Vec<(&'static str, String)>,
     /// Why something could not be written or changed, by [`Part`].
     put_off: [Option<String>; 3],
     waiting: usize,
@@ -51,6 +53,7 @@ impl Report {
             terminal: false,
             held: false,
             no_room: false,
+            unreadable: Vec::new(),
             put_off: [const { None }; 3],
             waiting: 0,
             published: 0,
@@ -110,10 +113,8 @@ impl Report {
         );
         if self.terminal {
             let tokens = summary.response_tokens;
-            say(&format!(
-                "{}: {tokens} tokens, {tokens_per_s} tokens/s",
-                job.path
-            ));
+            let path = output::printable(&job.path);
+            say(&format!("{path}: {tokens} tokens, {tokens_per_s} tokens/s"));
         }
     }
 
@@ -183,6 +184,17 @@ impl Report {
         tracing::info!(job = %job.id, path, "stopped: the prompt changed or is gone");
     }
 
+    /// These folders could not be read at the last reading.
+    pub fn unreadable(&mut self, folders: &[(&'static str, String)]) {
+        if self.unreadable == folders {
+            return;
+        }
+        for (folder, why) in folders {
+            tracing::warn!(folder, why, "a folder of the volume cannot be read");
+        }
+        self.unreadable = folders.to_vec();
+    }
+
     /// So many prompts lie on the volume beyond those that are followed.
     pub fn too_many(&mut self, waiting: usize) {
         if std::mem::replace(&mut self.waiting, waiting) == 0 && waiting > 0 {
@@ -211,7 +223,7 @@ impl Report {
         self.published += 1;
         tracing::info!(%job, path = self.name(path), "published");
         if self.terminal {
-            say(&format!("-> {path}"));
+            say(&format!("-> {}", output::printable(path)));
         }
     }
 

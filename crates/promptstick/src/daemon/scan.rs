@@ -21,8 +21,8 @@ pub struct Scan {
     pub times: Vec<FatTime>,
     /// Prompts beyond those that can be followed: they wait until some of those are gone.
     pub waiting: usize,
-    /// Folders that are there and cannot be read now: nothing is known of what is in them.
-    pub unreadable: Vec<&'static str>,
+    /// Folders that are there and cannot be read now, and why: nothing is known of what is in them.
+    pub unreadable: Vec<(&'static str, String)>,
     /// Folded paths.
     names: HashSet<String>,
 }
@@ -72,7 +72,7 @@ impl Scan {
     pub fn is_unreadable(&self, path: &str) -> bool {
         let (folder, _) = mailbox::name::split_path(path);
         let mut unreadable = self.unreadable.iter();
-        unreadable.any(|name| name.eq_ignore_ascii_case(folder))
+        unreadable.any(|(name, _)| name.eq_ignore_ascii_case(folder))
     }
 
     /// What the settling rules look at.
@@ -107,8 +107,7 @@ impl Scan {
             Err(ReadError::NotFound { .. } | ReadError::NotAFolder { .. }) => return Ok(()),
             Err(error @ ReadError::Io(_)) => return Err(error),
             Err(error) => {
-                tracing::debug!(%error, "a folder of the volume cannot be read");
-                self.unreadable.push(folder);
+                self.unreadable.push((folder, error.to_string()));
                 return Ok(());
             }
         };
@@ -132,24 +131,32 @@ impl Scan {
         Ok(())
     }
 
-    /// Which of the files can be believed as they are.
+    /// Which of the files can be believed as they are. One that says that it is too large is
+    /// refused for that; its chain, which may be as long as the volume, is not followed.
     fn believable<D: ReadAt>(
         &self,
         volume: &Volume<D>,
         chosen: &[Chosen],
     ) -> Result<Vec<bool>, ReadError> {
-        let entries: Vec<Entry> = chosen.iter().map(|file| file.entry.clone()).collect();
-        match volume.inspect(&entries) {
-            Ok(inspections) => {
-                let believable = |seen: &Inspection| is_believable(seen, self.in_use);
-                Ok(inspections.iter().map(believable).collect())
-            }
-            Err(error @ ReadError::Io(_)) => Err(error),
+        let is_small = |file: &&Chosen| u64::from(file.entry.len_bytes) <= PROMPT_LIMIT_BYTES;
+        let small = chosen.iter().filter(is_small);
+        let entries: Vec<Entry> = small.map(|file| file.entry.clone()).collect();
+        let inspections = match volume.inspect(&entries) {
+            Ok(inspections) => inspections,
+            Err(error @ ReadError::Io(_)) => return Err(error),
             Err(error) => {
                 tracing::debug!(%error, "the volume cannot be inspected");
-                Ok(vec![false; entries.len()])
+                return Ok(vec![false; chosen.len()]);
             }
-        }
+        };
+        let mut inspections = inspections.iter();
+        let mut believable = |file: &Chosen| match is_small(&file) {
+            true => inspections
+                .next()
+                .is_some_and(|seen| is_believable(seen, self.in_use)),
+            false => true,
+        };
+        Ok(chosen.iter().map(&mut believable).collect())
     }
 }
 

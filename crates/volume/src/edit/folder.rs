@@ -3,10 +3,9 @@
 //! An entry's slots are contiguous (specification, "FAT Long Directory Entries"). A slot after the
 //! end mark may hold anything, so the end mark moves on when one before it is taken.
 
-use std::collections::HashSet;
-
 use super::Edit;
 use super::short_name::{self, ShortName};
+use super::taken::Taken;
 use crate::boot::FatType;
 use crate::bytes::put;
 use crate::chain::{ChainEnd, ChainWalk, Step};
@@ -14,8 +13,7 @@ use crate::device::ReadAt;
 use crate::dir::{self, ATTR_ARCHIVE, ATTR_DIRECTORY, DELETED, DIR_SLOT_BYTES, DirPlace};
 use crate::dir::{Entry, MAX_DIR_SLOTS, SlotReader, lfn};
 use crate::error::{EditError, ReadError};
-use crate::inspect::ChainProblem;
-use crate::names;
+use crate::inspect::{self, ChainProblem};
 use crate::time::FatTime;
 
 /// What a new entry says besides its name.
@@ -48,15 +46,22 @@ impl Space {
 }
 
 impl<D: ReadAt> Edit<'_, D> {
-    /// Puts a new entry into a folder.
+    /// Puts a new entry into the folder at `place`, which is the folder of `path`.
     pub(super) fn insert(
         &mut self,
         place: DirPlace,
-        name: &str,
+        path: &str,
         entry: &NewEntry,
     ) -> Result<(), EditError> {
-        let taken = self.taken_names(place, name)?;
-        let short = short_name::generate(name, &taken).ok_or(EditError::FolderFull)?;
+        let (parent, name) = dir::split_parent(path);
+        let mut taken = self.taken_names(place, parent)?;
+        if taken.has(name) {
+            self.taken = Some(taken);
+            return Err(EditError::Exists {
+                path: name.to_owned(),
+            });
+        }
+        let short = short_name::generate(name, taken.shorts()).ok_or(EditError::FolderFull)?;
         let mut slots = Vec::new();
         if !short_name::says_all(&short, name) {
             slots = lfn::encode(name, &short);
@@ -71,6 +76,8 @@ impl<D: ReadAt> Edit<'_, D> {
         if moves_end && after < space.slots() {
             self.write_slot(&space, after, &[0; 32])?;
         }
+        taken.add(name, short);
+        self.taken = Some(taken);
         Ok(())
     }
 
@@ -122,25 +129,21 @@ impl<D: ReadAt> Edit<'_, D> {
         self.write(entry.slot_offset_bytes, &slot)
     }
 
-    /// The short names that a new entry must not have; an error when its name exists.
-    fn taken_names(&self, place: DirPlace, name: &str) -> Result<HashSet<ShortName>, EditError> {
-        let folded = names::fold(name);
-        let mut taken = HashSet::new();
-        let exists = dir::entries(self.view(), place, |entry, raw| {
-            let same = |other: &str| names::folds_to(other, &folded);
-            if same(&entry.name) || same(&entry.short_name) {
-                return Some(());
-            }
-            taken.insert(*raw);
-            taken.extend(short_name::reserved_by(&entry.name));
-            None
-        })?;
-        match exists {
-            Some(()) => Err(EditError::Exists {
-                path: name.to_owned(),
-            }),
-            None => Ok(taken),
+    /// The names that a folder has. One that shares clusters with something else is refused: what
+    /// is put into it would be put into that, too.
+    fn taken_names(&mut self, place: DirPlace, folder: &str) -> Result<Taken, EditError> {
+        if let Some(taken) = self.taken.take_if(|taken| taken.is_of(place)) {
+            return Ok(taken);
         }
+        if let DirPlace::Chain { first_cluster } = place
+            && let Some(cluster) = inspect::shared_cluster(self.view(), first_cluster)?
+        {
+            return Err(EditError::Damaged {
+                name: folder.to_owned(),
+                problem: ChainProblem::CrossLinked { cluster },
+            });
+        }
+        Ok(Taken::read(self.view(), place)?)
     }
 
     /// The first of `count` free slots in a row, and whether they reach the end mark.

@@ -3,12 +3,14 @@
 //!
 //! Invariants: a call that fails leaves the edit as it was; the boot sector, the label and whatever
 //! a call does not name stay bit-identical; clusters that a call frees are not used by that call.
-//! `overlay` holds the sectors, `table` the allocation, `folder` the slots, `short_name` the names.
+//! `overlay` holds the sectors, `table` the allocation, `folder` the slots, `short_name` and `taken`
+//! the names.
 
 mod folder;
 mod overlay;
 mod short_name;
 mod table;
+mod taken;
 
 use crate::boot::Geometry;
 use crate::change::{ChangeSet, Identity};
@@ -26,6 +28,7 @@ pub(crate) use overlay::Overlay;
 pub(crate) use table::{FsInfo, fs_info_sector};
 
 use table::TableState;
+use taken::Taken;
 
 /// Most bytes that one edit changes: it is held in memory, before and after, and journalled.
 pub const MAX_CHANGE_BYTES: u64 = 64 * 1024 * 1024;
@@ -38,6 +41,8 @@ pub struct Edit<'a, D: ReadAt> {
     code_page: CodePage,
     table: TableState,
     table_before_call: TableState,
+    /// The names in the folder into which something was put last.
+    taken: Option<Taken>,
 }
 
 impl<D: ReadAt> std::fmt::Debug for Edit<'_, D> {
@@ -57,6 +62,7 @@ impl<'a, D: ReadAt> Edit<'a, D> {
             code_page,
             table: TableState::default(),
             table_before_call: TableState::default(),
+            taken: None,
         }
     }
 
@@ -66,7 +72,7 @@ impl<'a, D: ReadAt> Edit<'a, D> {
     /// The name exists or is not allowed, the folder is not there, or there is no room.
     pub fn create(&mut self, path: &str, content: &[u8], time: FatTime) -> Result<(), EditError> {
         self.call(|edit| {
-            let (place, name) = edit.new_name(path)?;
+            let place = edit.place_for(path)?;
             let first_cluster = edit.store(content)?;
             let len_bytes = edit.checked_len(content)?;
             let entry = NewEntry {
@@ -75,7 +81,7 @@ impl<'a, D: ReadAt> Edit<'a, D> {
                 len_bytes,
                 time,
             };
-            edit.insert(place, name, &entry)
+            edit.insert(place, path, &entry)
         })
     }
 
@@ -85,7 +91,7 @@ impl<'a, D: ReadAt> Edit<'a, D> {
     /// As [`Edit::create`].
     pub fn make_dir(&mut self, path: &str, time: FatTime) -> Result<(), EditError> {
         self.call(|edit| {
-            let (place, name) = edit.new_name(path)?;
+            let place = edit.place_for(path)?;
             let first_cluster = edit.store_folder(place, time)?;
             let attributes = ATTR_DIRECTORY;
             let entry = NewEntry {
@@ -94,7 +100,7 @@ impl<'a, D: ReadAt> Edit<'a, D> {
                 len_bytes: 0,
                 time,
             };
-            edit.insert(place, name, &entry)
+            edit.insert(place, path, &entry)
         })
     }
 
@@ -147,6 +153,7 @@ impl<'a, D: ReadAt> Edit<'a, D> {
             self.overlay.keep();
         } else {
             self.overlay.undo();
+            self.taken = None;
             self.table = self.table_before_call.clone();
         }
         self.cache.clear();
@@ -173,14 +180,14 @@ impl<'a, D: ReadAt> Edit<'a, D> {
         u32::try_from(content.len()).map_err(|_| too_large)
     }
 
-    /// The folder and the name of something to be made, the name being allowed.
-    fn new_name<'p>(&self, path: &'p str) -> Result<(dir::DirPlace, &'p str), EditError> {
+    /// The folder of something to be made, its name being allowed.
+    fn place_for(&self, path: &str) -> Result<dir::DirPlace, EditError> {
         let (parent, name) = dir::split_parent(path);
         names::check(name).map_err(|why| EditError::BadName {
             name: name.to_owned(),
             why,
         })?;
-        Ok((dir::find_folder(self.view(), parent)?, name))
+        Ok(dir::find_folder(self.view(), parent)?)
     }
 
     fn existing_file(&self, path: &str) -> Result<Entry, EditError> {

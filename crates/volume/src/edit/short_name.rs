@@ -58,14 +58,18 @@ fn free_number(is_taken: impl Fn(u32) -> bool) -> Option<u32> {
 
 /// Whether the short name alone says the long name, case included.
 pub(super) fn says_all(short: &ShortName, name: &str) -> bool {
+    plain(short) == name
+}
+
+/// A short name that was generated, as a text with its dot.
+pub(super) fn plain(short: &ShortName) -> String {
     let trimmed = |part: &[u8]| String::from_utf8_lossy(part).trim_end().to_owned();
     let (base, extension) = (trimmed(&short[..BASE_BYTES]), trimmed(&short[BASE_BYTES..]));
-    let plain = if extension.is_empty() {
+    if extension.is_empty() {
         base
     } else {
         format!("{base}.{extension}")
-    };
-    plain == name
+    }
 }
 
 /// The short name that equals this long name in any case, if there is one: another file must not

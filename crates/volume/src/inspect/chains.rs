@@ -23,22 +23,31 @@ struct Expected {
 
 impl Expected {
     fn of(geometry: &Geometry, entry: &Entry) -> Self {
-        let clusters = |bytes: u64| u32::try_from(geometry.clusters_for(bytes)).unwrap_or(u32::MAX);
         if entry.is_dir() {
-            let most = clusters(u64::from(MAX_DIR_SLOTS) * u64::from(DIR_SLOT_BYTES));
-            return Self {
-                least: 1,
-                most,
-                if_longer: ChainProblem::FolderTooLong,
-            };
+            return Self::of_folder(geometry);
         }
-        let needed = clusters(u64::from(entry.len_bytes));
+        let needed = clusters(geometry, u64::from(entry.len_bytes));
         Self {
             least: needed,
             most: needed,
             if_longer: ChainProblem::TooLong { needed },
         }
     }
+
+    fn of_folder(geometry: &Geometry) -> Self {
+        Self {
+            least: 1,
+            most: clusters(
+                geometry,
+                u64::from(MAX_DIR_SLOTS) * u64::from(DIR_SLOT_BYTES),
+            ),
+            if_longer: ChainProblem::FolderTooLong,
+        }
+    }
+}
+
+fn clusters(geometry: &Geometry, bytes: u64) -> u32 {
+    u32::try_from(geometry.clusters_for(bytes)).unwrap_or(u32::MAX)
 }
 
 pub(super) fn follow<D: ReadAt + ?Sized>(
@@ -68,6 +77,17 @@ pub(super) fn follow<D: ReadAt + ?Sized>(
             .push(ChainProblem::FatCopiesDiffer { cluster });
     }
     Ok(inspection)
+}
+
+/// The extents of a folder, as far as its chain can be followed.
+pub(super) fn extents_of_folder<D: ReadAt + ?Sized>(
+    view: View<'_, D>,
+    first_cluster: u32,
+) -> io::Result<Vec<Extent>> {
+    let mut inspection = Inspection::default();
+    let expected = Expected::of_folder(view.geometry);
+    follow_clusters(view, first_cluster, &expected, &mut inspection)?;
+    Ok(inspection.extents)
 }
 
 /// Fills in the extents; the first problem ends the walk.

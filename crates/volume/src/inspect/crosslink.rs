@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use super::chains;
 use super::problem::{ChainProblem, Extent, Inspection};
 use crate::boot::{FIRST_CLUSTER, Root};
 use crate::device::ReadAt;
@@ -160,6 +161,30 @@ impl Batch {
         let extent = self.extents.get(after.checked_sub(1)?)?;
         (cluster <= extent.last()).then_some(*extent)
     }
+}
+
+/// A cluster of the folder that starts at `first_cluster` into which something else leads, too. The
+/// root is led to by the boot sector, any other folder by one entry.
+pub(crate) fn shared_cluster<D: ReadAt + ?Sized>(
+    view: View<'_, D>,
+    first_cluster: u32,
+) -> Result<Option<u32>, ReadError> {
+    const FOLDER: usize = 0;
+    let mut batch = Batch::default();
+    let extents = chains::extents_of_folder(view, first_cluster).map_err(ReadError::Io)?;
+    batch.add(FOLDER, 0, &extents);
+    batch.extents.sort_by_key(|extent| extent.first);
+    batch.find_in_table(view)?;
+    let mut shared = batch.found.get(&FOLDER).copied();
+    let mut is_led_to = view.geometry.root == Root::Chain { first_cluster };
+    dir::walk(view, |_, cluster| {
+        if cluster == first_cluster && !is_led_to {
+            is_led_to = true;
+        } else if batch.extent_of(cluster).is_some() {
+            shared.get_or_insert(cluster);
+        }
+    })?;
+    Ok(shared)
 }
 
 impl Owned {

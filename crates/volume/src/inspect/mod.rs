@@ -18,6 +18,7 @@ use crate::dir::Entry;
 use crate::error::ReadError;
 use crate::view::View;
 
+pub(crate) use crosslink::shared_cluster;
 pub use problem::{ChainProblem, Extent, Inspection};
 
 /// Most extents held at a time; a file in more pieces is refused, more files take another pass.

@@ -20,7 +20,7 @@ pub enum Area {
     Medium,
     /// `crates/engine` and `tests/` `engine`.
     Engine,
-    /// `crates/promptstick` and `tests/` `daemon`.
+    /// `crates/promptstick` and `tests/` `daemon` and `hostile`.
     Daemon,
     /// `crates/lab`, `crates/labhost` and `tests/` `lab`: real kernels in QEMU.
     Lab,
@@ -114,7 +114,11 @@ impl Area {
             Self::Mailbox => vec![TestRun::package("mailbox")],
             Self::Medium => vec![TestRun::package("medium")],
             Self::Engine => vec![TestRun::package("engine"), TestRun::across("engine::")],
-            Self::Daemon => vec![TestRun::program(), TestRun::across("daemon::")],
+            Self::Daemon => vec![
+                TestRun::program(),
+                TestRun::across("daemon::"),
+                TestRun::across("hostile::"),
+            ],
             Self::Lab => vec![
                 TestRun::package("lab"),
                 TestRun::package("labhost"),

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use volume::{Entry, ImageFile, Inspection, Volume};
 
-use super::{open, printable, tree};
+use super::{open, tree};
+use crate::output::printable;
 use crate::stick;
 
 /// How many entries are inspected in one pass over the volume.

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use volume::{Entry, FatTime};
 
-use super::{open, printable, tree};
+use super::{open, tree};
+use crate::output::printable;
 
 /// List files and folders.
 #[derive(Debug, clap::Args)]

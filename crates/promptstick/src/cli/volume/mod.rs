@@ -57,8 +57,3 @@ fn open(image: &Path) -> anyhow::Result<volume::Volume<ImageFile>> {
 fn now() -> FatTime {
     FatTime::from_unix_seconds(wall_clock::since_1970().as_secs())
 }
-
-/// A name from the volume, safe for a terminal.
-fn printable(name: &str) -> String {
-    name.replace(char::is_control, "\u{FFFD}")
-}

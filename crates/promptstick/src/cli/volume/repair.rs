@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use volume::RepairLimits;
 
-use super::{now, printable};
+use super::now;
+use crate::output::printable;
 use crate::stick;
 
 /// Repair a volume that a computer left unfinished; nothing of the files on it is thrown away.

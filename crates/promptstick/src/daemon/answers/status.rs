@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::output::steers;
+
 /// One screen, as for `README.TXT`.
 const COLUMNS: usize = 79;
 /// Queued prompts that are named.
@@ -265,7 +267,7 @@ fn size(bytes: u64) -> String {
 /// At most `columns` characters, the middle left out, and none that moves the cursor.
 fn cut(text: &str, columns: usize) -> String {
     const GAP: &str = "...";
-    let clean = |c: char| if c.is_control() { '?' } else { c };
+    let clean = |c: char| if steers(c) { '?' } else { c };
     let count = text.chars().count();
     if count <= columns {
         return text.chars().map(clean).collect();

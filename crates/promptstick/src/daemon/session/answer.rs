@@ -94,6 +94,8 @@ impl<W: World> Session<'_, W> {
             self.report.trouble_with(&job.path, bytes);
         }
         self.mailbox.answered(job.id, outcome)?;
+        // What did not fit may be in a folder that takes nothing; this one may be elsewhere.
+        self.no_room = false;
         self.notice_ejected_answers();
         self.want_medium();
         Ok(())

@@ -43,15 +43,16 @@ impl<W: World> Session<'_, W> {
     /// Hands what has settled to the mailbox. What has not is as it was, and so is everything in a
     /// folder that cannot be read.
     pub(super) async fn believe(&mut self, scan: &Scan, view: &View) -> anyhow::Result<()> {
-        if scan.unreadable.contains(&ROOT) {
+        self.report.unreadable(&scan.unreadable);
+        if scan.unreadable.iter().any(|(folder, _)| *folder == ROOT) {
             return Ok(());
         }
         self.believe_settings(scan, view)?;
         let mut sightings = settled(scan, view);
-        let unsettled = view.unsettled.iter();
-        sightings.extend(unsettled.filter_map(|path| self.mailbox.remembered(path)));
+        let unsettled = view.unsettled.iter().map(String::as_str);
+        sightings.extend(self.mailbox.remembered(unsettled));
         let unreadable = scan.unreadable.iter();
-        sightings.extend(unreadable.flat_map(|folder| self.mailbox.remembered_under(folder)));
+        sightings.extend(unreadable.flat_map(|(folder, _)| self.mailbox.remembered_under(folder)));
         let changes = self
             .mailbox
             .reconcile(&sightings, &|path| scan.exists(path))?;

@@ -78,7 +78,8 @@ pub struct Session<'a, W: World> {
     time: FatTime,
     /// The next prompt is not what it was when it was accepted; a reading will tell.
     stale: bool,
-    /// None of the answers that wait did fit; a change of the volume may make room.
+    /// None of the answers that wait did fit; a change of the volume may make room, and another
+    /// answer may fit.
     no_room: bool,
     /// The image's time of change before the last reading.
     read_at: Option<SystemTime>,
