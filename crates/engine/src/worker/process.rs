@@ -6,7 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
-use crate::error::{ChildEnd, foreign_text};
+use crate::error::ChildEnd;
 use crate::llama::is_out_of_memory;
 use crate::wire::{FrameBuffer, FromWorker, WireError};
 

@@ -11,7 +11,7 @@ use mailbox::{JobId, Mailbox, MailboxError};
 use volume::{ChangeSet, EditError, FatTime, ImageFile, ReadError, Volume};
 
 use super::report::Report;
-use super::scan::Scan;
+use scan::Scan;
 
 /// How many answers were published, and how many stayed ready.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use medium::{Event, View};
 use volume::FatTime;
 
 use super::{Session, Step, modified, open_volume};
-use crate::daemon::scan::Scan;
+use scan::Scan;
 
 /// The root, whose listing says which folders there are.
 const ROOT: &str = "";

@@ -12,7 +12,7 @@ use super::{Mode, Session, Step, open_volume};
 use crate::daemon::drive::Drive;
 use crate::daemon::publish::{NotBegun, publish};
 use crate::daemon::report::Part;
-use crate::daemon::scan::Scan;
+use scan::Scan;
 use crate::stick;
 
 /// What was done with a medium that the host let go.
