@@ -28,18 +28,18 @@ const FOLLOWED_TIMES: u64 = 3;
 /// 64 KiB, short texts.
 const FIXED_MEMORY_BYTES: u64 = 256 * KIB;
 /// Memory for each slot of a folder that is listed: an entry, its two names, and the list growing.
-const LISTED_SLOT_BYTES: u64 = 384;
+const LISTED_SLOT_BYTES: u64 = 256;
 /// Memory for each entry that is inspected: its result, what is known of it, the list growing.
-const INSPECTED_BYTES: u64 = 512;
+const INSPECTED_BYTES: u64 = 256;
 /// Memory for each extent held: itself in a batch and in its chain, both growing.
-const EXTENT_BYTES: u64 = 128;
+const EXTENT_BYTES: u64 = 80;
 /// Memory for each folder that a walk enters.
-const FOLDER_BYTES: u64 = 128;
+const FOLDER_BYTES: u64 = 64;
 /// Memory of a whole reading for each slot of its folders: the folded path in a set that grows,
 /// the time of the file, and the path while its folder is read.
-const SCANNED_SLOT_BYTES: u64 = 448;
+const SCANNED_SLOT_BYTES: u64 = 160;
 /// Memory of a whole reading for each prompt and for the settings, beside that of the inspection.
-const CHOSEN_BYTES: u64 = 4 * KIB;
+const CHOSEN_BYTES: u64 = KIB;
 
 /// The most that one operation may cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
