@@ -3,7 +3,7 @@
 
 use mailbox::limits::PROMPT_LIMIT_BYTES;
 use mailbox::prompt::{self, Question};
-use mailbox::{Decoded, Settings, decode, encode};
+use mailbox::{Decoded, Settings, TextForm, decode, encode};
 
 /// Most bytes of UTF-8 for a byte of a file: windows-1252 has a euro sign. Of a pair of UTF-16 it
 /// is one and a half, of two bytes of Big5 two letters.
@@ -41,21 +41,33 @@ fn text(data: &[u8], decoded: &Decoded) {
     assert!(text.len() <= TEXT_TIMES * data.len(), "{}", text.len());
     let written = encode(text, *form);
     assert!(written.len() <= FILE_TIMES * text.len() + FILE_MORE_BYTES);
-    let is_unicode = form.encoding.output_encoding() == form.encoding && !form.bom;
-    let read_back = if is_unicode && form.encoding.name() != "UTF-8" {
-        // A legacy encoding is found anew in each text; in the one that was used it reads the same.
-        let bytes = written.strip_prefix(b"\xEF\xBB\xBF");
-        match bytes {
-            Some(bytes) => String::from_utf8(bytes.to_vec()).expect("it has UTF-8's mark"),
-            None => form.encoding.decode_without_bom_handling(&written).0.into_owned(),
-        }
-    } else {
+    let read_back = read_back(&written, *form);
+    if is_unicode(*form) {
         let again = decode(&written).expect("it is a text still");
         assert_eq!(again.form.encoding, form.encoding);
         assert_eq!(encode(&again.text, again.form), written, "{text:?}");
-        again.text
-    };
-    let lines = read_back.replace("\r\n", "\n").replace('\r', "\n");
+    }
     let ended = if text.ends_with('\n') { "" } else { "\n" };
-    assert_eq!(lines, format!("{text}{ended}"));
+    assert_eq!(read_back, format!("{text}{ended}"));
+}
+
+/// Whether a text in this form says so itself. A legacy encoding is found anew in each text, and
+/// what is found in another text of the same person may be another one.
+fn is_unicode(form: TextForm) -> bool {
+    form.bom || form.encoding.name() == "UTF-8"
+}
+
+/// The lines that a program shows that knows the encoding of a file that we wrote in this form.
+pub(crate) fn read_back(written: &[u8], form: TextForm) -> String {
+    if is_unicode(form) {
+        return decode(written).expect("it says what it is").text;
+    }
+    let text = match written.strip_prefix(b"\xEF\xBB\xBF") {
+        Some(text) => String::from_utf8(text.to_vec()).expect("it has UTF-8's mark"),
+        None => {
+            let (text, _) = form.encoding.decode_without_bom_handling(written);
+            text.into_owned()
+        }
+    };
+    text.replace("\r\n", "\n").replace('\r', "\n")
 }

@@ -2,6 +2,7 @@
 //! that names a line of the file; what was in force stays in force then.
 
 use mailbox::settings::Problem;
+use crate::prompts::read_back;
 use mailbox::{Settings, SettingsError, SettingsFile, SettingsState, decode, prompt};
 
 /// Longest of the two lines of an error, bytes: 40 characters of foreign text at most.
@@ -33,7 +34,8 @@ fn file(data: &[u8]) {
     assert_eq!(feedback.changed, *state.settings() != before);
     if let Some(error) = feedback.error {
         assert_eq!(*state.settings(), before, "the last good ones stay");
-        let text = decode(&error).expect("an error file is a text").text;
+        let form = decode(data).map(|decoded| decoded.form);
+        let text = read_back(&error, form.unwrap_or_default());
         assert_eq!(text.lines().count(), 2, "{text}");
         let again = state.feed(SettingsFile::Content(data));
         assert!(again.error.is_none(), "one complaint each time");
