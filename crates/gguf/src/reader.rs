@@ -8,12 +8,12 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 
 use super::source::Source;
+use super::text::foreign_text;
 use super::types::{TensorType, tensor_type};
 use super::{
     DEFAULT_ALIGNMENT_BYTES, MAGIC, MAX_ARRAY_ELEMENTS, MAX_DIMENSIONS, MAX_KEYS, MAX_STRING_BYTES,
     MAX_TENSOR_NAME_BYTES, MAX_TENSORS,
 };
-use super::text::foreign_text;
 
 /// Why a file is not a GGUF file that can be used.
 #[derive(Debug, thiserror::Error)]

@@ -58,7 +58,10 @@ impl Limit {
         assert!(count <= reads.count, "{what}: {count} reads, {self:?}");
         assert!(bytes <= reads.bytes, "{what}: {bytes} bytes read, {self:?}");
         let bytes = memory_bytes;
-        assert!(bytes <= self.memory_bytes, "{what}: {bytes} bytes of memory, {self:?}");
+        assert!(
+            bytes <= self.memory_bytes,
+            "{what}: {bytes} bytes of memory, {self:?}"
+        );
         let longest_bytes = device.longest_bytes();
         assert!(longest_bytes <= MAX_READ_BYTES, "{what}: {longest_bytes}");
     }
@@ -195,10 +198,9 @@ impl Budget {
         let (mut count, mut steps, mut tails) = (0, 0, 0);
         for len_bytes in lens_bytes {
             count += 1;
-            steps += len_bytes.div_ceil(self.cluster_bytes) + 1;
-            let tail_bytes = len_bytes.min(NUL_SEARCH_BYTES);
-            tails += (tail_bytes.div_ceil(self.cluster_bytes) + 1)
-                .min(len_bytes.div_ceil(self.cluster_bytes));
+            let clusters = len_bytes.div_ceil(self.cluster_bytes);
+            steps += clusters + 1;
+            tails += clusters.min(NUL_SEARCH_BYTES.div_ceil(self.cluster_bytes) + 1);
         }
         let followed = FOLLOWED_TIMES * self.clusters;
         let steps = 3 * steps.min(followed + count);

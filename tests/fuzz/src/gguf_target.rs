@@ -29,7 +29,10 @@ pub fn gguf_header(data: &[u8]) {
     let mut counted = Counted { source, bytes: 0 };
     let (header, memory_bytes) = peak_of(|| read_header(&mut counted, file_bytes));
     let limit_bytes = FIXED_BYTES + TIMES * counted.bytes.min(file_bytes);
-    assert!(memory_bytes <= limit_bytes, "{memory_bytes} of {limit_bytes}");
+    assert!(
+        memory_bytes <= limit_bytes,
+        "{memory_bytes} of {limit_bytes}"
+    );
     let header = match header {
         Ok(header) => header,
         Err(error) => return check_error(&error),

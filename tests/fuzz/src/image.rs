@@ -31,6 +31,7 @@ const MAX_RUN: u16 = 4096;
 /// Of the base images.
 const SECTOR_BYTES: usize = 512;
 const SLOT_BYTES: u64 = 32;
+const SLOT_LEN: usize = 32;
 const KIB: usize = 1024;
 /// Where sector 0 has the first partition's entry.
 const PARTITION_AT: u64 = 446;
@@ -290,8 +291,8 @@ impl Recipe {
     fn fill(&mut self, base: &Base, input: &mut Input<'_>) -> Option<()> {
         let first = base.cluster(input.u16()?);
         let clusters = input.u16()? % MAX_RUN;
-        let mut pattern = input.up_to(SLOT_BYTES as usize).to_vec();
-        pattern.resize(SLOT_BYTES as usize, 0);
+        let mut pattern = input.up_to(SLOT_LEN).to_vec();
+        pattern.resize(SLOT_LEN, 0);
         let len_bytes = u64::from(clusters) * u64::from(base.geometry.cluster_bytes);
         let len_bytes = len_bytes.min(base.image.len() - first);
         let slots = usize::try_from(len_bytes / SLOT_BYTES).ok()?;
@@ -370,7 +371,9 @@ mod tests {
         assert!(kinds.contains(&FatType::Fat16) && kinds.contains(&FatType::Fat32));
         for base in bases.iter() {
             let volume = Volume::open(&base.image).unwrap();
-            let repair = volume.repair(volume::RepairLimits::default(), TIME).unwrap();
+            let repair = volume
+                .repair(volume::RepairLimits::default(), TIME)
+                .unwrap();
             assert_eq!(repair.report.findings(), [], "{:?}", base.geometry);
             assert_eq!(volume.list("prompts").unwrap().len(), 5);
         }

@@ -67,7 +67,11 @@ fn recover(image: &PagedImage, bytes: &[u8], cut: usize, wanted: bool, expected:
         outcome = recover_with(&mut device, &mut store);
     }
     let outcome = outcome.expect("nothing fails any more");
-    assert_eq!(matches!(outcome, Recovery::Replayed { .. }), wanted, "{outcome:?}");
+    assert_eq!(
+        matches!(outcome, Recovery::Replayed { .. }),
+        wanted,
+        "{outcome:?}"
+    );
     assert_eq!(device.image, *expected, "{outcome:?}");
     assert!(store.bytes.is_none() && store.aside.is_some() != wanted);
     let again = recover_with(&mut device, &mut store);

@@ -43,7 +43,13 @@ pub fn ledger(data: &[u8]) {
     }
     let state = ledger.state().clone();
     let again = Ledger::open(&mut disk, SERIAL).expect("it was written by us");
-    assert!(matches!(again.history(), History::Resumed { dropped_bytes: 0, .. }));
+    assert!(matches!(
+        again.history(),
+        History::Resumed {
+            dropped_bytes: 0,
+            ..
+        }
+    ));
     assert_eq!(*again.state(), state);
     mailbox(disk);
 }

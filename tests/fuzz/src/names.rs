@@ -50,7 +50,10 @@ fn slots(bytes: &[u8]) {
     let volume = Volume::open(&image).expect("the boot sector is sound");
     let entries = volume.list("").expect("a fixed root has no chain");
     for entry in &entries {
-        assert!(!entry.name.is_empty() && !entry.name.contains('/'), "{entry:?}");
+        assert!(
+            !entry.name.is_empty() && !entry.name.contains('/'),
+            "{entry:?}"
+        );
         let found = volume.find(&entry.name).expect("a fixed root has no chain");
         let found = found.expect("a name that is listed is found");
         let first = entries.iter().find(|other| other.name == entry.name);
@@ -122,7 +125,10 @@ fn answers(name: &str) {
                 continue;
             }
             assert!(question_in_name(&path).len() <= name.len());
-            for answer in [response_path(&path, &|_| false), error_path(&path, &|_| false)] {
+            for answer in [
+                response_path(&path, &|_| false),
+                error_path(&path, &|_| false),
+            ] {
                 let answer = answer.expect("none is taken");
                 assert!(answer.starts_with(folder), "{path:?}: {answer:?}");
                 assert!(written(split_path(&answer).1), "{path:?}: {answer:?}");

@@ -92,19 +92,11 @@ fn check_entry(entry: &Entry) {
     for name in [&entry.name, &entry.short_name] {
         assert!(!matches!(&name[..], "" | "." | ".."), "{entry:?}");
         assert!(!name.contains(['/', '\\', '\0', '\n', '"']), "{entry:?}");
-        assert!(
-            name.encode_utf16().count() <= MAX_NAME_UNITS,
-            "{entry:?}"
-        );
+        assert!(name.encode_utf16().count() <= MAX_NAME_UNITS, "{entry:?}");
     }
 }
 
-fn read_files(
-    device: &Metered,
-    volume: &Volume<&Metered>,
-    budget: &Budget,
-    entries: &[Entry],
-) {
+fn read_files(device: &Metered, volume: &Volume<&Metered>, budget: &Budget, entries: &[Entry]) {
     for entry in entries.iter().take(MAX_FILES) {
         let limit = budget.read(u64::from(entry.len_bytes).min(CONTENT_BYTES));
         let read = within(device, "read", limit, || volume.read(entry, CONTENT_BYTES));

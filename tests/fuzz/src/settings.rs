@@ -1,8 +1,8 @@
 //! Target of settings: any bytes are settings within their limits, or an error of two short lines
 //! that names a line of the file; what was in force stays in force then.
 
-use mailbox::settings::Problem;
 use crate::prompts::read_back;
+use mailbox::settings::Problem;
 use mailbox::{Settings, SettingsError, SettingsFile, SettingsState, decode, prompt};
 
 /// Longest of the two lines of an error, bytes: 40 characters of foreign text at most.

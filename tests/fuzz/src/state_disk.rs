@@ -15,7 +15,9 @@ pub struct MemoryDisk {
 impl Disk for MemoryDisk {
     fn read(&self, name: &str, limit_bytes: u64) -> io::Result<Option<Vec<u8>>> {
         match self.files.get(name) {
-            Some(bytes) if bytes.len() as u64 > limit_bytes => Err(io::ErrorKind::FileTooLarge.into()),
+            Some(bytes) if bytes.len() as u64 > limit_bytes => {
+                Err(io::ErrorKind::FileTooLarge.into())
+            }
             found => Ok(found.cloned()),
         }
     }

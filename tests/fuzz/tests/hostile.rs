@@ -179,7 +179,11 @@ fn a_file_that_shares_nothing_is_believed_beside_two_that_do() {
     hostile.slot(root, 1, &entry("B       TXT", FILE, shared, 20_000 * 512));
     hostile.slot(root, 2, &entry("C       TXT", FILE, alone, 1000));
     let scan = hostile.check("two files in one chain");
-    let believed: Vec<bool> = scan.observations().iter().map(|seen| seen.consistent).collect();
+    let believed: Vec<bool> = scan
+        .observations()
+        .iter()
+        .map(|seen| seen.consistent)
+        .collect();
     assert_eq!(believed, [false, false, true]);
 }
 
@@ -193,7 +197,11 @@ fn three_folders_full_of_prompts() {
         for number in begin..FOLDER_SLOTS {
             let first = hostile.free;
             let has_room = folder == root && first < hostile.geometry.last_cluster();
-            let (first, len_bytes) = if has_room { (hostile.chain(1), 400) } else { (0, 0) };
+            let (first, len_bytes) = if has_room {
+                (hostile.chain(1), 400)
+            } else {
+                (0, 0)
+            };
             let slot = entry(broad_prompt(number), FILE, first, len_bytes);
             hostile.slot(folder, number, &slot);
         }
@@ -210,7 +218,9 @@ fn a_folder_full_of_the_longest_names() {
     let root = hostile.long_root();
     let name: Vec<u8> = std::iter::repeat_n([0x42, 0x6F], 255).flatten().collect();
     let short = *b"LONGEST TXT";
-    let sum = short.iter().fold(0_u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte));
+    let sum = short
+        .iter()
+        .fold(0_u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte));
     let mut number = 0;
     while number + 21 <= FOLDER_SLOTS {
         for part in (1..=20_u8).rev() {
@@ -284,11 +294,19 @@ fn chains_that_come_back() {
     let last = folder + 62;
     hostile.link(last, folder + 30);
     for number in 1..FOLDER_SLOTS {
-        let slot = entry(&prompt(number), FILE, first + 2 * (number % clusters), u32::MAX);
+        let slot = entry(
+            &prompt(number),
+            FILE,
+            first + 2 * (number % clusters),
+            u32::MAX,
+        );
         hostile.slot(root, number, &slot);
     }
     let volume = Volume::open(&hostile.image).unwrap();
-    let entry = volume.find(&prompt(1).replace("TXT", ".TXT")).unwrap().unwrap();
+    let entry = volume
+        .find(&prompt(1).replace("TXT", ".TXT"))
+        .unwrap()
+        .unwrap();
     let inspected = volume.inspect(&[entry]).unwrap();
     assert_eq!(inspected[0].problems[0], ChainProblem::Loop);
     drop(volume);
@@ -308,7 +326,10 @@ fn files_in_more_pieces_than_are_held() {
     let inspected = volume.inspect(&volume.list("").unwrap()).unwrap();
     assert_eq!(inspected[0].problems, [ChainProblem::TooFragmented]);
     // A file of NUL bytes.
-    assert!(matches!(inspected[1].problems[..], [ChainProblem::NulTail { .. }]));
+    assert!(matches!(
+        inspected[1].problems[..],
+        [ChainProblem::NulTail { .. }]
+    ));
     drop(volume);
     hostile.check("140,000 pieces");
 }
@@ -316,7 +337,11 @@ fn files_in_more_pieces_than_are_held() {
 #[test]
 fn the_longest_fixed_root() {
     let mut hostile = Hostile::new(30, FatType::Fat16, 512, Some(65_520));
-    let Root::Fixed { offset_bytes, slots } = hostile.geometry.root else {
+    let Root::Fixed {
+        offset_bytes,
+        slots,
+    } = hostile.geometry.root
+    else {
         panic!("FAT16");
     };
     let first = hostile.chain(50_000);

@@ -16,7 +16,9 @@ const LEAST_MUTATIONS: u32 = 100;
 const MAX_INPUT_BYTES: usize = 4096;
 
 fn corpus(target: Target) -> Vec<(PathBuf, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(target.name);
     let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
     let mut paths: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
     paths.sort();
@@ -63,7 +65,10 @@ fn run(target: Target, what: &str, input: &[u8]) {
 }
 
 fn replay(name: &str) {
-    let target = TARGETS.into_iter().find(|target| target.name == name).unwrap();
+    let target = TARGETS
+        .into_iter()
+        .find(|target| target.name == name)
+        .unwrap();
     run(target, "nothing", &[]);
     let seeds = corpus(target);
     for (path, input) in &seeds {
@@ -95,5 +100,13 @@ macro_rules! replay {
 }
 
 replay!(
-    fat_image, fat_changing, fat_repair, long_name, prompt, settings, journal, ledger, gguf_header
+    fat_image,
+    fat_changing,
+    fat_repair,
+    long_name,
+    prompt,
+    settings,
+    journal,
+    ledger,
+    gguf_header
 );

@@ -185,11 +185,17 @@ fn a_whole_file_loses_nothing_to_a_damaged_entry_before_it() {
             let inspected = Volume::open(&bench.image).unwrap();
             let inspected = inspected.inspect(&[bench.entry("B.TXT")]).unwrap();
             assert!(
-                matches!(inspected[0].problems[..], [ChainProblem::CrossLinked { .. }]),
+                matches!(
+                    inspected[0].problems[..],
+                    [ChainProblem::CrossLinked { .. }]
+                ),
                 "{attributes:#x}: {inspected:?}"
             );
             let faults = bench.mend();
-            assert!(faults.contains(&Fault::Copied { clusters: 2 }), "{faults:?}");
+            assert!(
+                faults.contains(&Fault::Copied { clusters: 2 }),
+                "{faults:?}"
+            );
             assert_eq!(bench.read("B.TXT"), content);
             assert_eq!(bench.read("A.TXT"), content[..700]);
         });

@@ -48,7 +48,9 @@ pub(super) fn check<D: ReadAt>(volume: &Volume<D>) -> Result<(), GrowingError> {
     if (inspections.iter()).any(|found| found.problems.iter().any(is_problem)) {
         return not_whole("a file on it is incomplete");
     }
-    let clusters = inspections.iter().map(|found| u64::from(found.chain_clusters));
+    let clusters = inspections
+        .iter()
+        .map(|found| u64::from(found.chain_clusters));
     let clusters = clusters.sum();
     if allocated_prefix(volume)? != Some(clusters) {
         return not_whole("its table and its files differ");

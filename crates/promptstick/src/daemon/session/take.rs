@@ -12,8 +12,8 @@ use super::{Mode, Session, Step, open_volume};
 use crate::daemon::drive::Drive;
 use crate::daemon::publish::{NotBegun, publish};
 use crate::daemon::report::Part;
-use scan::Scan;
 use crate::stick;
+use scan::Scan;
 
 /// What was done with a medium that the host let go.
 enum Used {
