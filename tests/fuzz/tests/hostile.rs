@@ -3,6 +3,8 @@
 //!
 //! `-- --nocapture` shows what each cost beside what it may cost.
 
+#![allow(clippy::unwrap_used, reason = "a test may end this way")]
+
 use fuzz::alloc::peak_of;
 use fuzz::budget::Budget;
 use fuzz::metered::Metered;
@@ -161,7 +163,7 @@ fn ten_thousand_prompts_in_one_chain() {
     let clusters = 100_000;
     let first = hostile.scattered(clusters);
     for number in 0..FOLDER_SLOTS {
-        let slot = entry(&prompt(number), FILE, first, clusters * 512);
+        let slot = entry(prompt(number), FILE, first, clusters * 512);
         hostile.slot(root, number, &slot);
     }
     let scan = hostile.check("shared chains");
@@ -295,7 +297,7 @@ fn chains_that_come_back() {
     hostile.link(last, folder + 30);
     for number in 1..FOLDER_SLOTS {
         let slot = entry(
-            &prompt(number),
+            prompt(number),
             FILE,
             first + 2 * (number % clusters),
             u32::MAX,
@@ -348,7 +350,7 @@ fn the_longest_fixed_root() {
     hostile.link(first + 49_999, 0xFFFF);
     for number in 0..slots {
         let at = first + number % 50_000;
-        let slot = entry(&prompt(number), FILE, at, (number + 1) * 512);
+        let slot = entry(prompt(number), FILE, at, (number + 1) * 512);
         hostile.put(offset_bytes + u64::from(number) * SLOT_BYTES, &slot);
     }
     hostile.check("65,520 slots in FAT16's root");

@@ -1,6 +1,8 @@
 //! Every file of the corpora, and mutations of them, through the same functions that
 //! `cargo xtask fuzz` runs. A failure prints the input as the file that it has written.
 
+#![allow(clippy::unwrap_used, reason = "a test may end this way")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
