@@ -8,7 +8,8 @@ use std::io;
 use volume::testing::PagedImage;
 use volume::{JournalStore, ReadAt, Recovery, WriteAt, recover_with};
 
-use crate::image::{Recipe, Write, bases};
+use crate::base::bases;
+use crate::image::{Recipe, Write};
 use crate::input::Input;
 
 /// Most records of a journal that is made.

@@ -8,6 +8,7 @@
 //! kilobytes and most mutations mean something.
 
 pub mod alloc;
+pub mod base;
 pub mod budget;
 mod gguf_target;
 pub mod image;

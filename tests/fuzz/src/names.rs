@@ -6,7 +6,7 @@ use mailbox::{EntryFacts, error_path, question_in_name, response_path, role};
 use volume::testing::PagedImage;
 use volume::{EditError, Entry, Geometry, MAX_NAME_UNITS, Root, Volume, WriteAt};
 
-use crate::image::{TIME, bases};
+use crate::base::{TIME, bases};
 use crate::input::Input;
 
 const SLOT_BYTES: usize = 32;

@@ -3,8 +3,9 @@
 use volume::{Entry, MAX_NAME_UNITS, ReadError, Volume};
 
 use crate::alloc::peak_of;
+use crate::base::TIME;
 use crate::budget::{Budget, Limit};
-use crate::image::{Recipe, TIME};
+use crate::image::Recipe;
 use crate::input::Input;
 use crate::metered::Metered;
 

@@ -10,7 +10,8 @@ use volume::{
     repair_with,
 };
 
-use crate::image::{Recipe, TIME};
+use crate::base::TIME;
+use crate::image::Recipe;
 use crate::input::Input;
 use crate::journal::MemoryJournal;
 

@@ -92,6 +92,23 @@ impl Hostile {
         first
     }
 
+    /// A chain that hops over the table, so that each step is in another window of it.
+    fn hopping(&mut self, count: u32) -> u32 {
+        const HOP: u32 = 4099;
+        assert!(
+            !count.is_multiple_of(HOP),
+            "it is prime, so that all are visited"
+        );
+        let first = self.free;
+        self.free += count;
+        for number in 0..count {
+            let next = (number + HOP) % count;
+            let value = if next == 0 { END } else { first + next };
+            self.link(first + number, value);
+        }
+        first
+    }
+
     /// A slot of a folder that lies in neighbouring clusters from `first` on.
     fn slot(&mut self, first: u32, number: u32, slot: &[u8; 32]) {
         let at = self.geometry.cluster_offset(first).unwrap();
@@ -158,10 +175,10 @@ fn broad_prompt(number: u32) -> [u8; 11] {
 
 #[test]
 fn ten_thousand_prompts_in_one_chain() {
-    let mut hostile = Hostile::fat32(110);
+    let mut hostile = Hostile::fat32(40);
     let root = hostile.long_root();
-    let clusters = 100_000;
-    let first = hostile.scattered(clusters);
+    let clusters = 60_001;
+    let first = hostile.hopping(clusters);
     for number in 0..FOLDER_SLOTS {
         let slot = entry(prompt(number), FILE, first, clusters * 512);
         hostile.slot(root, number, &slot);
