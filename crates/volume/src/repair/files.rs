@@ -43,6 +43,8 @@ struct Found<'a> {
     folder: &'a Folder,
     slot: Slot,
     long_name: Option<String>,
+    /// Where the slots of its long name are: orphans have been removed before.
+    long_slots: Vec<u64>,
     /// How many slots the walk has seen, this one included.
     number: u32,
 }
@@ -73,7 +75,7 @@ impl<D: ReadAt> Repairer<'_, D> {
         self.each_entry(&mut |repairer, found| {
             let name = repairer.name_of(&found.slot, found.long_name.clone());
             let inside = if found.is_folder() {
-                repairer.enter(found.folder, &found.slot, &name)?
+                repairer.enter(found, &name)?
             } else {
                 if !fitting.has(found.number) {
                     let path = found.folder.join(&name);
@@ -97,14 +99,19 @@ impl<D: ReadAt> Repairer<'_, D> {
             tally.folder()?;
             let mut slots = Slots::new(folder.place);
             let mut long = lfn::LongName::new();
+            let mut long_slots = Vec::new();
             while let Some(slot) = self.next_slot(&mut slots)? {
                 tally.slot()?;
                 if slot.bytes[0] == END {
                     break;
                 }
+                if lfn::is_long(&slot.bytes) && slot.bytes[0] != DELETED {
+                    long_slots.push(slot.offset_bytes);
+                }
                 let Some(long_name) = lfn::feed_slot(&mut long, &slot) else {
                     continue;
                 };
+                let long_slots = std::mem::take(&mut long_slots);
                 if is_dots(&slot.bytes, DOT) || is_dots(&slot.bytes, DOT_DOT) {
                     continue;
                 }
@@ -112,6 +119,7 @@ impl<D: ReadAt> Repairer<'_, D> {
                     folder: &folder,
                     slot,
                     long_name,
+                    long_slots,
                     number: tally.slots(),
                 };
                 waiting.extend(visit(self, &found)?);
@@ -144,7 +152,8 @@ impl<D: ReadAt> Repairer<'_, D> {
     }
 
     /// The folder of an entry; one without clusters gets an empty one.
-    fn enter(&mut self, folder: &Folder, slot: &Slot, name: &str) -> Step<Option<Folder>> {
+    fn enter(&mut self, found: &Found<'_>, name: &str) -> Step<Option<Folder>> {
+        let Found { folder, slot, .. } = found;
         let start = self.start(&slot.bytes);
         if start != 0 {
             return Ok(Some(folder.child(start, name)));
@@ -154,6 +163,9 @@ impl<D: ReadAt> Repairer<'_, D> {
             Some(cluster) => self.put_start(&mut bytes, cluster),
             None => {
                 self.found(&folder.join(name), Fault::FolderRemoved);
+                for offset in &found.long_slots {
+                    self.delete_slot(*offset)?;
+                }
                 bytes[0] = DELETED;
             }
         }
