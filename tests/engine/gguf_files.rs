@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use engine::gguf::{Card, GgufError, read_header};
+use engine::gguf::{Card, GgufError, card, read_header};
 use engine::{Event, Failure, ModelOptions, inspect};
 use genmodel::{Random, Spec};
 
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn look(bytes: &[u8]) -> Result<Card, GgufError> {
     let began = Instant::now();
     let length = bytes.len() as u64;
-    let card = read_header(bytes, length).and_then(|header| Card::from_header(&header, length));
+    let card = read_header(bytes, length).and_then(|header| card(&header, length));
     assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
     card
 }

@@ -287,6 +287,22 @@ pub fn set_table_entry(image: &mut [u8], geometry: &Geometry, cluster: u32, valu
     }
 }
 
+/// The last cluster of a chain, by the first copy of the table.
+pub fn last_cluster(image: &[u8], geometry: &Geometry, first: u32) -> u32 {
+    let mut cluster = first;
+    loop {
+        let at = table_entry_at(geometry, 0, cluster);
+        let next = match geometry.fat_type {
+            FatType::Fat16 => u32::from(u16::from_le_bytes(*image[at..].first_chunk().unwrap())),
+            FatType::Fat32 => u32::from_le_bytes(*image[at..].first_chunk().unwrap()) & 0x0FFF_FFFF,
+        };
+        if !geometry.has_cluster(next) {
+            return cluster;
+        }
+        cluster = next;
+    }
+}
+
 /// The end mark of a type.
 pub fn end_mark(geometry: &Geometry) -> u32 {
     match geometry.fat_type {

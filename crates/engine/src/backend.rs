@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use gguf::Card;
 use serde::{Deserialize, Serialize};
 
 /// What computes with the weights.
@@ -27,6 +28,24 @@ impl Backend {
     pub const PI_ZERO_W: Self = Self::Armv6;
     /// By the names that a command line and a configuration have for them.
     pub const NAMED: [(&'static str, Self); 2] = [("cpu", Self::Cpu), ("armv6", Self::Armv6)];
+
+    /// Bytes of a model file that stay mapped and in use.
+    #[must_use]
+    pub fn mapped_bytes(self, card: &Card) -> u64 {
+        match self {
+            Self::Cpu => card.file_bytes,
+            Self::Armv6 => card.file_bytes.saturating_sub(card.packing.file_bytes),
+        }
+    }
+
+    /// Bytes of weights that are not the file's.
+    #[must_use]
+    pub fn packed_bytes(self, card: &Card) -> u64 {
+        match self {
+            Self::Cpu => 0,
+            Self::Armv6 => card.packing.packed_bytes,
+        }
+    }
 
     /// Its name.
     #[must_use]

@@ -19,10 +19,11 @@
 
 use std::path::Path;
 
+use gguf::foreign_text;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::Backend;
-use crate::error::{Failure, foreign_text};
+use crate::error::Failure;
 use crate::gguf::{Card, GgufError, read_card};
 use crate::memory::MOST_PROCESS_BYTES;
 use crate::options::ModelOptions;
@@ -98,8 +99,8 @@ impl MemoryNeed {
         let buffers_bytes = vocabulary * (2 * F32_BYTES + CANDIDATE_BYTES)
             + GRAPH_NODE_BYTES * (GRAPH_NODES_PER_LAYER * layers + GRAPH_NODES_BASE);
         Self {
-            weights_bytes: card.mapped_bytes(backend),
-            packed_bytes: card.packed_bytes(backend),
+            weights_bytes: backend.mapped_bytes(card),
+            packed_bytes: backend.packed_bytes(card),
             kv_bytes,
             buffers_bytes: buffers_bytes
                 .saturating_add(product(&[batch, F32_BYTES, activations]))

@@ -44,7 +44,7 @@ pub use error::{
 };
 pub use format::{FormatOptions, PARTITION_OFFSET_BYTES, format};
 pub use growing::{GrowingVolume, NewFile, Room};
-pub use inspect::{ChainProblem, Extent, Inspection};
+pub use inspect::{ChainProblem, Inspection};
 pub use journal::{DiscardReason, FileJournal, JournalStore, Recovery};
 pub use journal::{publish, publish_with, recover, recover_with};
 pub use names::{MAX_NAME_UNITS, MAX_PATH_DEPTH};

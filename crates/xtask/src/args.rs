@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::bench::Bench;
+use crate::fuzz::Fuzz;
 use crate::model::MakeModel;
 use crate::test::Area;
 
@@ -26,6 +27,7 @@ What a developer of promptstick runs. It says what it installs, and why, before 
                        the crate's own tests, and the module of that name in tests/
         daemon         the program's own tests, and tests/ daemon
         lab            real kernels in QEMU: the stick and its host on one cable
+        fuzz           the corpora of tests/fuzz replayed, and the reader's budget
         arm            builds for the Pi Zero W (build-pi), then runs them on an emulated core
         xtask          the tests of this tool, and of the models that it makes
   cargo xtask build-pi [--lab]
@@ -40,6 +42,11 @@ What a developer of promptstick runs. It says what it installs, and why, before 
         --only TEXT    only models with this in their name or format, and no tables
         --program FILE the static program for the board, in the place of a new build
         --json FILE    all figures, for programs
+  cargo xtask fuzz [TARGET] [--seconds N] [--minimise]
+        Hand every target in tests/fuzz, or one, what a fuzzer thinks of, and say what it found.
+        Needs Rust's nightly compiler and cargo-fuzz.
+        --seconds N    how long each runs; 600 unless said otherwise
+        --minimise     instead, renew the corpora from what was found
   cargo xtask make-model SHAPE FORMAT FILE [--seed N]
         Write a GGUF file with random weights, as large and as slow as the model of that name:
         SHAPE          tiny, demo, endless, stories15m, smollm2-135m
@@ -66,6 +73,8 @@ pub enum Command {
     BuildPiForLab,
     /// Measure what a token costs on the board.
     Bench(Bench),
+    /// Run the fuzz targets.
+    Fuzz(Fuzz),
     /// Write a model with random weights.
     MakeModel(MakeModel),
 }
@@ -110,10 +119,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         Some("test") => parse_test(rest),
         Some("build-pi") => parse_build(rest),
         Some("bench") => Bench::parse(rest).map(Command::Bench),
+        Some("fuzz") => Fuzz::parse(rest).map(Command::Fuzz),
         Some("make-model") => MakeModel::parse(rest).map(Command::MakeModel),
         _ => Err(format!(
-            "there is no command {}; there are try, test, build-pi, bench, make-model \
-             and setup.",
+            "there is no command {}; there are try, test, build-pi, bench, fuzz, \
+             make-model and setup.",
             name.display()
         )),
     }

@@ -1,5 +1,5 @@
-//! What a developer runs: `cargo xtask setup`, `try`, `test`, `build-pi`, `bench` and
-//! `make-model`.
+//! What a developer runs: `cargo xtask setup`, `try`, `test`, `build-pi`, `bench`, `fuzz`
+//! and `make-model`.
 //! Dispatch only; each command is a module, the tools that they need are in [`setup`].
 //!
 //! It runs first on a fresh machine, before cmake and libclang exist, so it depends on nothing that
@@ -9,6 +9,7 @@ mod args;
 mod bench;
 mod cargo;
 mod demo;
+mod fuzz;
 mod model;
 mod pi;
 mod process;
@@ -52,6 +53,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::BuildPi => pi::build(),
         Command::BuildPiForLab => pi::build_for_lab(),
         Command::Bench(bench) => bench.run(),
+        Command::Fuzz(fuzz) => fuzz.run(),
         Command::MakeModel(make) => make.run(),
     }
 }

@@ -170,6 +170,38 @@ fn shared_clusters_are_copied() {
     });
 }
 
+/// An earlier entry that leads into a whole file gets copies of what it needs, and no more: what
+/// is behind them is the whole file's.
+#[test]
+fn a_whole_file_loses_nothing_to_a_damaged_entry_before_it() {
+    // An entry with a shorter length; and one that hosts do not show, for it is marked as a label.
+    for attributes in [0x20, 0x28] {
+        each(|mut bench| {
+            let content = bench.read("B.TXT");
+            let slot = bench.entry("A.TXT").slot_offset_bytes;
+            bench.patch("A.TXT", 28, &700_u32.to_le_bytes());
+            bench.start_at("A.TXT", bench.first("B.TXT"));
+            bench.image.write_at(slot + 11, &[attributes]).unwrap();
+            let inspected = Volume::open(&bench.image).unwrap();
+            let inspected = inspected.inspect(&[bench.entry("B.TXT")]).unwrap();
+            assert!(
+                matches!(
+                    inspected[0].problems[..],
+                    [ChainProblem::CrossLinked { .. }]
+                ),
+                "{attributes:#x}: {inspected:?}"
+            );
+            let faults = bench.mend();
+            assert!(
+                faults.contains(&Fault::Copied { clusters: 2 }),
+                "{faults:?}"
+            );
+            assert_eq!(bench.read("B.TXT"), content);
+            assert_eq!(bench.read("A.TXT"), content[..700]);
+        });
+    }
+}
+
 #[test]
 fn shared_clusters_on_a_full_volume_end_the_later_file() {
     each(|mut bench| {

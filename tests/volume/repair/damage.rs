@@ -15,7 +15,7 @@ fn most_reads(geometry: &Geometry, change_bytes: u64) -> u64 {
     let piece = u64::from(geometry.cluster_bytes.min(4096));
     let walk = 2 * ((slots * 32).div_ceil(piece) + volume::MAX_TREE_FOLDERS as u64 + 1);
     let changed = change_bytes / u64::from(geometry.sector_bytes);
-    32 * clusters + 8 * scan + 2 * walk + 16 * changed + 64
+    32 * clusters + 8 * scan + 3 * walk + 16 * changed + 64
 }
 
 /// Damages some bytes where it matters.

@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char, c_void};
 use std::sync::{Mutex, Once, PoisonError};
 
 use super::model::is_out_of_memory;
-use crate::error::foreign_text;
+use gguf::foreign_text;
 
 static KEPT_ERROR: Mutex<String> = Mutex::new(String::new());
 static INSTALL: Once = Once::new();

@@ -105,7 +105,7 @@ fn bound(model: &ModelOptions, memory_limit_bytes: u64) -> Result<(), Failure> {
     })?;
     let bytes = limits::data_limit_bytes(
         memory_limit_bytes,
-        card.mapped_bytes(model.backend),
+        model.backend.mapped_bytes(&card),
         model.effective_threads(),
     );
     limits::bound_memory(bytes).map_err(|error| Failure::Worker {

@@ -3,10 +3,11 @@
 use std::io;
 use std::process::{ExitStatus, Stdio};
 
+use gguf::foreign_text;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
-use crate::error::{ChildEnd, foreign_text};
+use crate::error::ChildEnd;
 use crate::llama::is_out_of_memory;
 use crate::wire::{FrameBuffer, FromWorker, WireError};
 

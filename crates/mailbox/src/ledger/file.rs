@@ -44,7 +44,7 @@ pub enum History {
 
 /// The open ledger.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub struct Ledger {
     state: State,
     serial: u32,
     history: History,

@@ -13,7 +13,10 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+#[cfg(not(feature = "testing"))]
 pub(crate) use file::Ledger;
+#[cfg(feature = "testing")]
+pub use file::Ledger;
 pub use file::{History, LEDGER_NAME};
 pub use record::{Answer, Record, Source};
 pub use state::{Entry, Phase, State};

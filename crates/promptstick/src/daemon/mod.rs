@@ -18,7 +18,6 @@ mod polled;
 mod publish;
 mod question;
 mod report;
-mod scan;
 mod service;
 mod session;
 mod signals;

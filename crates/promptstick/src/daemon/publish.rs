@@ -13,7 +13,7 @@ use mailbox::{JobId, Mailbox, MailboxError, Ready};
 use volume::{ChangeSet, EditError, FatTime, JournalStore, ReadAt, ReadError, Volume, WriteAt};
 
 use super::report::Report;
-use super::scan::Scan;
+use scan::Scan;
 
 /// Most answers of one transaction. It is made in one step, and the board takes a tenth of a second
 /// to find a place for one in the largest folder; nothing else is done meanwhile.

@@ -6,8 +6,6 @@ use mailbox::prompt::{self, Refusal};
 use mailbox::{Complaint, Digest, Job, Settings, TextForm};
 use volume::{Entry, ReadAt, ReadError, Volume};
 
-use super::scan;
-
 /// What came of it.
 pub enum Question {
     /// It can be put to the model.

@@ -37,8 +37,9 @@ pub(crate) fn walk<D: ReadAt + ?Sized>(
                 Err(error) => return Err(error),
             };
             let bytes = &slot.bytes;
+            // A label has no clusters; one that has is a file whose attribute is damaged.
             let skipped = bytes[0] == DELETED || bytes[0] == b'.';
-            if skipped || lfn::is_long(bytes) || lfn::is_label(bytes) {
+            if skipped || lfn::is_long(bytes) {
                 continue;
             }
             let first = first_cluster(bytes, view.geometry.fat_type);

@@ -112,7 +112,10 @@ impl<'a, D: ReadAt> Edit<'a, D> {
     pub fn replace(&mut self, path: &str, content: &[u8], time: FatTime) -> Result<(), EditError> {
         self.call(|edit| {
             let entry = edit.existing_file(path)?;
-            let inspections = inspect::inspect(edit.view(), std::slice::from_ref(&entry))?;
+            let mut chain = Vec::new();
+            let keep = |extents| chain = extents;
+            let one = std::slice::from_ref(&entry);
+            let inspections = inspect::inspect_and_keep(edit.view(), one, keep)?;
             let old = inspections.into_iter().next().unwrap_or_default();
             let harmless =
                 |p: &&inspect::ChainProblem| !matches!(p, inspect::ChainProblem::NulTail { .. });
@@ -125,7 +128,7 @@ impl<'a, D: ReadAt> Edit<'a, D> {
             }
             let first_cluster = edit.store(content)?;
             let len_bytes = edit.checked_len(content)?;
-            edit.free(&old.extents)?;
+            edit.free(&chain)?;
             edit.rewrite_entry(&entry, first_cluster, len_bytes, time)
         })
     }

@@ -48,8 +48,10 @@ pub(super) fn check<D: ReadAt>(volume: &Volume<D>) -> Result<(), GrowingError> {
     if (inspections.iter()).any(|found| found.problems.iter().any(is_problem)) {
         return not_whole("a file on it is incomplete");
     }
-    let extents = inspections.iter().flat_map(|found| &found.extents);
-    let clusters = extents.map(|extent| u64::from(extent.clusters)).sum();
+    let clusters = inspections
+        .iter()
+        .map(|found| u64::from(found.chain_clusters));
+    let clusters = clusters.sum();
     if allocated_prefix(volume)? != Some(clusters) {
         return not_whole("its table and its files differ");
     }

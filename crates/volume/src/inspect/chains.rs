@@ -1,8 +1,8 @@
 //! Follows one entry's chain: its extents, its length against the entry's, its end, and both copies
 //! of the allocation table.
 //!
-//! Bounds: one step more than the length needs (a folder: than the largest folder needs), and
-//! [`MAX_EXTENTS`](super::MAX_EXTENTS).
+//! Bounds: one step more than the length needs (a folder: than the largest folder needs),
+//! [`MAX_EXTENTS`](super::MAX_EXTENTS), and the clusters that the caller has left.
 
 use std::io;
 
@@ -50,13 +50,20 @@ fn clusters(geometry: &Geometry, bytes: u64) -> u32 {
     u32::try_from(geometry.clusters_for(bytes)).unwrap_or(u32::MAX)
 }
 
+/// Follows the chain, taking each of its clusters from `clusters_left`.
 pub(super) fn follow<D: ReadAt + ?Sized>(
     view: View<'_, D>,
     entry: &Entry,
-) -> io::Result<Inspection> {
+    clusters_left: &mut u64,
+) -> io::Result<(Inspection, Vec<Extent>)> {
     let mut inspection = Inspection {
         entry_bytes: entry.len_bytes,
         ..Inspection::default()
+    };
+    let mut chain = Chain {
+        extents: Vec::new(),
+        clusters: 0,
+        clusters_left,
     };
     let expected = Expected::of(view.geometry, entry);
     if entry.first_cluster == 0 {
@@ -67,16 +74,18 @@ pub(super) fn follow<D: ReadAt + ?Sized>(
             };
             inspection.problems.push(problem);
         }
-        return Ok(inspection);
+        return Ok((inspection, Vec::new()));
     }
-    let problem = follow_clusters(view, entry.first_cluster, &expected, &mut inspection)?;
+    let problem = chain.follow(view, entry.first_cluster, &expected)?;
     inspection.problems.extend(problem);
-    if let Some(cluster) = copies_differ(view, &inspection.extents)? {
+    inspection.chain_clusters = chain.clusters;
+    inspection.pieces = chain.extents.len();
+    if let Some(cluster) = copies_differ(view, &chain.extents)? {
         inspection
             .problems
             .push(ChainProblem::FatCopiesDiffer { cluster });
     }
-    Ok(inspection)
+    Ok((inspection, chain.extents))
 }
 
 /// The extents of a folder, as far as its chain can be followed.
@@ -84,40 +93,59 @@ pub(super) fn extents_of_folder<D: ReadAt + ?Sized>(
     view: View<'_, D>,
     first_cluster: u32,
 ) -> io::Result<Vec<Extent>> {
-    let mut inspection = Inspection::default();
     let expected = Expected::of_folder(view.geometry);
-    follow_clusters(view, first_cluster, &expected, &mut inspection)?;
-    Ok(inspection.extents)
+    // One chain: the length of the longest folder bounds it.
+    let mut clusters_left = u64::from(expected.most) + 1;
+    let mut chain = Chain {
+        extents: Vec::new(),
+        clusters: 0,
+        clusters_left: &mut clusters_left,
+    };
+    chain.follow(view, first_cluster, &expected)?;
+    Ok(chain.extents)
 }
 
-/// Fills in the extents; the first problem ends the walk.
-fn follow_clusters<D: ReadAt + ?Sized>(
-    view: View<'_, D>,
-    first: u32,
-    expected: &Expected,
-    inspection: &mut Inspection,
-) -> io::Result<Option<ChainProblem>> {
-    let mut walk = ChainWalk::new(&view, first);
-    loop {
-        let cluster = match walk.step(&view)? {
-            Step::Cluster(cluster) => cluster,
-            Step::Stop(ChainEnd::EndMark) if inspection.chain_clusters < expected.least => {
-                let clusters = inspection.chain_clusters;
-                return Ok(Some(ChainProblem::TooShort {
-                    clusters,
-                    needed: expected.least,
-                }));
+/// A chain while it is followed.
+struct Chain<'a> {
+    extents: Vec<Extent>,
+    clusters: u32,
+    clusters_left: &'a mut u64,
+}
+
+impl Chain<'_> {
+    /// The first problem ends the walk.
+    fn follow<D: ReadAt + ?Sized>(
+        &mut self,
+        view: View<'_, D>,
+        first: u32,
+        expected: &Expected,
+    ) -> io::Result<Option<ChainProblem>> {
+        let mut walk = ChainWalk::new(&view, first);
+        loop {
+            let cluster = match walk.step(&view)? {
+                Step::Cluster(cluster) => cluster,
+                Step::Stop(ChainEnd::EndMark) if self.clusters < expected.least => {
+                    let clusters = self.clusters;
+                    return Ok(Some(ChainProblem::TooShort {
+                        clusters,
+                        needed: expected.least,
+                    }));
+                }
+                Step::Stop(ChainEnd::EndMark) => return Ok(None),
+                Step::Stop(end) => return Ok(Some(ChainProblem::from_end(end))),
+            };
+            if self.clusters >= expected.most {
+                return Ok(Some(expected.if_longer));
             }
-            Step::Stop(ChainEnd::EndMark) => return Ok(None),
-            Step::Stop(end) => return Ok(Some(ChainProblem::from_end(end))),
-        };
-        if inspection.chain_clusters >= expected.most {
-            return Ok(Some(expected.if_longer));
+            let Some(left) = self.clusters_left.checked_sub(1) else {
+                return Ok(Some(ChainProblem::SharedTooOften));
+            };
+            *self.clusters_left = left;
+            if !push(&mut self.extents, cluster) {
+                return Ok(Some(ChainProblem::TooFragmented));
+            }
+            self.clusters += 1;
         }
-        if !push(&mut inspection.extents, cluster) {
-            return Ok(Some(ChainProblem::TooFragmented));
-        }
-        inspection.chain_clusters += 1;
     }
 }
 

@@ -4,6 +4,10 @@
 //! For the entries asked for: follow each chain (`chains`), look for NUL tails (`nul_tail`), then
 //! pass once over the allocation table and once over the folders for anything else that leads into
 //! those chains (`crosslink`). Memory follows the number of extents, at most [`MAX_EXTENTS`].
+//!
+//! Files that share clusters could make the work the product of their number and the volume's
+//! size. So all chains of one call together are followed for [`FOLLOWED_TIMES`] the clusters that
+//! there are: where nothing is shared, once is enough.
 
 mod chains;
 mod crosslink;
@@ -18,17 +22,33 @@ use crate::dir::Entry;
 use crate::error::ReadError;
 use crate::view::View;
 
+pub use problem::{ChainProblem, Inspection};
+
 pub(crate) use crosslink::shared_cluster;
-pub use problem::{ChainProblem, Extent, Inspection};
+pub(crate) use problem::Extent;
 
 /// Most extents held at a time; a file in more pieces is refused, more files take another pass.
 pub(crate) const MAX_EXTENTS: usize = 131_072;
+
+/// How many times the clusters of the volume are followed in one call. A single chain that comes
+/// back to itself is known for it after three times its clusters ([`crate::chain::ChainWalk`]).
+pub(crate) const FOLLOWED_TIMES: u64 = 3;
 
 /// Inspects the entries; the result has their order.
 pub(crate) fn inspect<D: ReadAt + ?Sized>(
     view: View<'_, D>,
     entries: &[Entry],
 ) -> Result<Vec<Inspection>, ReadError> {
+    inspect_and_keep(view, entries, |_| {})
+}
+
+/// The same, and `keep` gets the chain of each entry in turn, as far as it was followed.
+pub(crate) fn inspect_and_keep<D: ReadAt + ?Sized>(
+    view: View<'_, D>,
+    entries: &[Entry],
+    mut keep: impl FnMut(Vec<Extent>),
+) -> Result<Vec<Inspection>, ReadError> {
+    let mut clusters_left = FOLLOWED_TIMES * u64::from(view.geometry.clusters);
     // An entry that was named twice must not be taken for two that share clusters.
     let mut first_of_slot = BTreeMap::new();
     let mut results: Vec<Inspection> = Vec::with_capacity(entries.len());
@@ -41,12 +61,13 @@ pub(crate) fn inspect<D: ReadAt + ?Sized>(
             }
             Slot::Vacant(vacant) => vacant.insert(number),
         };
-        let inspection = one(view, entry)?;
-        if batch.len() + inspection.extents.len() > MAX_EXTENTS {
+        let (inspection, chain) = one(view, entry, &mut clusters_left)?;
+        if batch.len() + chain.len() > MAX_EXTENTS {
             std::mem::take(&mut batch).mark(view, &mut results)?;
         }
-        batch.add(number, entry.slot_offset_bytes, &inspection.extents);
+        batch.add(number, entry.slot_offset_bytes, &chain);
         results.push(inspection);
+        keep(chain);
     }
     batch.mark(view, &mut results)?;
     for (number, entry) in entries.iter().enumerate() {
@@ -58,13 +79,18 @@ pub(crate) fn inspect<D: ReadAt + ?Sized>(
     Ok(results)
 }
 
-fn one<D: ReadAt + ?Sized>(view: View<'_, D>, entry: &Entry) -> Result<Inspection, ReadError> {
-    let mut inspection = chains::follow(view, entry).map_err(ReadError::Io)?;
+fn one<D: ReadAt + ?Sized>(
+    view: View<'_, D>,
+    entry: &Entry,
+    clusters_left: &mut u64,
+) -> Result<(Inspection, Vec<Extent>), ReadError> {
+    let (mut inspection, chain) =
+        chains::follow(view, entry, clusters_left).map_err(ReadError::Io)?;
     if !entry.is_dir() && inspection.problems.is_empty() {
-        let bytes = nul_tail::find(view, entry.len_bytes, &inspection.extents);
+        let bytes = nul_tail::find(view, entry.len_bytes, &chain);
         if let Some(bytes) = bytes.map_err(ReadError::Io)? {
             inspection.problems.push(ChainProblem::NulTail { bytes });
         }
     }
-    Ok(inspection)
+    Ok((inspection, chain))
 }

@@ -6,11 +6,11 @@ use crate::chain::ChainEnd;
 
 /// Clusters in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
+pub(crate) struct Extent {
     /// The first of them.
-    pub first_cluster: u32,
+    pub(crate) first_cluster: u32,
     /// How many.
-    pub clusters: u32,
+    pub(crate) clusters: u32,
 }
 
 /// What is known of one file or folder.
@@ -21,8 +21,8 @@ pub struct Inspection {
     pub entry_bytes: u32,
     /// Clusters of its chain, as far as it was followed: one more than needed at most.
     pub chain_clusters: u32,
-    /// The chain, in order.
-    pub extents: Vec<Extent>,
+    /// In how many pieces they lie.
+    pub pieces: usize,
     /// What is wrong; empty for a complete and consistent file.
     pub problems: Vec<ChainProblem>,
 }
@@ -89,6 +89,9 @@ pub enum ChainProblem {
     /// In more pieces than an inspection follows.
     #[error("it is in too many pieces")]
     TooFragmented,
+    /// The chains that were to be followed share clusters, and so many that it comes to no end.
+    #[error("it and others belong to more clusters than the volume has")]
+    SharedTooOften,
 }
 
 impl ChainProblem {

@@ -2,7 +2,8 @@
 //!
 //! A journal is applied only when it is whole, is for this image, and each of its sectors is old,
 //! new, or a mixture of the two byte by byte (a torn write). Anything else means that somebody else
-//! wrote the image since, and then it is never applied. Idempotent, so it may be cut itself.
+//! wrote the image since, and then it is never applied. Idempotent, so it may be cut itself: for
+//! that no two sectors may overlap, or what one wrote would be foreign to the other.
 
 use std::path::Path;
 
@@ -38,7 +39,8 @@ pub enum Recovery {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DiscardReason {
-    /// It ends early or its checksum is wrong: the cut came before anything was applied.
+    /// It ends early or its checksum is wrong: the cut came before anything was applied. Or its
+    /// sectors are out of order, which is no journal of ours.
     #[error("the journal is not whole, so nothing of it had been applied")]
     NotWhole,
     /// Another length, place or serial number.
@@ -77,14 +79,20 @@ pub fn recover_with<D: WriteAt, J: JournalStore>(
     if !is_same(device, &journal.identity)? {
         return put_aside(store, DiscardReason::OtherImage);
     }
+    let mut end_bytes = 0;
     for number in 0..journal.records {
         let sector = journal
             .record(store, number)
             .map_err(PublishError::Journal)?;
+        let offset_bytes = sector.offset_bytes;
+        if offset_bytes < end_bytes {
+            return put_aside(store, DiscardReason::NotWhole);
+        }
         if state(device, &sector)? == State::Foreign {
-            let offset_bytes = sector.offset_bytes;
             return put_aside(store, DiscardReason::Foreign { offset_bytes });
         }
+        // It lies on the device, so this fits.
+        end_bytes = offset_bytes.saturating_add(sector.after.len() as u64);
     }
     let mut sectors = 0;
     for number in 0..journal.records {

@@ -1,20 +1,21 @@
 //! Each file's chain against its length, in the order of a walk over the folders.
 //!
-//! A file claims its clusters. What is after the clusters that its length needs is cut off and so
+//! The files whose chains have exactly the clusters that their lengths need claim theirs first:
+//! what another, damaged entry has in common with one of them must not cost it a byte. Then the
+//! others, in order. A file claims its clusters. What is after the clusters that its length needs is cut off and so
 //! becomes a lost chain; where the chain is shorter, so becomes the length. Clusters that another
 //! file has are copied one by one, each copy leading on into the shared chain, so that the file is
 //! whole after every single step.
 
+use super::bitmap::Bitmap;
 use super::dots::{DOT, DOT_DOT, is_dots};
 use super::report::Fault;
 use super::slots::{Folder, Slots};
 use super::state::{Repairer, Step};
-use crate::boot::FIRST_CLUSTER;
 use crate::bytes::{index, put, u32_at};
-use crate::chain::{ChainEnd, ChainWalk, Step as Link};
 use crate::device::ReadAt;
-use crate::dir::{ATTR_DIRECTORY, DELETED, END, Slot, lfn};
-use crate::fat::{FatValue, end_mark};
+use crate::dir::{ATTR_DIRECTORY, DELETED, END, MAX_TREE_SLOTS, Slot, lfn};
+use crate::fat::end_mark;
 
 use super::folders::Tally;
 
@@ -37,41 +38,122 @@ struct Progress {
     copied: u32,
 }
 
+/// An entry that a walk comes to.
+struct Found<'a> {
+    folder: &'a Folder,
+    slot: Slot,
+    long_name: Option<String>,
+    /// Where the slots of its long name are: orphans have been removed before.
+    long_slots: Vec<u64>,
+    /// How many slots the walk has seen, this one included.
+    number: u32,
+}
+
+impl Found<'_> {
+    fn is_folder(&self) -> bool {
+        self.slot.bytes[11] & ATTR_DIRECTORY != 0
+    }
+}
+
 impl<D: ReadAt> Repairer<'_, D> {
     pub(super) fn check_files(&mut self) -> Step {
-        // Comparing the copies costs steps that claim nothing, so they are counted.
+        // Following chains that claim nothing costs steps, so they are counted.
+        let mut steps_left = 4 * u64::from(self.geometry.clusters);
+        // Of the files, by the number of their slot in the walk.
+        let mut fitting = Bitmap::new(MAX_TREE_SLOTS);
+        self.each_entry(&mut |repairer, found| {
+            if found.is_folder() {
+                let start = repairer.start(&found.slot.bytes);
+                return Ok((start != 0).then(|| found.folder.child(start, "")));
+            }
+            if repairer.claim_fitting(&found.slot, &mut steps_left)? {
+                fitting.set(found.number);
+            }
+            Ok(None)
+        })?;
         let mut comparisons_left = 4 * u64::from(self.geometry.clusters);
+        self.each_entry(&mut |repairer, found| {
+            let name = repairer.name_of(&found.slot, found.long_name.clone());
+            let inside = if found.is_folder() {
+                repairer.enter(found, &name)?
+            } else {
+                if !fitting.has(found.number) {
+                    let path = found.folder.join(&name);
+                    repairer.check_file(found.slot, path, &mut comparisons_left)?;
+                }
+                None
+            };
+            repairer.checkpoint()?;
+            Ok(inside)
+        })
+    }
+
+    /// Visits each entry of each folder; `visit` gives the folder that an entry leads to.
+    fn each_entry(
+        &mut self,
+        visit: &mut dyn FnMut(&mut Self, &Found<'_>) -> Step<Option<Folder>>,
+    ) -> Step {
         let mut tally = Tally::default();
         let mut waiting = vec![Folder::root(self.geometry)];
         while let Some(folder) = waiting.pop() {
             tally.folder()?;
             let mut slots = Slots::new(folder.place);
             let mut long = lfn::LongName::new();
+            let mut long_slots = Vec::new();
             while let Some(slot) = self.next_slot(&mut slots)? {
                 tally.slot()?;
                 if slot.bytes[0] == END {
                     break;
                 }
-                let Some(name) = lfn::feed_slot(&mut long, &slot) else {
+                if lfn::is_long(&slot.bytes) && slot.bytes[0] != DELETED {
+                    long_slots.push(slot.offset_bytes);
+                }
+                let Some(long_name) = lfn::feed_slot(&mut long, &slot) else {
                     continue;
                 };
+                let long_slots = std::mem::take(&mut long_slots);
                 if is_dots(&slot.bytes, DOT) || is_dots(&slot.bytes, DOT_DOT) {
                     continue;
                 }
-                let name = self.name_of(&slot, name);
-                if slot.bytes[11] & ATTR_DIRECTORY != 0 {
-                    waiting.extend(self.enter(&folder, &slot, &name)?);
-                } else {
-                    self.check_file(slot, folder.join(&name), &mut comparisons_left)?;
-                }
-                self.checkpoint()?;
+                let found = Found {
+                    folder: &folder,
+                    slot,
+                    long_name,
+                    long_slots,
+                    number: tally.slots(),
+                };
+                waiting.extend(visit(self, &found)?);
             }
         }
         Ok(())
     }
 
+    /// Claims the clusters of a file if they are exactly those that it needs and nobody has them.
+    fn claim_fitting(&mut self, slot: &Slot, steps_left: &mut u64) -> Step<bool> {
+        let start = self.start(&slot.bytes);
+        let needed = self.needed(slot);
+        let fits = start != 0
+            && needed != 0
+            && self.merged_fits(start, needed, steps_left)?
+            && *steps_left > 0;
+        let mut cluster = fits.then_some(start);
+        while let Some(claimed) = cluster {
+            self.used.set(claimed);
+            cluster = self.next(claimed)?;
+        }
+        Ok(fits)
+    }
+
+    /// How many clusters the length of a file needs.
+    fn needed(&self, slot: &Slot) -> u32 {
+        let len_bytes = u32_at(&slot.bytes, 28);
+        let needed = self.geometry.clusters_for(u64::from(len_bytes));
+        u32::try_from(needed).unwrap_or(u32::MAX)
+    }
+
     /// The folder of an entry; one without clusters gets an empty one.
-    fn enter(&mut self, folder: &Folder, slot: &Slot, name: &str) -> Step<Option<Folder>> {
+    fn enter(&mut self, found: &Found<'_>, name: &str) -> Step<Option<Folder>> {
+        let Found { folder, slot, .. } = found;
         let start = self.start(&slot.bytes);
         if start != 0 {
             return Ok(Some(folder.child(start, name)));
@@ -81,6 +163,9 @@ impl<D: ReadAt> Repairer<'_, D> {
             Some(cluster) => self.put_start(&mut bytes, cluster),
             None => {
                 self.found(&folder.join(name), Fault::FolderRemoved);
+                for offset in &found.long_slots {
+                    self.delete_slot(*offset)?;
+                }
                 bytes[0] = DELETED;
             }
         }
@@ -94,8 +179,7 @@ impl<D: ReadAt> Repairer<'_, D> {
             return Ok(());
         }
         let len_bytes = u32_at(&slot.bytes, 28);
-        let needed = self.geometry.clusters_for(u64::from(len_bytes));
-        let needed = u32::try_from(needed).unwrap_or(u32::MAX);
+        let needed = self.needed(&slot);
         if self.tables_differ {
             self.choose_table(start, needed, &path, comparisons_left)?;
         }
@@ -231,78 +315,5 @@ impl<D: ReadAt> Repairer<'_, D> {
         let mut bytes = file.slot.bytes;
         put(&mut bytes, 28, &is_bytes.to_le_bytes());
         self.rewrite(&file.slot, &bytes)
-    }
-
-    /// Where the copies of the table differed: takes the chain of the copy that is not preferred,
-    /// if that one fits the length and the merged one does not.
-    fn choose_table(
-        &mut self,
-        start: u32,
-        needed: u32,
-        path: &str,
-        comparisons_left: &mut u64,
-    ) -> Step {
-        if needed == 0 || self.merged_fits(start, needed, comparisons_left)? {
-            return Ok(());
-        }
-        let Some(differing) = self.other_chain(start, needed, comparisons_left)? else {
-            return Ok(());
-        };
-        if differing == 0 {
-            return Ok(());
-        }
-        self.found(path, Fault::SecondTable);
-        let mut cluster = start;
-        for _ in 0..needed {
-            let (value, next) = match self.other_value(cluster)? {
-                FatValue::Next(next) => (next, next),
-                _ => (end_mark(self.geometry.fat_type), FIRST_CLUSTER),
-            };
-            if self.value(cluster)? != self.other_value(cluster)? {
-                self.edit.set_entry(cluster, value)?;
-            }
-            cluster = next;
-        }
-        Ok(())
-    }
-
-    /// Whether the chain has exactly the clusters needed and shares none of them so far.
-    fn merged_fits(&self, start: u32, needed: u32, left: &mut u64) -> Step<bool> {
-        let view = self.edit.view();
-        let mut walk = ChainWalk::new(&view, start);
-        let mut clusters = 0;
-        loop {
-            match walk.step(&view)? {
-                Link::Cluster(cluster) if clusters < needed && !self.used.has(cluster) => {
-                    clusters += 1;
-                }
-                Link::Stop(ChainEnd::EndMark) => return Ok(clusters == needed),
-                _ => return Ok(false),
-            }
-            *left = left.saturating_sub(1);
-            if *left == 0 {
-                return Ok(true);
-            }
-        }
-    }
-
-    /// In how many entries the other copy's chain differs from the merged one, if it fits.
-    fn other_chain(&self, start: u32, needed: u32, left: &mut u64) -> Step<Option<u32>> {
-        let mut cluster = start;
-        let mut differing = 0;
-        for number in 1..=needed {
-            *left = left.saturating_sub(1);
-            if *left == 0 || self.used.has(cluster) || !self.is_in_use(cluster)? {
-                return Ok(None);
-            }
-            let value = self.other_value(cluster)?;
-            differing += u32::from(value != self.value(cluster)?);
-            cluster = match value {
-                FatValue::Next(next) if number < needed => next,
-                FatValue::End if number == needed => return Ok(Some(differing)),
-                _ => return Ok(None),
-            };
-        }
-        Ok(None)
     }
 }

@@ -57,6 +57,11 @@ impl Tally {
         self.check()
     }
 
+    /// Slots so far.
+    pub(super) fn slots(&self) -> u32 {
+        self.slots
+    }
+
     fn check(&self) -> Step {
         if self.folders > MAX_TREE_FOLDERS || self.slots > MAX_TREE_SLOTS {
             Err(Halt::from(ReadError::TreeTooLarge))

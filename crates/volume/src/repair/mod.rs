@@ -9,7 +9,8 @@
 //! * `folders`: a folder at a time, its chain and its slots (`slots`, `entries`, `long`, `dots`,
 //!   `names`). From
 //!   here on the folders are a tree, and no entry starts at a free cluster.
-//! * `files`: each file's chain against its length; clusters that two files have are copied.
+//! * `files`: each file's chain against its length (`fit`), those that fit before those that do not;
+//!   clusters that two files have are copied.
 //! * `lost`: what is in use and was reached by no entry becomes files (`recovered`).
 //! * `marks`: the count of free space, then the marks that say that a host was not done.
 //!
@@ -20,6 +21,7 @@ mod bitmap;
 mod dots;
 mod entries;
 mod files;
+mod fit;
 mod folders;
 mod long;
 mod lost;

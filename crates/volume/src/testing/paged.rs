@@ -17,6 +17,14 @@ pub struct PagedImage {
 }
 
 impl PagedImage {
+    /// An image of zeros, which takes no more memory than the list of its pages.
+    #[must_use]
+    pub fn blank(len_bytes: u64) -> Self {
+        let page: Rc<[u8]> = Rc::new([0; PAGE_BYTES]);
+        let pages = vec![page; index(len_bytes.div_ceil(PAGE_BYTES as u64))];
+        Self { pages, len_bytes }
+    }
+
     /// Calls `visit` with each page's number and place in it, and the part of `range` there.
     fn parts(
         &self,

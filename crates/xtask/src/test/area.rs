@@ -18,12 +18,14 @@ pub enum Area {
     Mailbox,
     /// `crates/medium`.
     Medium,
-    /// `crates/engine` and `tests/` `engine`.
+    /// `crates/engine`, `crates/gguf` and `tests/` `engine`.
     Engine,
     /// `crates/promptstick` and `tests/` `daemon` and `hostile`.
     Daemon,
     /// `crates/lab`, `crates/labhost` and `tests/` `lab`: real kernels in QEMU.
     Lab,
+    /// `tests/fuzz`: the corpora replayed, and the reader's budget.
+    Fuzz,
     /// `tests/` `arm` and `crates/ggml-armv6`: what is built for the board, on an emulated core.
     Arm,
     /// `crates/xtask`, and `crates/genmodel`, which writes models for it and for the tests.
@@ -31,7 +33,7 @@ pub enum Area {
 }
 
 /// The areas that can be named; [`Area::All`] is the absence of a name.
-const AREAS: [(&str, Area); 9] = [
+const AREAS: [(&str, Area); 10] = [
     ("lint", Area::Lint),
     ("volume", Area::Volume),
     ("mailbox", Area::Mailbox),
@@ -39,6 +41,7 @@ const AREAS: [(&str, Area); 9] = [
     ("engine", Area::Engine),
     ("daemon", Area::Daemon),
     ("lab", Area::Lab),
+    ("fuzz", Area::Fuzz),
     ("arm", Area::Arm),
     ("xtask", Area::Xtask),
 ];
@@ -113,7 +116,11 @@ impl Area {
             Self::Volume => vec![TestRun::package("volume"), TestRun::across("volume::")],
             Self::Mailbox => vec![TestRun::package("mailbox")],
             Self::Medium => vec![TestRun::package("medium")],
-            Self::Engine => vec![TestRun::package("engine"), TestRun::across("engine::")],
+            Self::Engine => vec![
+                TestRun::package("engine"),
+                TestRun::package("gguf"),
+                TestRun::across("engine::"),
+            ],
             Self::Daemon => vec![
                 TestRun::program(),
                 TestRun::across("daemon::"),
@@ -124,6 +131,7 @@ impl Area {
                 TestRun::package("labhost"),
                 TestRun::across("lab::"),
             ],
+            Self::Fuzz => vec![TestRun::package("fuzz")],
             Self::Arm => vec![TestRun::across("arm::")],
             Self::Xtask => vec![TestRun::package("xtask"), TestRun::package("genmodel")],
         }

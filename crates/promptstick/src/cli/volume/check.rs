@@ -97,7 +97,7 @@ impl<W: Write> Report<W> {
             return Ok(());
         }
         let mark = if entry.is_dir() { "/" } else { "" };
-        let (clusters, pieces) = (inspection.chain_clusters, inspection.extents.len());
+        let (clusters, pieces) = (inspection.chain_clusters, inspection.pieces);
         let bytes = inspection.entry_bytes;
         let path = printable(path);
         writeln!(

@@ -6,8 +6,9 @@ use mailbox::{SettingsFile, Sighting};
 use medium::{Event, View};
 use volume::FatTime;
 
+use scan::Scan;
+
 use super::{Session, Step, open_volume};
-use crate::daemon::scan::Scan;
 use crate::daemon::world::World;
 
 /// The root, whose listing says which folders there are.

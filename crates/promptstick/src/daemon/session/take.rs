@@ -9,9 +9,9 @@ use volume::{PublishError, ReadAt, RepairError, Volume};
 use super::{Mode, Session, Step, has_journal, open_volume};
 use crate::daemon::publish::{NotBegun, publish};
 use crate::daemon::report::Part;
-use crate::daemon::scan::Scan;
 use crate::daemon::world::World;
 use crate::stick;
+use scan::Scan;
 
 /// What was done with a medium that the host let go.
 enum Used {
