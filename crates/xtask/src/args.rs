@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::bench::Bench;
 use crate::fuzz::Fuzz;
 use crate::model::MakeModel;
+use crate::sim::Sim;
 use crate::test::Area;
 
 /// What `cargo xtask --help` prints.
@@ -47,6 +48,13 @@ What a developer of promptstick runs. It says what it installs, and why, before 
         Needs Rust's nightly compiler and cargo-fuzz.
         --seconds N    how long each runs; 600 unless said otherwise
         --minimise     instead, renew the corpora from what was found
+  cargo xtask sim [--seconds N] [--from SEED|--seed SEED|--mutations]
+        The stick, its computers, its disk and its power in memory (tests/sim): new histories, until
+        the time is over; what goes wrong is named with its seed.
+        --seconds N    how long; 60 unless said otherwise
+        --from SEED    start with this seed
+        --seed SEED    instead, tell the story of one history
+        --mutations    instead, break the program in known ways, and fail where nothing is noticed
   cargo xtask make-model SHAPE FORMAT FILE [--seed N]
         Write a GGUF file with random weights, as large and as slow as the model of that name:
         SHAPE          tiny, demo, endless, stories15m, smollm2-135m
@@ -75,6 +83,8 @@ pub enum Command {
     Bench(Bench),
     /// Run the fuzz targets.
     Fuzz(Fuzz),
+    /// Run the simulation.
+    Sim(Sim),
     /// Write a model with random weights.
     MakeModel(MakeModel),
 }
@@ -120,10 +130,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         Some("build-pi") => parse_build(rest),
         Some("bench") => Bench::parse(rest).map(Command::Bench),
         Some("fuzz") => Fuzz::parse(rest).map(Command::Fuzz),
+        Some("sim") => Sim::parse(rest).map(Command::Sim),
         Some("make-model") => MakeModel::parse(rest).map(Command::MakeModel),
         _ => Err(format!(
             "there is no command {}; there are try, test, build-pi, bench, fuzz, \
-             make-model and setup.",
+             sim, make-model and setup.",
             name.display()
         )),
     }

@@ -1,4 +1,4 @@
-//! What a developer runs: `cargo xtask setup`, `try`, `test`, `build-pi`, `bench`, `fuzz`
+//! What a developer runs: `cargo xtask setup`, `try`, `test`, `build-pi`, `bench`, `fuzz`, `sim`
 //! and `make-model`.
 //! Dispatch only; each command is a module, the tools that they need are in [`setup`].
 //!
@@ -15,6 +15,7 @@ mod pi;
 mod process;
 mod progress;
 mod setup;
+mod sim;
 mod test;
 
 use std::process::ExitCode;
@@ -54,6 +55,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::BuildPiForLab => pi::build_for_lab(),
         Command::Bench(bench) => bench.run(),
         Command::Fuzz(fuzz) => fuzz.run(),
+        Command::Sim(sim) => sim.run(),
         Command::MakeModel(make) => make.run(),
     }
 }

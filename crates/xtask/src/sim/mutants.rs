@@ -1,0 +1,185 @@
+//! Known ways to break the program, each of which the simulation must notice. They are changes of
+//! the sources, made in a copy; a place that is not there any more is an error, not a pass.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+
+use crate::{cargo, process};
+
+/// Where the copy lies, in cargo's own folder: the settings of the repository apply to it.
+const COPY: &str = "mutants";
+/// What is copied: everything that the simulation is built from.
+const SOURCES: [&str; 6] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "clippy.toml",
+    "crates",
+    "tests",
+    "image",
+];
+
+/// One way to break it.
+struct Mutant {
+    name: &'static str,
+    file: &'static str,
+    was: &'static str,
+    becomes: &'static str,
+}
+
+const MUTANTS: [Mutant; 10] = [
+    Mutant {
+        name: "skip the journal",
+        file: "crates/volume/src/journal/publish.rs",
+        was: "    write_journal(journal, changes)?;\n",
+        becomes: "    let _ = write_journal::<J>;\n",
+    },
+    Mutant {
+        name: "ignore EBUSY",
+        file: "tests/sim/usb/mod.rs",
+        was: "if self.inner().luns[lun].is_prevented {",
+        becomes: "if lun > 0 && self.inner().luns[lun].is_prevented {",
+    },
+    Mutant {
+        name: "trust the lock alone",
+        file: "crates/promptstick/src/daemon/session/take.rs",
+        was: "if is_asked(how) && self.is_marked()? {",
+        becomes: "if is_asked(how) && self.is_marked()? && self.machine.is_ours() {",
+    },
+    Mutant {
+        name: "accept on first sight",
+        file: "crates/medium/src/settle.rs",
+        was: "        self.is_confirmed(now_ms, timing) && steady && consistent\n",
+        becomes: "        let _ = (steady, now_ms, timing);\n        consistent\n",
+    },
+    Mutant {
+        name: "publish without verifying",
+        file: "crates/promptstick/src/daemon/session/take.rs",
+        was: "        self.believe(&scan, &view).await?;\n",
+        becomes: "        let _ = &view;\n",
+    },
+    Mutant {
+        name: "reuse a name",
+        file: "crates/mailbox/src/mailbox/publish.rs",
+        was: "            if ordinal > highest && is_free(&name) {",
+        becomes: "            if is_free(&name) {",
+    },
+    Mutant {
+        name: "trust the marks after a power cut",
+        file: "crates/promptstick/src/stick.rs",
+        was: "    // The device has no clock (see `build`).\n    let (limits, time)",
+        becomes: "    if Volume::open(&*device)?.dirty_marks()?.is_clean() { return Ok(false); }\n    \
+                  let (limits, time)",
+    },
+    Mutant {
+        name: "do not sync the ledger",
+        file: "crates/mailbox/src/ledger/file.rs",
+        was: "    disk.sync(LEDGER_NAME)\n",
+        becomes: "    Ok(())\n",
+    },
+    Mutant {
+        name: "put the medium back at once",
+        file: "crates/medium/src/timing.rs",
+        was: "        absent_ms: 2_500,\n",
+        becomes: "        absent_ms: 2_001,\n",
+    },
+    Mutant {
+        name: "a reset ends the absence",
+        file: "crates/medium/src/machine/mod.rs",
+        was: "Some(insert_ms.max(self.bus_since_ms + self.timing.detached_ms))",
+        becomes: "Some(self.bus_since_ms.min(insert_ms))",
+    },
+];
+
+/// Runs the simulation on each; how many it did not notice.
+///
+/// # Errors
+/// The copy cannot be made, or a place to change is not there.
+pub fn run(seconds: u32) -> anyhow::Result<usize> {
+    let copy = cargo::target_folder()?.join(COPY);
+    copy_sources(&cargo::repository()?, &copy)?;
+    let mut survivors = 0;
+    for mutant in &MUTANTS {
+        let start = Instant::now();
+        let is_caught = mutant.tried(&copy, || is_caught(&copy, seconds));
+        let is_caught = is_caught.with_context(|| format!("mutation {:?}", mutant.name))?;
+        let word = if is_caught { "caught" } else { "NOT NOTICED" };
+        let seconds = start.elapsed().as_secs();
+        println!(
+            "mutation: {}: {word}, {seconds} s with its build",
+            mutant.name
+        );
+        survivors += usize::from(!is_caught);
+    }
+    Ok(survivors)
+}
+
+impl Mutant {
+    /// Does something while the file is changed. Both versions are written anew: cargo goes by the
+    /// time of a file.
+    fn tried<T>(&self, copy: &Path, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let file = copy.join(self.file);
+        let text = fs::read_to_string(&file).with_context(|| self.file.to_owned())?;
+        ensure!(
+            text.matches(self.was).count() == 1,
+            "{} does not hold the text to change once; adapt it",
+            self.file
+        );
+        fs::write(&file, text.replacen(self.was, self.becomes, 1))?;
+        let result = work();
+        fs::write(&file, text)?;
+        result
+    }
+}
+
+/// The sources as they are, in the place of an older copy.
+fn copy_sources(top: &Path, copy: &Path) -> anyhow::Result<()> {
+    if copy.exists() {
+        fs::remove_dir_all(copy)?;
+    }
+    fs::create_dir_all(copy)?;
+    for source in SOURCES {
+        let mut copying = process::command("cp");
+        copying.arg("--recursive").arg(top.join(source)).arg(copy);
+        process::run(&mut copying)?;
+    }
+    Ok(())
+}
+
+/// Whether a test of the simulation fails on it. One that does not compile is an error.
+fn is_caught(copy: &Path, seconds: u32) -> anyhow::Result<bool> {
+    let build = [
+        "test",
+        "-p",
+        "promptstick",
+        "--test",
+        "sim",
+        "--no-run",
+        "--quiet",
+    ];
+    let within = |arguments: &[&str]| -> anyhow::Result<_> {
+        let mut command = cargo::command(arguments)?;
+        command.current_dir(copy);
+        command.env("CARGO_TARGET_DIR", cargo::target_folder()?);
+        Ok(command)
+    };
+    process::run(&mut within(&build)?)?;
+    let run = [
+        "test",
+        "-p",
+        "promptstick",
+        "--test",
+        "sim",
+        "--quiet",
+        "--",
+    ];
+    let mut run = within(&run)?;
+    run.args(["--ignored", "--exact", "explore::explored"]);
+    run.env("PROMPTSTICK_SIM_START", "0");
+    run.env("PROMPTSTICK_SIM_SECONDS", seconds.to_string());
+    run.env("RUST_BACKTRACE", "0");
+    let output = run.output().context("cannot run cargo")?;
+    Ok(!output.status.success())
+}
