@@ -3,7 +3,7 @@
 /// Adds the products of both halves, as signed numbers, to a sum. None of these sums overflows.
 #[inline]
 pub fn add_products(one: u32, other: u32, sum: u32) -> u32 {
-    #[cfg(all(target_arch = "arm", not(miri)))]
+    #[cfg(armv6_kernels)]
     {
         let mut sum = sum;
         // SAFETY: an instruction of ARMv6 on registers alone. The flag that it could set tells of
@@ -15,7 +15,7 @@ pub fn add_products(one: u32, other: u32, sum: u32) -> u32 {
         }
         sum
     }
-    #[cfg(not(all(target_arch = "arm", not(miri))))]
+    #[cfg(not(armv6_kernels))]
     {
         let product = |shift: u32| {
             i32::from((one >> shift) as i16).wrapping_mul(i32::from((other >> shift) as i16))

@@ -24,7 +24,8 @@ pub enum Area {
     Daemon,
     /// `crates/lab`, `crates/labhost` and `tests/` `lab`: real kernels in QEMU.
     Lab,
-    /// `tests/` `arm` and `crates/ggml-armv6`: what is built for the board, on an emulated core.
+    /// `tests/` `arm` and `crates/ggml-armv6`: what is built for the board, on an emulated core. And
+    /// `crates/armcost`, which counts there.
     Arm,
     /// `crates/xtask`, and `crates/genmodel`, which writes models for it and for the tests.
     Xtask,
@@ -120,7 +121,11 @@ impl Area {
                 TestRun::package("labhost"),
                 TestRun::across("lab::"),
             ],
-            Self::Arm => vec![TestRun::across("arm::")],
+            Self::Arm => vec![
+                TestRun::package("ggml-armv6"),
+                TestRun::package("armcost"),
+                TestRun::across("arm::"),
+            ],
             Self::Xtask => vec![TestRun::package("xtask"), TestRun::package("genmodel")],
         }
     }
