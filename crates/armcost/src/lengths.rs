@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::decode::{decode, decode_with_length};
+use crate::decode::decode_with_length;
 use crate::insn::Insn;
 
 /// Where the length less 1 is in FPSCR.
@@ -69,6 +69,7 @@ fn or_immediate(word: u32) -> Option<(usize, usize, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::decode;
 
     /// vmla.f32 s8, s24, s0
     const FMAC: u32 = 0xee0c_4a00;
