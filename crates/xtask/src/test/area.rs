@@ -27,12 +27,14 @@ pub enum Area {
     /// `tests/` `arm` and `crates/ggml-armv6`: what is built for the board, on an emulated core. And
     /// `crates/armcost`, which counts there.
     Arm,
+    /// `crates/ggml-armv6` with `AddressSanitizer`, on this machine. Not a part of everything.
+    Sanitizer,
     /// `crates/xtask`, and `crates/genmodel`, which writes models for it and for the tests.
     Xtask,
 }
 
 /// The areas that can be named; [`Area::All`] is the absence of a name.
-const AREAS: [(&str, Area); 9] = [
+const AREAS: [(&str, Area); 10] = [
     ("lint", Area::Lint),
     ("volume", Area::Volume),
     ("mailbox", Area::Mailbox),
@@ -41,6 +43,7 @@ const AREAS: [(&str, Area); 9] = [
     ("daemon", Area::Daemon),
     ("lab", Area::Lab),
     ("arm", Area::Arm),
+    ("sanitizer", Area::Sanitizer),
     ("xtask", Area::Xtask),
 ];
 
@@ -126,6 +129,7 @@ impl Area {
                 TestRun::package("armcost"),
                 TestRun::across("arm::"),
             ],
+            Self::Sanitizer => vec![TestRun::sanitized("ggml-armv6")],
             Self::Xtask => vec![TestRun::package("xtask"), TestRun::package("genmodel")],
         }
     }
