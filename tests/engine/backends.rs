@@ -107,6 +107,19 @@ fn logits_of_smollm2_135m_are_closer_to_f32() {
     );
 }
 
+/// All thirty layers, where errors add up.
+#[test]
+fn logits_of_the_whole_of_smollm2_135m_are_closer_to_f32() {
+    compare("SmolLM2-135M", Shape::smollm2_135m(), &[Format::Q4_0]);
+}
+
+#[test]
+#[ignore = "takes a minute, and the same with two layers is tested: run it when a kernel changes"]
+fn logits_of_the_whole_of_smollm2_135m_are_closer_to_f32_in_other_formats() {
+    let formats = [Format::Q8_0, Format::Q4KM];
+    compare("SmolLM2-135M", Shape::smollm2_135m(), &formats);
+}
+
 #[test]
 fn logits_of_odd_shapes_are_closer_to_f32() {
     // Blocks in odd numbers, rows that are no multiple of four, heads of odd widths and numbers.

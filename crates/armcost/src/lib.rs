@@ -15,6 +15,7 @@ pub mod block;
 pub mod cache;
 pub mod decode;
 pub mod insn;
+pub mod lengths;
 pub mod pipeline;
 pub mod predict;
 pub mod prefetch;

@@ -5,7 +5,7 @@
 //! is executed after `promptstick_mark_NAME` belongs to the region NAME, until the next mark, and
 //! to none after `promptstick_mark_end`. So the names are an interface and are not mangled. A call
 //! costs a few instructions and happens once for a step of the computation. Used by
-//! [`crate::session`], in the measuring loop only.
+//! [`crate::session`], in the measuring loop, and by [`crate::llama`], where a model is loaded.
 
 use std::hint::black_box;
 
@@ -15,6 +15,13 @@ use std::hint::black_box;
 pub extern "C" fn promptstick_mark_prefill() {
     // Each function must do something of its own, or the linker may keep one for all.
     black_box(1_u32);
+}
+
+/// A model is loaded from here on.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn promptstick_mark_load() {
+    black_box(5_u32);
 }
 
 /// One generated token is computed from here on.

@@ -9,15 +9,19 @@
 //! - [`kernels`]: packed matrix times coefficients, in assembly on `ARMv6` and portable elsewhere,
 //!   with the same integers in both;
 //! - [`attention`]: attention over an f16 key/value cache;
-//! - `backend`: what ggml calls.
+//! - `backend`: what ggml calls;
+//! - `float_mode`: what a thread's floating-point unit does with numbers next to 0.
 //!
-//! On other processors the same crate builds with portable kernels of identical arithmetic.
+//! On other processors, and on ARM cores before `ARMv6`, the same crate builds with portable kernels of
+//! identical arithmetic; `build.rs` tells them apart.
 
 pub mod activations;
 pub mod attention;
 mod backend;
+mod float_mode;
 pub mod kernels;
 pub mod matrix;
 pub mod pack;
 
-pub use backend::{RegisterError, Take, flush_denormals, register, release_sources, take};
+pub use backend::{RegisterError, Take, register, release_sources, take};
+pub use float_mode::flush_denormals;

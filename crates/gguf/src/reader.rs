@@ -5,7 +5,7 @@
 //! keys are unique. Arrays are counted and skipped, not kept.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{self, Read};
+use std::io::{self, BufRead};
 
 use super::source::Source;
 use super::text::foreign_text;
@@ -96,7 +96,7 @@ pub struct Header {
 ///
 /// # Errors
 /// See [`GgufError`].
-pub fn read_header(source: impl Read, file_bytes: u64) -> Result<Header, GgufError> {
+pub fn read_header(source: impl BufRead, file_bytes: u64) -> Result<Header, GgufError> {
     let mut reader = Reader {
         source: Source::new(source, file_bytes),
         array_elements: 0,
@@ -178,7 +178,7 @@ struct Reader<R> {
     array_elements: u64,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: BufRead> Reader<R> {
     fn preamble(&mut self) -> Result<(u32, u64, u64), GgufError> {
         if self.source.is_shorter_than(MAGIC.len() as u64) || self.source.array::<4>()? != MAGIC {
             return Err(GgufError::NotGguf);

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing is read or allocated for a length that does not lie in the file.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead};
 
 use super::reader::GgufError;
 
@@ -13,7 +13,7 @@ pub(super) struct Source<R> {
     position_bytes: u64,
 }
 
-impl<R: Read> Source<R> {
+impl<R: BufRead> Source<R> {
     pub(super) fn new(bytes: R, file_bytes: u64) -> Self {
         Self {
             bytes,
@@ -68,9 +68,18 @@ impl<R: Read> Source<R> {
 
     pub(super) fn skip(&mut self, bytes: u64) -> Result<(), GgufError> {
         self.check_inside(bytes)?;
-        let copied = io::copy(&mut self.bytes.by_ref().take(bytes), &mut io::sink())?;
-        if copied != bytes {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        let mut left = bytes;
+        while left > 0 {
+            // A vocabulary is a hundred thousand texts of a few bytes: no more than this for each.
+            let buffered = match self.bytes.fill_buf() {
+                Ok([]) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                Ok(buffered) => buffered.len(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let now = usize::try_from(left).map_or(buffered, |left| left.min(buffered));
+            self.bytes.consume(now);
+            left -= now as u64;
         }
         self.position_bytes += bytes;
         Ok(())

@@ -30,6 +30,7 @@ What a developer of promptstick runs. It says what it installs, and why, before 
         lab            real kernels in QEMU: the stick and its host on one cable
         fuzz           the corpora of tests/fuzz replayed, and the reader's budget
         arm            builds for the Pi Zero W (build-pi), then runs them on an emulated core
+        sanitizer      the backend for the board's processor, portable, with AddressSanitizer
         xtask          the tests of this tool, and of the models that it makes
   cargo xtask build-pi [--lab]
         Build the program for the Pi Zero W, for Raspberry Pi OS and static, and print the sizes.

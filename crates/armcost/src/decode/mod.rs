@@ -52,6 +52,16 @@ pub fn decode(word: u32) -> Insn {
     insn
 }
 
+/// Decodes one instruction that is executed with a length of short vectors in FPSCR.
+#[must_use]
+pub fn decode_with_length(word: u32, length: u32) -> Insn {
+    let insn = decode(word);
+    match word >> 28 {
+        UNCONDITIONAL => insn,
+        _ => vfp::lengthened(word, insn, length),
+    }
+}
+
 fn unconditional(word: u32) -> Insn {
     match field(word, 25, 3) {
         2 | 3 if word & 0x0d70_f000 == 0x0550_f000 => memory::prefetch(word),

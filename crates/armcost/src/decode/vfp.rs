@@ -1,4 +1,4 @@
-//! The floating-point unit, VFP11: scalar operations (short vectors are not known here), moves
+//! The floating-point unit, VFP11: scalar operations and what short vectors make of them, moves
 //! and transfers. And the system coprocessor, in short.
 
 use super::{bit, core, field, is_pc};
@@ -182,6 +182,55 @@ fn arithmetic(word: u32) -> Insn {
     }
 }
 
+/// The instruction with a length of `length` in FPSCR, as [`super::decode`] has it with 1: an
+/// operation whose result is not in the first bank of registers is done so many times, one after the
+/// other in its unit, while the core goes on. Results are taken to be there after the latency of
+/// the first: what reads them in a vector does so one after the other too.
+pub(super) fn lengthened(word: u32, insn: Insn, length: u32) -> Insn {
+    let is_double = is_double(word);
+    let bank = if is_double { 4 } else { 8 };
+    let number = |at: u32, low: u32| match is_double {
+        true => field(word, at, 4),
+        false => single(word, at, low),
+    };
+    let is_arithmetic =
+        field(word, 24, 4) == 0xe && bit(word, 4) == 0 && COPROCESSORS.contains(&field(word, 8, 4));
+    // Of the operations with one operand, copies and roots; not comparisons and conversions.
+    let is_extension = bit(word, 23) == 1 && field(word, 20, 2) == 3;
+    let to = number(12, 22);
+    if length < 2 || !is_arithmetic || to < bank || (is_extension && field(word, 16, 4) > 1) {
+        return insn;
+    }
+    // Registers follow each other around their bank; the first bank has scalars.
+    let vector = |first: u32| {
+        let each = (0..length).map(|at| first / bank * bank + (first + at) % bank);
+        each.fold(Regs::NONE, |all, number| {
+            all.and(match is_double {
+                true => Regs::double(number),
+                false => Regs::single(number),
+            })
+        })
+    };
+    let second = number(0, 5);
+    let mut reads = insn.reads;
+    if second >= bank {
+        reads = reads.and(vector(second));
+    }
+    if !is_extension {
+        reads = reads.and(vector(number(16, 7)));
+    }
+    // FMAC and its like read what they add to.
+    if bit(word, 23) == 0 && field(word, 20, 2) < 2 {
+        reads = reads.and(vector(to));
+    }
+    Insn {
+        reads,
+        writes: vector(to),
+        unit_cycles: insn.unit_cycles * length,
+        ..insn
+    }
+}
+
 fn divide(reads: Regs, writes: Regs, is_double: bool) -> Insn {
     let (unit_cycles, latency) = if is_double { DOUBLE_DIVIDE } else { DIVIDE };
     Insn {
@@ -286,6 +335,28 @@ mod tests {
         assert_eq!(decode(0xee30_0a81).reads, singles(&[1, 2]));
         let fdivs = decode(0xee80_0a81);
         assert_eq!((fdivs.unit, fdivs.latency), (Unit::FloatDivide, 19));
+    }
+
+    #[test]
+    fn short_vectors() {
+        let with_4 = |word: u32| lengthened(word, decode(word), 4);
+        let quad = |first: u32| {
+            let each = (first..first + 4).map(Regs::single);
+            each.fold(Regs::NONE, Regs::and)
+        };
+        // vmla.f32 s8, s24, s0: four times, with one scalar.
+        let fmac = with_4(0xee0c_4a00);
+        assert_eq!((fmac.writes, fmac.unit_cycles), (quad(8), 4));
+        assert_eq!(fmac.reads, quad(8).and(quad(24)).and(Regs::single(0)));
+        // vadd.f32 s14, s8, s16: around the bank.
+        let fadd = with_4(0xee34_7a08);
+        let ends = [14, 15, 8, 9].map(Regs::single);
+        let ends = ends.into_iter().fold(Regs::NONE, Regs::and);
+        assert_eq!((fadd.writes, fadd.reads), (ends, quad(8).and(quad(16))));
+        // vmla.f32 s0, s1, s2 is scalar, and so are vcmp.f32 s8, s9 and vmrs.
+        for word in [0xee00_0a81, 0xeeb4_4a64, 0xeef1_fa10] {
+            assert_eq!(with_4(word), decode(word), "{word:#x}");
+        }
     }
 
     #[test]

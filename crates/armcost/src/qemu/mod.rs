@@ -11,11 +11,11 @@ use std::cell::UnsafeCell;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_uint, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::block::Code;
-use crate::decode::decode;
-use crate::insn::{Access, Insn};
+use crate::insn::Access;
+use crate::lengths::Lengths;
 use crate::prefetch::anchors;
 use crate::symbols::{SymbolError, Symbols};
 use watch::{Site, Watch, Watched};
@@ -24,6 +24,9 @@ use watch::{Site, Watch, Watched};
 const MARK_PREFIX: &str = "promptstick_mark_";
 /// Bytes of an instruction of the A32 set.
 const WORD_BYTES: usize = 4;
+
+/// In the place of what is not of that set: `NOP`.
+const NO_OPERATION: u32 = 0xe320_f000;
 
 /// Asked for by QEMU before anything else.
 #[unsafe(no_mangle)]
@@ -34,6 +37,7 @@ static PLUGIN: OnceLock<Plugin> = OnceLock::new();
 struct Plugin {
     out: PathBuf,
     symbols: OnceLock<Symbols>,
+    lengths: Mutex<Lengths>,
     watch: FirstThread,
 }
 
@@ -88,6 +92,7 @@ pub unsafe extern "C" fn qemu_plugin_install(
     let plugin = Plugin {
         out: arguments.out,
         symbols: OnceLock::new(),
+        lengths: Mutex::default(),
         watch: FirstThread(UnsafeCell::new(Watch::new(arguments.all))),
     };
     if PLUGIN.set(plugin).is_err() {
@@ -168,13 +173,18 @@ unsafe extern "C" fn translated(_: abi::Id, block: *mut abi::Block) {
     let handles = (0..count).map(|place| unsafe { abi::qemu_plugin_tb_get_insn(block, place) });
     let handles: Vec<_> = handles.collect();
     // SAFETY: the instructions are alive as long as the block.
-    let insns = handles.iter().map(|&insn| unsafe { read(insn) }).collect();
+    let words: Vec<_> = handles.iter().map(|&insn| unsafe { read(insn) }).collect();
     let symbols = symbols(plugin);
+    let function = symbols.name(at).unwrap_or("?");
+    let lengths = plugin.lengths.lock();
+    let insns = lengths
+        .unwrap_or_else(PoisonError::into_inner)
+        .decode(function, &words);
     // QEMU keeps the pointer as long as it may execute the block, and does not say when it drops
     // it: it lives for ever.
     let watched: &'static Watched = Box::leak(Box::new(Watched::new(
         Code { at, insns },
-        symbols.name(at).unwrap_or("?"),
+        function,
         symbols.mark(at, MARK_PREFIX),
     )));
     // SAFETY: a function of the right type, and data that lives for ever.
@@ -213,14 +223,14 @@ fn watch_memory(watched: &'static Watched, handles: &[*mut abi::Insn]) {
 
 /// # Safety
 /// The instruction is alive.
-unsafe fn read(insn: *mut abi::Insn) -> Insn {
+unsafe fn read(insn: *mut abi::Insn) -> u32 {
     // SAFETY: by the caller's promise; its bytes are as many as its size.
     unsafe {
         if abi::qemu_plugin_insn_size(insn) != WORD_BYTES {
-            return Insn::NOTHING;
+            return NO_OPERATION;
         }
         let word = abi::qemu_plugin_insn_data(insn).cast::<u32>();
-        decode(u32::from_le(word.read_unaligned()))
+        u32::from_le(word.read_unaligned())
     }
 }
 

@@ -17,6 +17,7 @@ use super::log::{capture_logs, take_error};
 use crate::backend::Backend;
 use crate::error::Failure;
 use crate::gguf::read_card;
+use crate::mark;
 use crate::memory::MOST_PROCESS_BYTES;
 use crate::options::ModelOptions;
 use crate::template::{Message, SpecialToken, Vocabulary};
@@ -77,8 +78,10 @@ impl Model {
         // check counts, on processors that have one; the board has none.
         params.use_extra_bufts = false;
         let chosen = choose(options.backend, has_output);
+        mark::promptstick_mark_load();
         // SAFETY: the path is a C string that lives during the call, the backend has been started.
         let raw = unsafe { llama_cpp_sys_2::llama_model_load_from_file(path.as_ptr(), params) };
+        mark::promptstick_mark_end();
         let raw = NonNull::new(raw).ok_or_else(load_failure)?;
         // SAFETY: LlamaModel is #[repr(transparent)] over a #[repr(transparent)] wrapper of
         // NonNull<llama_model> (llama-cpp-2 0.1.160; transmute checks the size), and takes over the

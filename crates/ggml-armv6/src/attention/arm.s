@@ -2,6 +2,7 @@
 
     .syntax unified
     .arm
+    .fpu vfpv2
     .text
 
 @ Saves what a caller keeps, and sets vectors of four, flush to zero, the default NaN and no traps:
@@ -180,6 +181,7 @@
 .macro attention_scores n, name
     .globl  \name
     .hidden \name
+    .hidden \name
     .type   \name, %function
     .p2align 3
 \name:
@@ -304,6 +306,7 @@
 .macro attention_values n, name
     .globl  \name
     .hidden \name
+    .hidden \name
     .type   \name, %function
     .p2align 3
 \name:
@@ -376,6 +379,7 @@
 @ r0: scores; r1: their groups; r2: bytes from group to group; r3: the bits to start with.
     .globl  ggml_armv6_attention_largest
     .hidden ggml_armv6_attention_largest
+    .hidden ggml_armv6_attention_largest
     .type   ggml_armv6_attention_largest, %function
     .p2align 3
 ggml_armv6_attention_largest:
@@ -421,6 +425,7 @@ ggml_armv6_attention_largest:
 @ r0: scores; r1: weights; r2, r3: bytes from one to the next; r12: the lowest exponent.
 @ s0: the largest score; s1: the magic number; s2 to s7: the series; s24: sums.
     .globl  ggml_armv6_attention_weights
+    .hidden ggml_armv6_attention_weights
     .hidden ggml_armv6_attention_weights
     .type   ggml_armv6_attention_weights, %function
     .p2align 3

@@ -23,14 +23,14 @@
 //! - Queries are f32 (ggml rounds them to f16). Up to 2³¹ in magnitude they cannot overflow by
 //!   the factor they carry.
 
-#[cfg(target_arch = "arm")]
+#[cfg(armv6_kernels)]
 mod arm;
 mod mask;
 mod part;
 mod products;
 mod softmax;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::ops::Range;
 

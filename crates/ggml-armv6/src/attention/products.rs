@@ -37,9 +37,9 @@ impl<const N: usize> Score<'_, N> {
     /// Writes `[groups of LANES cells][N]`. Scores of no cell are arbitrary.
     pub fn run(&self, scores: &mut [Quad]) {
         debug_assert!(self.cells <= self.readable);
-        #[cfg(target_arch = "arm")]
+        #[cfg(armv6_kernels)]
         let done = super::arm::score(self, scores);
-        #[cfg(not(target_arch = "arm"))]
+        #[cfg(not(armv6_kernels))]
         let done = 0;
         self.portable(done, scores);
     }
@@ -92,9 +92,9 @@ impl<const N: usize> Accumulate<'_, N> {
     /// Adds to `[groups of LANES columns][N]`.
     pub fn run(&self, sums: &mut [Quad]) {
         debug_assert!(self.cells <= self.readable);
-        #[cfg(target_arch = "arm")]
+        #[cfg(armv6_kernels)]
         let done = super::arm::accumulate(self, sums);
-        #[cfg(not(target_arch = "arm"))]
+        #[cfg(not(armv6_kernels))]
         let done = 0;
         self.portable(done, sums);
     }

@@ -24,7 +24,7 @@ pub(super) const SERIES: [f32; 6] = [
 /// The largest of the scores of query `i` and `start`; `scores` is `[groups][N]`.
 ///
 /// A score that is not a number counts as larger than all or not at all: [`weigh`] sees it.
-#[cfg(not(target_arch = "arm"))]
+#[cfg(not(armv6_kernels))]
 pub(super) fn largest<const N: usize>(scores: &[Quad], i: usize, start: f32) -> f32 {
     let groups = scores.as_chunks::<N>().0;
     groups
@@ -32,7 +32,7 @@ pub(super) fn largest<const N: usize>(scores: &[Quad], i: usize, start: f32) -> 
         .flat_map(|group| group[i])
         .fold(start, f32::max)
 }
-#[cfg(target_arch = "arm")]
+#[cfg(armv6_kernels)]
 pub(super) use super::arm::largest;
 
 /// Writes the weights of scores `[groups][N]` as `[groups * LANES][N]`, and adds them to the sums.
@@ -45,9 +45,9 @@ pub(super) fn weigh<const N: usize>(
     // -∞ where the query sees nothing: any other number will do.
     let max = max.map(|max| if max == f32::NEG_INFINITY { 0.0 } else { max });
     let mut sums = [[0.0; LANES]; N];
-    #[cfg(target_arch = "arm")]
+    #[cfg(armv6_kernels)]
     let done = super::arm::weigh(scores, &max, weights, &mut sums);
-    #[cfg(not(target_arch = "arm"))]
+    #[cfg(not(armv6_kernels))]
     let done = false;
     if !done {
         portable(scores, &max, weights, &mut sums);

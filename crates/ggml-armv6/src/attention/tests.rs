@@ -486,8 +486,15 @@ fn a_short_cache_is_refused() {
     case.attend();
 }
 
+/// Attention of a shape that the assembly takes.
+#[cfg(armv6_kernels)]
+pub fn attend_once() {
+    let found = SMALL.case().attend();
+    assert!(found.iter().all(|value| value.is_finite()));
+}
+
 /// The assembly, against the portable code.
-#[cfg(target_arch = "arm")]
+#[cfg(armv6_kernels)]
 mod assembly {
     use super::super::products::{Accumulate, LANES, Quad, Score};
     use super::*;

@@ -116,26 +116,6 @@ pub unsafe fn release_sources(yes: bool) {
     RELEASE.store(yes, Ordering::SeqCst);
 }
 
-/// Lets this thread's floating-point unit treat numbers next to 0 as 0, and any NaN as one NaN.
-///
-/// The unit of the ARM1176 cannot do without: it leaves such numbers to the kernel, which takes
-/// thousands of cycles for each. On other processors nothing is changed.
-pub fn flush_denormals() {
-    #[cfg(all(target_arch = "arm", not(miri)))]
-    {
-        /// Flush-to-zero and default-NaN of the FPSCR.
-        const MODE: u32 = 1 << 24 | 1 << 25;
-        // SAFETY: sets two bits of this thread's floating-point mode; Rust's own arithmetic on f32
-        // and f64 loses denormals, which nothing in this process relies on.
-        unsafe {
-            let mut mode: u32;
-            std::arch::asm!("vmrs {mode}, fpscr", mode = out(reg) mode, options(nomem, nostack));
-            mode |= MODE;
-            std::arch::asm!("vmsr fpscr, {mode}", mode = in(reg) mode, options(nomem, nostack));
-        }
-    }
-}
-
 /// Says something in ggml's log.
 fn warn(text: &str) {
     let Ok(line) = CString::new(format!("ggml-armv6: {text}\n").replace('\0', " ")) else {

@@ -33,6 +33,7 @@
     .macro begin_function name
     .p2align 5
     .globl \name
+    .hidden \name
     .type \name, %function
 \name:
     .endm

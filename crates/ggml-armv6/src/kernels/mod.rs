@@ -4,7 +4,7 @@
 //! ARM1176; [`portable`] does the same to the last bit of every integer, on any processor, and is
 //! what the assembly is tested against. Used by [`crate::matrix`].
 
-#[cfg(target_arch = "arm")]
+#[cfg(armv6_kernels)]
 mod arm;
 pub mod portable;
 
@@ -68,12 +68,12 @@ impl<'a> Product<'a> {
     /// # Panics
     /// Where `out` has not as many floats as [`Self::results`] says.
     pub fn compute(&self, out: &mut [f32]) {
-        #[cfg(target_arch = "arm")]
+        #[cfg(armv6_kernels)]
         arm::compute(self, out);
-        #[cfg(not(target_arch = "arm"))]
+        #[cfg(not(armv6_kernels))]
         portable::compute(self, out);
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -39,3 +39,19 @@ proptest! {
         prop_assert_eq!(fast, slow);
     }
 }
+
+/// A product with one vector, and one with a tile.
+#[cfg(armv6_kernels)]
+pub fn multiply_once() {
+    for (ggml_type, vectors) in TYPES.into_iter().flat_map(|kind| [(kind, 1), (kind, TILE)]) {
+        let (rows, columns) = (5, columns_of(ggml_type, 2));
+        let sample = quantised(ggml_type, rows, columns, &weights(rows, columns, 1));
+        let layout = Layout::of(ggml_type, rows, columns).unwrap();
+        let packed = Aligned::packed(layout, ggml_type, &sample.source);
+        let coefficients = vec![0; pairs(layout.format(), columns) * vectors];
+        let product = Product::new(layout, packed.bytes(), &coefficients, [1.0; TILE]);
+        let mut out = vec![1.0; product.results()];
+        product.compute(&mut out);
+        assert!(out.iter().all(|&value| value == 0.0));
+    }
+}

@@ -4,101 +4,148 @@
 //! column + 256 * the odd one. So a borrow may have been taken from the upper byte, and a weight is
 //! never below -127.
 
-use super::{
-    BLOCK_COLUMNS, Format, GROUP_ROWS, PackedRow, i16_at, largest_of, relative, scale_steps, source,
-};
+use super::group::{Integers, Row};
+use super::lanes::add_about_middle;
+use super::source::{self, half, largest_half, word_of};
+use super::{BLOCK_COLUMNS, GROUP_ROWS, i16_at, largest_of};
 use crate::activations::nearest;
-use llama_cpp_sys_2 as ggml;
 
 /// Words of one row in a block.
 pub const WORDS: usize = 8;
 const WORD_BYTES: usize = 4;
-const HALF_BYTES: usize = 2;
 const SCALES_AT: usize = WORDS * GROUP_ROWS * WORD_BYTES;
 /// The largest integer of a weight.
 const LARGEST: i32 = 127;
+/// What is added to integers of 8 bits while they are worked with, and their range.
+const MIDDLE: u32 = 128;
+const RANGE: u32 = 2 * MIDDLE;
+/// The signs of four bytes: turned, a byte is its integer and [`MIDDLE`].
+const SIGNS: u32 = 0x8080_8080;
+/// 1 in each byte.
+const ONES: u32 = 0x0101_0101;
 
-/// 32 columns of one row.
-struct Block {
-    scale: f32,
-    weights: [i32; BLOCK_COLUMNS],
-}
+/// A row of `Q8_0`: scale, bytes.
+pub struct Bytes<'a>(pub &'a [[u16; 1 + 2 * WORDS]]);
 
-/// Packs a row of any type that becomes 8 bits as row `at` of a group.
-pub fn pack(ggml_type: u32, row: &[u8], at: usize, stream: &mut [u8]) -> PackedRow {
-    let block_bytes = Format::Eight.block_bytes();
-    let columns = stream.len() / block_bytes * BLOCK_COLUMNS;
-    let blocks: Vec<Block> = match ggml_type {
-        ggml::GGML_TYPE_Q8_0 => row.chunks_exact(HALF_BYTES + 32).map(q8_0).collect(),
-        ggml::GGML_TYPE_Q5_0 => row.chunks_exact(HALF_BYTES + 4 + 16).map(q5_0).collect(),
-        _ => requantised(ggml_type, row, columns),
-    };
-    let largest = largest_of(blocks.iter().map(|block| block.scale));
-    let steps = scale_steps(largest);
-    let mut square_sum = 0.0;
-    for (block, into) in blocks.iter().zip(stream.chunks_exact_mut(block_bytes)) {
-        put_words(&block.weights, at, into);
-        let scale = relative(block.scale, steps);
-        let place = SCALES_AT + at * 2;
-        into[place..place + 2].copy_from_slice(&scale.to_le_bytes());
-        let squares: i32 = block.weights.iter().map(|weight| weight * weight).sum();
-        square_sum += f64::from(scale) * f64::from(scale) * f64::from(squares);
+impl Row<WORDS> for Bytes<'_> {
+    fn blocks(&self) -> usize {
+        self.0.len()
     }
-    PackedRow {
-        largest_scale: largest,
-        square_sum,
+
+    fn scale(&self, block: usize) -> f32 {
+        half(self.0[block][0])
+    }
+
+    fn integers(&self, block: usize) -> Integers<WORDS> {
+        let [_, bytes @ ..] = &self.0[block];
+        integers::<RANGE>(|word| at_least_one(word_of(&bytes[2 * word..]) ^ SIGNS))
+    }
+
+    fn largest_scale(&self) -> f32 {
+        largest_half(self.0.iter().map(|block| block[0]))
     }
 }
 
-fn q8_0(block: &[u8]) -> Block {
-    let weight = |at: usize| i32::from(block[HALF_BYTES + at] as i8).max(-LARGEST);
-    Block {
-        scale: source::half_at(block, 0),
-        weights: std::array::from_fn(weight),
+/// A row of `Q5_0`: scale, the fifth bit of all columns, and 4 bits as in `Q4_0`. 16 is subtracted.
+pub struct FiveBits<'a>(pub &'a [[u16; 1 + 2 + WORDS]]);
+
+impl Row<WORDS> for FiveBits<'_> {
+    fn blocks(&self) -> usize {
+        self.0.len()
+    }
+
+    fn scale(&self, block: usize) -> f32 {
+        half(self.0[block][0])
+    }
+
+    fn integers(&self, block: usize) -> Integers<WORDS> {
+        const LOW_NIBBLES: u32 = 0x0F0F_0F0F;
+        /// Copies 4 bits so that each is the lowest of a byte.
+        const SPREAD: u32 = 0x0020_4081;
+        let [_, fifth_low, fifth_high, nibbles @ ..] = &self.0[block];
+        let fifth = word_of(&[*fifth_low, *fifth_high]);
+        let bytes = |word: usize| {
+            let low = word_of(&nibbles[word % 4 * 2..]) >> (word / 4 * 4) & LOW_NIBBLES;
+            let high = ((fifth >> (4 * word) & 15) * SPREAD) & ONES;
+            low | high << 4
+        };
+        integers::<32>(bytes)
+    }
+
+    fn largest_scale(&self) -> f32 {
+        largest_half(self.0.iter().map(|block| block[0]))
     }
 }
 
-/// 4 bits in `qs` as in `Q4_0`, the fifth in `qh`, and 16 is subtracted.
-fn q5_0(block: &[u8]) -> Block {
-    const HIGH_AT: usize = HALF_BYTES;
-    const LOW_AT: usize = HIGH_AT + 4;
-    let high = block[HIGH_AT..]
-        .first_chunk()
-        .map_or(0, |bytes| u32::from_le_bytes(*bytes));
-    let weight = |at: usize| {
-        let low = block[LOW_AT + at % 16] >> (at / 16 * 4) & 15;
-        i32::from(low) + (high >> at & 1) as i32 * 16 - 16
-    };
-    Block {
-        scale: source::half_at(block, 0),
-        weights: std::array::from_fn(weight),
+/// A row of any other type, as f32, and what one step of each block stands for.
+pub struct Requantised {
+    values: Vec<f32>,
+    scales: Vec<f32>,
+}
+
+impl Requantised {
+    /// Reads a row by ggml's own conversion.
+    pub fn read(ggml_type: u32, row: &[u8], columns: usize) -> Self {
+        let mut values = vec![0.0; columns];
+        source::to_f32(ggml_type, row, &mut values);
+        let blocks = values.chunks_exact(BLOCK_COLUMNS);
+        let scale = |block: &[f32]| largest_of(block.iter().copied()) / LARGEST as f32;
+        let scales = blocks.map(scale).collect();
+        Self { values, scales }
     }
 }
 
 /// The nearest of 255 steps; a weight differs by half a step at most. What is no number becomes
 /// any number.
-fn requantised(ggml_type: u32, row: &[u8], columns: usize) -> Vec<Block> {
-    let mut values = vec![0.0; columns];
-    source::to_f32(ggml_type, row, &mut values);
-    let blocks = values.chunks_exact(BLOCK_COLUMNS).map(|values| {
-        let scale = largest_of(values.iter().copied()) / LARGEST as f32;
+impl Row<WORDS> for Requantised {
+    fn blocks(&self) -> usize {
+        self.scales.len()
+    }
+
+    fn scale(&self, block: usize) -> f32 {
+        self.scales[block]
+    }
+
+    fn integers(&self, block: usize) -> Integers<WORDS> {
+        let scale = self.scales[block];
         let steps = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-        let weight = |at: usize| nearest(values[at] * steps).clamp(-LARGEST, LARGEST);
-        Block {
-            scale,
-            weights: std::array::from_fn(weight),
-        }
-    });
-    blocks.collect()
+        let byte = |value: f32| {
+            let weight = nearest(value * steps).clamp(-LARGEST, LARGEST);
+            MIDDLE.wrapping_add_signed(weight)
+        };
+        let values = &self.values[block * BLOCK_COLUMNS..][..BLOCK_COLUMNS];
+        let (fours, _) = values.as_chunks::<4>();
+        integers::<RANGE>(|word| {
+            let [a, b, c, d] = fours[word].map(byte);
+            a | b << 8 | c << 16 | d << 24
+        })
+    }
 }
 
-fn put_words(weights: &[i32; BLOCK_COLUMNS], row: usize, block: &mut [u8]) {
-    for (number, four) in weights.chunks_exact(4).enumerate() {
-        let half = |at: usize| (four[at] + four[at + 1] * 256) as u32 & 0xFFFF;
-        let word = half(0) | half(2) << 16;
-        let at = (number * GROUP_ROWS + row) * WORD_BYTES;
-        block[at..at + WORD_BYTES].copy_from_slice(&word.to_le_bytes());
-    }
+/// Bytes of 0 become 1.
+#[inline]
+fn at_least_one(word: u32) -> u32 {
+    // In its highest bit, each byte says whether any of its bits is set.
+    let any = ((word & !SIGNS) + !SIGNS) | word;
+    word | (!any >> 7 & ONES)
+}
+
+/// The integers of words of bytes, each of them an integer and half of the range.
+#[inline(always)]
+fn integers<const RANGE: u32>(bytes: impl Fn(usize) -> u32) -> Integers<WORDS> {
+    const HALF: u32 = 0xFFFF;
+    const EVEN_BYTES: u32 = 0x00FF_00FF;
+    let middle = RANGE / 2;
+    let both = middle + (middle << 8);
+    let mut squares = BLOCK_COLUMNS as u32 * middle * middle;
+    let words = std::array::from_fn(|word| {
+        let bytes = bytes(word);
+        squares = add_about_middle::<RANGE>(bytes & EVEN_BYTES, squares);
+        squares = add_about_middle::<RANGE>(bytes >> 8 & EVEN_BYTES, squares);
+        // Each half by itself, so that none borrows from the other.
+        (bytes.wrapping_sub(both) & HALF) | (bytes.wrapping_sub(both << 16) & !HALF)
+    });
+    Integers { words, squares }
 }
 
 /// One row of a block as f32; `one` is what an integer scale of 1 stands for.

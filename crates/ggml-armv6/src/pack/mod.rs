@@ -22,15 +22,22 @@
 
 mod eight;
 mod four;
+mod group;
+mod lanes;
 mod source;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub(crate) use four::column_of;
 
+use std::slice::ChunksExact;
+
 use llama_cpp_sys_2 as ggml;
 
 use crate::activations::nearest;
+
+// Words and halves are read and written as a file and the kernels have them.
+const _: () = assert!(cfg!(target_endian = "little"));
 
 /// Rows that are packed together.
 pub const GROUP_ROWS: usize = 4;
@@ -116,6 +123,9 @@ pub enum PackError {
     /// The bytes of the file lie at an odd address, where ggml's types cannot be read.
     #[error("the matrix begins at an odd address")]
     SourceAddress,
+    /// The place for the packed matrix does not lie at a multiple of 4.
+    #[error("there is no packed matrix at this address")]
+    PackedAddress,
     /// [`Layout::of`] does not give this layout for the type.
     #[error("matrices of ggml's type {0} are not packed so")]
     Type(u32),
@@ -242,43 +252,106 @@ pub(crate) fn pack_and_tell(
         let (found, wanted) = (packed.len(), layout.bytes());
         return Err(PackError::PackedLength { found, wanted });
     }
-    let mut largest = 0.0_f64;
+    if !packed.as_ptr().addr().is_multiple_of(align_of::<u32>()) {
+        return Err(PackError::PackedAddress);
+    }
     let (groups, trailer) = packed.split_at_mut(packed.len() - TRAILER_BYTES);
+    let (mut largest, mut told, mut at_bytes) = (0, 0, 0);
     let sources = source.chunks(row_bytes * GROUP_ROWS);
-    let (mut told, mut at_bytes) = (0, 0);
     for (rows, group) in sources.zip(groups.chunks_exact_mut(layout.group_bytes())) {
-        let (stream, tail) = group.split_at_mut(layout.stream_bytes());
-        stream.fill(0);
-        tail.fill(0);
-        let group_source_bytes = rows.len();
-        let rows = rows.chunks_exact(row_bytes).enumerate();
-        for ((at, row), factor) in rows.zip(tail.chunks_exact_mut(size_of::<f32>())) {
-            let packed_row = match layout.format {
-                Format::Four => four::symmetric(row, at, stream),
-                Format::FourMin => four::with_minimum(ggml_type, row, at, stream),
-                Format::Eight => eight::pack(ggml_type, row, at, stream),
-            };
-            factor.copy_from_slice(&packed_row.factor(layout.format).to_le_bytes());
-            largest = largest.max(packed_row.square_sum);
-        }
-        at_bytes += group_source_bytes;
+        let square_sum = pack_group(layout, ggml_type, rows.chunks_exact(row_bytes), group);
+        largest = largest.max(square_sum);
+        at_bytes += rows.len();
         if at_bytes - told >= TELL_BYTES || at_bytes == source.len() {
             is_read(&source[told..at_bytes]);
             told = at_bytes;
         }
     }
     trailer.fill(0);
-    let limit = vector_limit(layout, largest);
+    let limit = vector_limit(layout, largest as f64);
     trailer[..size_of::<f32>()].copy_from_slice(&limit.to_le_bytes());
     Ok(())
+}
+
+/// Packs the rows of a group; gives the largest sum of squares of one.
+fn pack_group(layout: Layout, ggml_type: u32, rows: ChunksExact<'_, u8>, group: &mut [u8]) -> u64 {
+    let count = rows.len();
+    let (stream, tail) = group.split_at_mut(layout.stream_bytes());
+    let stream = words(stream);
+    // The last of fewer than four is packed more than once, and then taken out again.
+    let last = count.saturating_sub(1);
+    let bytes = |at: usize| rows.clone().nth(at.min(last)).unwrap_or_default();
+    let bytes: [&[u8]; GROUP_ROWS] = std::array::from_fn(bytes);
+    let halves = bytes.map(source::halves);
+    let packed = match ggml_type {
+        ggml::GGML_TYPE_Q4_0 => {
+            let rows = halves.map(|row| four::Symmetric(row.as_chunks().0));
+            group::pack::<_, { four::WORDS }, 18>(rows, stream)
+        }
+        ggml::GGML_TYPE_Q4_1 => {
+            let rows = halves.map(|row| four::WithMinimum(row.as_chunks().0));
+            group::pack::<_, { four::WORDS }, 20>(rows, stream)
+        }
+        ggml::GGML_TYPE_Q4_K => {
+            let rows = halves.map(|row| four::Super(row.as_chunks().0));
+            group::pack::<_, { four::WORDS }, 20>(rows, stream)
+        }
+        ggml::GGML_TYPE_Q8_0 => {
+            let rows = halves.map(|row| eight::Bytes(row.as_chunks().0));
+            group::pack::<_, { eight::WORDS }, 34>(rows, stream)
+        }
+        ggml::GGML_TYPE_Q5_0 => {
+            let rows = halves.map(|row| eight::FiveBits(row.as_chunks().0));
+            group::pack::<_, { eight::WORDS }, 34>(rows, stream)
+        }
+        _ => {
+            let read = |row: &[u8]| eight::Requantised::read(ggml_type, row, layout.columns);
+            group::pack::<_, { eight::WORDS }, 34>(bytes.map(read), stream)
+        }
+    };
+    if count < GROUP_ROWS {
+        clear_rows(layout.format, count, stream);
+    }
+    tail.fill(0);
+    let rows = packed.iter().take(count);
+    for (row, factor) in rows.clone().zip(tail.chunks_exact_mut(size_of::<f32>())) {
+        factor.copy_from_slice(&row.factor(layout.format).to_le_bytes());
+    }
+    rows.map(|row| row.square_sum).max().unwrap_or(0)
+}
+
+/// Takes out the rows of a group that the matrix does not have: zeros.
+fn clear_rows(format: Format, first: usize, stream: &mut [u32]) {
+    let (words, block_words) = (words_of(format), format.block_bytes() / size_of::<u32>());
+    for block in stream.chunks_exact_mut(block_words) {
+        let (integers, scales) = block.split_at_mut(words * GROUP_ROWS);
+        for rows in integers.chunks_exact_mut(GROUP_ROWS) {
+            rows[first..].fill(0);
+        }
+        // Scales, and minima: 16 bits each.
+        for rows in scales.chunks_exact_mut(GROUP_ROWS / 2) {
+            for at in first..GROUP_ROWS {
+                rows[at / 2] &= 0xFFFF_u32 << (16 * (1 - at % 2));
+            }
+        }
+    }
+}
+
+/// Bytes as words; none where they do not lie at a multiple of 4.
+fn words(bytes: &mut [u8]) -> &mut [u32] {
+    // SAFETY: any four bytes are a u32, and the other way round.
+    match unsafe { bytes.align_to_mut() } {
+        ([], words, []) => words,
+        _ => &mut [],
+    }
 }
 
 /// One row as it was packed.
 struct PackedRow {
     /// What a scale of [`SCALE_ONE`] stands for.
     largest_scale: f32,
-    /// Sum over the row of the squares of (integer scale * integer weight).
-    square_sum: f64,
+    /// Sum over the row of the squares of (integer scale * integer weight), or a bound of it.
+    square_sum: u64,
 }
 
 impl PackedRow {

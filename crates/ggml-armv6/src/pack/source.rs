@@ -50,16 +50,43 @@ pub fn half(bits: u16) -> f32 {
     f32::from_bits(sign | magnitude)
 }
 
-/// The half-precision number at a place of a block; 0 beyond its end.
+/// The largest size of half-precision numbers, of those that are numbers; 0 when there is none.
+pub fn largest_half(halves: impl Iterator<Item = u16>) -> f32 {
+    const INFINITE: u16 = 0x7C00;
+    // Without their signs they are in the order of their bits.
+    let sizes = halves.map(|bits| bits & 0x7FFF);
+    half(sizes.filter(|&bits| bits < INFINITE).max().unwrap_or(0))
+}
+
+/// A word that may lie at any half.
+///
+/// # Panics
+/// Where there are no two halves.
 #[inline]
-pub fn half_at(block: &[u8], at: usize) -> f32 {
-    let found = block.get(at..).and_then(|rest| rest.first_chunk());
-    found.map_or(0.0, |bytes| half(u16::from_le_bytes(*bytes)))
+pub fn word_of(halves: &[u16]) -> u32 {
+    u32::from(halves[0]) | u32::from(halves[1]) << 16
+}
+
+/// Bytes as halves; none where they lie at an odd address or are odd in number.
+pub fn halves(bytes: &[u8]) -> &[u16] {
+    // SAFETY: any two bytes are a u16.
+    match unsafe { bytes.align_to() } {
+        ([], halves, []) => halves,
+        _ => &[],
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_largest_half_is_a_number() {
+        let of = |halves: &[u16]| largest_half(halves.iter().copied());
+        let (one, two, infinite, nan) = (0x3C00, 0xC000, 0xFC00, 0x7E00);
+        assert_eq!(of(&[one, two, infinite, nan]), 2.0);
+        assert_eq!(of(&[nan]), 0.0);
+    }
 
     #[test]
     fn halves_are_as_ggml_has_them() {

@@ -59,6 +59,8 @@ pub enum Phase {
     Prefill,
     /// Choosing a token, greedily.
     Sample,
+    /// Loading the model: llama.cpp's part, packing included.
+    Load,
 }
 
 /// A function's part of a token.
@@ -72,7 +74,7 @@ pub struct Part {
     pub core_cycles: f64,
 }
 
-/// What a token costs: all figures are for one.
+/// What a token, or loading, costs: all figures are for one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
     /// The model's shape.
@@ -119,6 +121,7 @@ pub fn measurements(run: &Run, regions: &[Region]) -> anyhow::Result<Vec<Measure
         (Phase::Decode, "decode", last, 1),
         (Phase::Prefill, "prefill", 0, PROMPT_TOKENS),
         (Phase::Sample, "sample", last, 1),
+        (Phase::Load, "load", 0, 1),
     ];
     let each = wanted.map(|(phase, name, index, tokens)| {
         let found = regions
@@ -199,7 +202,8 @@ pub mod tests {
                 "fetch_memory":0,"unknown_prefetches":0}}]}}"#
             )
         };
-        let all = ["prefill", "sample", "decode"].map(|name| [region(name, 0), region(name, 1)]);
+        let all =
+            ["prefill", "sample", "decode", "load"].map(|name| [region(name, 0), region(name, 1)]);
         let text = format!("[{}]", all.concat().join(","));
         let regions: Vec<Region> = serde_json::from_str(&text).expect("right");
         let of = |run: &Run| measurements(run, &regions).expect("complete");

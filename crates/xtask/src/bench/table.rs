@@ -179,6 +179,7 @@ fn markdown(measurements: &[Measurement]) -> String {
         (Phase::Decode, "A generated token"),
         (Phase::Prefill, "A token of a prompt"),
         (Phase::Sample, "Choosing a token, greedily"),
+        (Phase::Load, "Loading the model"),
     ];
     for (phase, title) in titles {
         let _ = write!(
@@ -188,11 +189,16 @@ fn markdown(measurements: &[Measurement]) -> String {
              k L1 misses | k L2 misses | ms at 1 GHz |\n\
              |---|---|---|---|---|---|---|---|---|\n"
         );
-        let mut shapes = BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for row in rows(measurements, phase) {
             let Some(any) = row.any() else { continue };
-            // Choosing depends on the vocabulary only.
-            if phase == Phase::Sample && !shapes.insert(&any.model) {
+            // Choosing depends on the vocabulary only, loading on the file.
+            let alike = match phase {
+                Phase::Decode | Phase::Prefill => None,
+                Phase::Sample => Some((&any.model, None)),
+                Phase::Load => Some((&any.model, Some(&any.format))),
+            };
+            if alike.is_some_and(|alike| !seen.insert(alike)) {
                 continue;
             }
             let _ = writeln!(

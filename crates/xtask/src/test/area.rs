@@ -26,14 +26,17 @@ pub enum Area {
     Lab,
     /// `tests/fuzz`: the corpora replayed, and the reader's budget.
     Fuzz,
-    /// `tests/` `arm` and `crates/ggml-armv6`: what is built for the board, on an emulated core.
+    /// `tests/` `arm` and `crates/ggml-armv6`: what is built for the board, on an emulated core. And
+    /// `crates/armcost`, which counts there.
     Arm,
+    /// `crates/ggml-armv6` with `AddressSanitizer`, on this machine. Not a part of everything.
+    Sanitizer,
     /// `crates/xtask`, and `crates/genmodel`, which writes models for it and for the tests.
     Xtask,
 }
 
 /// The areas that can be named; [`Area::All`] is the absence of a name.
-const AREAS: [(&str, Area); 10] = [
+const AREAS: [(&str, Area); 11] = [
     ("lint", Area::Lint),
     ("volume", Area::Volume),
     ("mailbox", Area::Mailbox),
@@ -43,6 +46,7 @@ const AREAS: [(&str, Area); 10] = [
     ("lab", Area::Lab),
     ("fuzz", Area::Fuzz),
     ("arm", Area::Arm),
+    ("sanitizer", Area::Sanitizer),
     ("xtask", Area::Xtask),
 ];
 
@@ -132,7 +136,12 @@ impl Area {
                 TestRun::across("lab::"),
             ],
             Self::Fuzz => vec![TestRun::package("fuzz")],
-            Self::Arm => vec![TestRun::across("arm::")],
+            Self::Arm => vec![
+                TestRun::package("ggml-armv6"),
+                TestRun::package("armcost"),
+                TestRun::across("arm::"),
+            ],
+            Self::Sanitizer => vec![TestRun::sanitized("ggml-armv6")],
             Self::Xtask => vec![TestRun::package("xtask"), TestRun::package("genmodel")],
         }
     }

@@ -26,15 +26,28 @@ const LEFT_OUT: &str = " filtered out";
 #[derive(Debug, PartialEq, Eq)]
 pub struct TestRun {
     arguments: Vec<&'static str>,
-    /// Built for the board, and run on an emulated core.
-    on_core: bool,
+    how: How,
 }
+
+/// How the tests are built and run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// As everything is.
+    Here,
+    /// Built for the board, and run on an emulated core.
+    OnCore,
+    /// Our own crates watched by `AddressSanitizer`.
+    Sanitized,
+}
+
+/// The compiler of [`How::Sanitized`].
+const SANITIZED: &str = ".cargo/sanitized-rustc";
 
 impl TestRun {
     fn here(arguments: Vec<&'static str>) -> Self {
         Self {
             arguments,
-            on_core: false,
+            how: How::Here,
         }
     }
 
@@ -45,7 +58,15 @@ impl TestRun {
         arguments.extend(how);
         Self {
             arguments,
-            on_core: true,
+            how: How::OnCore,
+        }
+    }
+
+    /// The tests of one crate with `AddressSanitizer`.
+    pub fn sanitized(name: &'static str) -> Self {
+        Self {
+            how: How::Sanitized,
+            ..Self::here(vec!["test", "--tests", "--package", name])
         }
     }
 
@@ -105,8 +126,13 @@ impl TestRun {
     /// Cargo could not be started.
     pub fn run(&self) -> anyhow::Result<(Vec<String>, anyhow::Result<()>)> {
         let mut command = cargo::command(&self.arguments)?;
-        if self.on_core {
-            command.envs(pi::test_variables()?);
+        match self.how {
+            How::Here => {}
+            How::OnCore => _ = command.envs(pi::test_variables()?),
+            How::Sanitized => {
+                let compiler = cargo::repository()?.join(SANITIZED);
+                command.env("RUSTC_WORKSPACE_WRAPPER", compiler);
+            }
         }
         let shown = process::shown(&command);
         let _alive = Heartbeat::telling(cargo::build_state);

@@ -1,5 +1,8 @@
 //! Rows come back as ggml's own conversion has them, within the bound of the table in `pack`.
 
+mod plain;
+
+use super::source::half;
 use super::*;
 use proptest::prelude::*;
 
@@ -165,8 +168,48 @@ fn wrong_lengths_are_refused() {
     );
     let small = pack(layout, ggml::GGML_TYPE_Q8_0, &[0; 136], &mut packed[1..]);
     assert!(matches!(small, Err(PackError::PackedLength { .. })));
+    let mut room = vec![0; layout.bytes() + 8];
+    let odd = room.as_ptr().align_offset(4) + 2;
+    let place = &mut room[odd..][..layout.bytes()];
+    let odd = pack(layout, ggml::GGML_TYPE_Q8_0, &[0; 136], place);
+    assert_eq!(odd, Err(PackError::PackedAddress));
     let other = pack(layout, ggml::GGML_TYPE_Q4_0, &[0; 136], &mut packed);
     assert_eq!(other, Err(PackError::Type(ggml::GGML_TYPE_Q4_0)));
+}
+
+/// Halves that are no numbers, and bytes that no quantiser writes, among others.
+fn any_bytes(count: usize) -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![4 => any::<u8>(), 1 => Just(0x80), 1 => Just(0x7C), 1 => Just(0xFF)];
+    prop::collection::vec(byte, count)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn packed_bytes_are_those_of_the_plain_way(
+        (which, rows, blocks, seed) in (0..TYPES.len(), 1_usize..10, 1_usize..20, any::<u64>()),
+    ) {
+        let ggml_type = TYPES[which];
+        let columns = columns_of(ggml_type, blocks);
+        let layout = Layout::of(ggml_type, rows, columns).unwrap();
+        let sample = quantised(ggml_type, rows, columns, &weights(rows, columns, seed));
+        let packed = Aligned::packed(layout, ggml_type, &sample.source);
+        prop_assert!(packed.bytes() == plain::packed(layout, ggml_type, &sample.source));
+    }
+
+    #[test]
+    fn of_any_bytes_too(
+        (which, rows, source) in (0..TYPES.len(), 1_usize..6).prop_flat_map(|(which, rows)| {
+            let row_bytes = source::row_bytes(TYPES[which], 256).unwrap();
+            (Just(which), Just(rows), any_bytes(row_bytes * rows))
+        }),
+    ) {
+        let ggml_type = TYPES[which];
+        let layout = Layout::of(ggml_type, rows, 256).unwrap();
+        let packed = Aligned::packed(layout, ggml_type, &source);
+        prop_assert!(packed.bytes() == plain::packed(layout, ggml_type, &source));
+    }
 }
 
 /// A file may hold any bytes: scales that are no numbers, or infinite.
