@@ -1,7 +1,7 @@
 //! Target of the GGUF reader: any header is read or refused, in memory that follows the header's
 //! own length, and its figures never overflow.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 use gguf::{Card, GgufError, MAX_KEYS, MAX_TENSORS, read_header};
 
@@ -25,7 +25,7 @@ pub fn gguf_header(data: &[u8]) {
     };
     let weights_bytes = (u64::from(low) | u64::from(high) << 16) * 1024;
     let file_bytes = input.0.len() as u64 + weights_bytes;
-    let source = input.0.chain(io::repeat(0).take(weights_bytes));
+    let source = input.0.chain(BufReader::new(io::repeat(0)).take(weights_bytes));
     let mut counted = Counted { source, bytes: 0 };
     let (header, memory_bytes) = peak_of(|| read_header(&mut counted, file_bytes));
     let limit_bytes = FIXED_BYTES + TIMES * counted.bytes.min(file_bytes);
@@ -73,5 +73,16 @@ impl<R: Read> Read for Counted<R> {
         let count = self.source.read(buf)?;
         self.bytes += count as u64;
         Ok(count)
+    }
+}
+
+impl<R: BufRead> BufRead for Counted<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.source.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.bytes += count as u64;
+        self.source.consume(count);
     }
 }
