@@ -25,7 +25,9 @@ pub fn gguf_header(data: &[u8]) {
     };
     let weights_bytes = (u64::from(low) | u64::from(high) << 16) * 1024;
     let file_bytes = input.0.len() as u64 + weights_bytes;
-    let source = input.0.chain(BufReader::new(io::repeat(0)).take(weights_bytes));
+    let source = input
+        .0
+        .chain(BufReader::new(io::repeat(0)).take(weights_bytes));
     let mut counted = Counted { source, bytes: 0 };
     let (header, memory_bytes) = peak_of(|| read_header(&mut counted, file_bytes));
     let limit_bytes = FIXED_BYTES + TIMES * counted.bytes.min(file_bytes);
