@@ -12,7 +12,8 @@ use crate::{cargo, process};
 /// Where the copy lies, in cargo's own folder: the settings of the repository apply to it.
 const COPY: &str = "mutants";
 /// What is copied: everything that the simulation is built from.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
+    "configfs",
     "Cargo.toml",
     "Cargo.lock",
     "clippy.toml",
