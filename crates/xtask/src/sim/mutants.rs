@@ -46,8 +46,8 @@ const MUTANTS: [Mutant; 10] = [
     Mutant {
         name: "trust the lock alone",
         file: "crates/promptstick/src/daemon/session/take.rs",
-        was: "if is_asked(how) && self.is_marked()? {",
-        becomes: "if is_asked(how) && self.is_marked()? && self.machine.is_ours() {",
+        was: "        if !volume.dirty_marks()?.is_clean() {\n",
+        becomes: "        if volume.serial() != self.serial {\n",
     },
     Mutant {
         name: "accept on first sight",
