@@ -45,9 +45,9 @@ const MUTANTS: [Mutant; 10] = [
     },
     Mutant {
         name: "trust the lock alone",
-        file: "crates/promptstick/src/daemon/session/take.rs",
-        was: "        if !volume.dirty_marks()?.is_clean() {\n",
-        becomes: "        if volume.serial() != self.serial {\n",
+        file: "crates/volume/src/volume.rs",
+        was: "        self == Self::default()\n",
+        becomes: "        true\n",
     },
     Mutant {
         name: "accept on first sight",
