@@ -1,5 +1,6 @@
-//! A host that never locks and never marks: its work can be caught half done. It stands for
-//! whatever does less than Windows and macOS do, and for the moments in which those are late.
+//! A host that never marks, and locks only when it is told to: its work can be caught half done. It
+//! stands for whatever does less than Windows and macOS do, and for the moments in which those are
+//! late.
 
 use std::time::Duration;
 
@@ -30,6 +31,20 @@ impl Careless {
     /// Whether the medium is there, as of the host's last look.
     pub fn is_there(&self) -> bool {
         self.unit.volume.is_some()
+    }
+
+    /// How often the stick has said that the medium may be another one. It does so also after an
+    /// absence that was too short for the host to see.
+    pub fn changes(&self) -> u32 {
+        self.unit.attentions
+    }
+
+    /// Locks the medium, or lets go of it, whatever is unfinished.
+    ///
+    /// # Errors
+    /// The stick refuses.
+    pub fn lock(&self, locked: bool) -> Result<()> {
+        self.unit.scsi.prevent(locked)
     }
 
     /// Copies a whole file to the stick; the harness is told.

@@ -30,6 +30,8 @@ pub struct Unit {
     pub scsi: Rc<Scsi>,
     present: bool,
     polled: Option<Instant>,
+    /// Unit attentions that polls were answered with: another medium, or the same one again.
+    pub attentions: u32,
     /// The volume, while it is mounted.
     pub volume: Option<Volume<Rc<Scsi>>>,
 }
@@ -45,6 +47,7 @@ impl Unit {
             scsi: Rc::new(Lun::wait(number)?.scsi()?),
             present: false,
             polled: None,
+            attentions: 0,
             volume: None,
         })
     }
@@ -65,6 +68,7 @@ impl Unit {
         let mut sense = self.scsi.test_unit_ready()?;
         // Told once, and asked again at once, as hosts' drivers do.
         if sense.is_some_and(|sense| sense.is_unit_attention()) {
+            self.attentions += 1;
             sense = self.scsi.test_unit_ready()?;
         }
         let found = match (self.present, sense) {

@@ -20,16 +20,23 @@ const LEFT_ALONE: Duration = Duration::from_secs(20);
 pub fn given_back(lab: &Lab) -> Result<()> {
     let mut daemon = steps::serve()?;
     let mut host = Careless::plug_in(LIMIT)?;
+    let changes = host.changes();
+    // Until there is an answer, however long that takes: a file that stays unfinished for 65 s
+    // counts as damaged.
+    host.lock(true)?;
     let photos = files::random(lab.seed(), 300_000);
     host.put("photos.bin", &photos)?;
     host.put("prompt.txt", QUESTIONS[0])?;
-    host.put_entry_first("second.txt", QUESTIONS[1])?;
     daemon.wait_logged(log::ANSWERED, ANSWER_LIMIT)?;
+    host.put_entry_first("second.txt", QUESTIONS[1])?;
+    host.lock(false)?;
     daemon.wait_logged(log::UNFINISHED, ANSWER_LIMIT)?;
 
     let end = Instant::now() + LEFT_ALONE;
     host.until("the time to pass", LEFT_ALONE + LIMIT, |host| {
-        ensure(host.is_there(), || "the host missed the medium".into())?;
+        ensure(host.is_there() && host.changes() == changes, || {
+            "the medium was taken from the host".into()
+        })?;
         Ok((Instant::now() >= end).then_some(()))
     })?;
     let (attempts, published) = (
@@ -37,7 +44,7 @@ pub fn given_back(lab: &Lab) -> Result<()> {
         daemon.times_logged(log::PUBLISHED),
     );
     ensure((attempts, published) == (1, 0), || {
-        format!("taken {attempts} times and published {published} times beside unfinished work")
+        format!("wanted {attempts} times and published {published} times beside unfinished work")
     })?;
 
     let finished = Instant::now();

@@ -243,7 +243,7 @@ impl Report {
         self.put_off[part as usize] = None;
     }
 
-    /// The volume holds the beginning of a file. It was taken, and the host has it back.
+    /// The volume holds the beginning of a file, so it stays with the host.
     pub fn unfinished(&self) {
         tracing::info!("the computer has not finished a file; waiting until it has");
     }

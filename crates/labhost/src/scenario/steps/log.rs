@@ -42,7 +42,7 @@ pub const NO_ROOM: &str = "cannot be put onto the volume";
 /// The disk under the image has no room for what comes before each write.
 pub const NO_JOURNAL: &str = "the journal cannot be written beside the image";
 
-/// The host had not finished a file when the medium was taken, and has it back.
+/// The host has not finished a file, and keeps the medium.
 pub const UNFINISHED: &str = "the computer has not finished a file";
 
 /// Answers are in a unit of their own.

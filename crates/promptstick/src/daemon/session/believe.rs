@@ -35,6 +35,7 @@ impl Session<'_> {
         self.time = FatTime::after(scan.times.iter().copied());
         self.damaged.clone_from(&view.damaged);
         self.unsettled.clone_from(&view.unsettled);
+        self.unfinished = !scan.as_view().unsettled.is_subset(&self.damaged);
         self.believe(&scan, &view).await?;
         Ok(Step::Again)
     }

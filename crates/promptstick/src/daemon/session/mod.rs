@@ -75,6 +75,8 @@ pub struct Session<'a> {
     damaged: BTreeSet<String>,
     /// Paths about which nothing is known yet, as of the last reading.
     unsettled: BTreeSet<String>,
+    /// A host had not finished a file, as of the last reading.
+    unfinished: bool,
     /// The time that the next file on the volume gets.
     time: FatTime,
     /// The next prompt is not what it was when it was accepted; a reading will tell.
@@ -157,6 +159,7 @@ impl<'a> Session<'a> {
             running: None,
             damaged: BTreeSet::new(),
             unsettled: BTreeSet::new(),
+            unfinished: false,
             time: FatTime::FIRST,
             stale: false,
             no_room: false,

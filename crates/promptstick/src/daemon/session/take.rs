@@ -28,8 +28,10 @@ enum Used {
 impl Session<'_> {
     /// One attempt to take the medium, and, when it is granted, one publication.
     pub(super) async fn take(&mut self, how: How) -> anyhow::Result<Step> {
-        if is_asked(how) && self.is_marked()? {
-            return Ok(self.refused(Refusal::InUse));
+        if is_asked(how)
+            && let Some(refusal) = self.obstacle()?
+        {
+            return Ok(self.refused(refusal));
         }
         // To disconnect the drive takes the answers from whoever has them open.
         if how == How::Asleep && !self.answers_are_free() {
@@ -104,6 +106,19 @@ impl Session<'_> {
         Ok(Step::Again)
     }
 
+    /// Why a host need not even be asked for the medium: it would miss a medium that it gets back a
+    /// moment later. What the last reading said of its files counts, for nobody has written since.
+    fn obstacle(&self) -> anyhow::Result<Option<Refusal>> {
+        if self.is_marked()? {
+            return Ok(Some(Refusal::InUse));
+        }
+        if self.unfinished && matches!(self.drive, Drive::Usb(_)) {
+            self.report.unfinished();
+            return Ok(Some(Refusal::Inconsistent));
+        }
+        Ok(None)
+    }
+
     /// Whether the volume is marked as in use, as of this moment. A plain file is read as a whole
     /// once it is ours; taking a drive's medium from a host that uses it would not pass unnoticed.
     fn is_marked(&self) -> anyhow::Result<bool> {
@@ -150,6 +165,7 @@ impl Session<'_> {
         }
         let scan = Scan::read(&volume)?;
         let view = scan.as_view();
+        // Again, for a host may have written between the last reading and the eject.
         let is_drive = matches!(self.drive, Drive::Usb(_));
         if is_drive && is_asked(how) && !view.unsettled.is_subset(&self.damaged) {
             self.report.unfinished();
