@@ -4,9 +4,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use lab::torture::Torture;
+
 use crate::bench::Bench;
 use crate::model::MakeModel;
 use crate::test::Area;
+use crate::torture;
 
 /// What `cargo xtask --help` prints.
 pub const HELP: &str = "\
@@ -40,6 +43,9 @@ What a developer of promptstick runs. It says what it installs, and why, before 
         --only TEXT    only models with this in their name or format, and no tables
         --program FILE the static program for the board, in the place of a new build
         --json FILE    all figures, for programs
+  cargo xtask torture [--cuts N] [--seed N] [--kernel 6.1|6.12]
+        Cut the power of a stick in QEMU in the middle of its work, 200 times, and look whether
+        anything that a host had flushed is lost. A seed (1) chooses when, and what the disk loses.
   cargo xtask make-model SHAPE FORMAT FILE [--seed N]
         Write a GGUF file with random weights, as large and as slow as the model of that name:
         SHAPE          tiny, demo, endless, stories15m, smollm2-135m
@@ -66,6 +72,8 @@ pub enum Command {
     BuildPiForLab,
     /// Measure what a token costs on the board.
     Bench(Bench),
+    /// Cut the power of a stick in the lab.
+    Torture(Torture),
     /// Write a model with random weights.
     MakeModel(MakeModel),
 }
@@ -110,10 +118,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         Some("test") => parse_test(rest),
         Some("build-pi") => parse_build(rest),
         Some("bench") => Bench::parse(rest).map(Command::Bench),
+        Some("torture") => torture::parse(rest).map(Command::Torture),
         Some("make-model") => MakeModel::parse(rest).map(Command::MakeModel),
         _ => Err(format!(
-            "there is no command {}; there are try, test, build-pi, bench, make-model \
-             and setup.",
+            "there is no command {}; there are try, test, build-pi, bench, torture, \
+             make-model and setup.",
             name.display()
         )),
     }

@@ -1,5 +1,5 @@
-//! What a developer runs: `cargo xtask setup`, `try`, `test`, `build-pi`, `bench` and
-//! `make-model`.
+//! What a developer runs: `cargo xtask setup`, `try`, `test`, `build-pi`, `bench`,
+//! `torture` and `make-model`.
 //! Dispatch only; each command is a module, the tools that they need are in [`setup`].
 //!
 //! It runs first on a fresh machine, before cmake and libclang exist, so it depends on nothing that
@@ -15,6 +15,7 @@ mod process;
 mod progress;
 mod setup;
 mod test;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -53,5 +54,6 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::BuildPiForLab => pi::build_for_lab(),
         Command::Bench(bench) => bench.run(),
         Command::MakeModel(make) => make.run(),
+        Command::Torture(torture) => torture::run(torture),
     }
 }

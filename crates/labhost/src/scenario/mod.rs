@@ -12,6 +12,7 @@ mod leftover;
 mod plain;
 mod service;
 mod steps;
+pub mod torture;
 mod try_usb;
 pub mod two_machines;
 mod unfinished;
@@ -148,6 +149,7 @@ pub const ALL: &[Scenario] = &[
     Scenario::linux("board_memory", board::memory::memory),
     Scenario::linux("board_boot", board::boot::boot),
     Scenario::linux("board_clock", board::clock::clock),
+    Scenario::linux("torture", torture::torture),
     Scenario::linux("try_usb", try_usb::run),
     Scenario::linux("two_machines_board", two_machines::board),
     Scenario::linux("two_machines_host", two_machines::host),
