@@ -281,7 +281,7 @@ impl<'a> Session<'a> {
             return;
         }
         let (now_ms, bus) = (self.clock.now_ms(), self.drive.bus());
-        self.report.bus(bus);
+        self.report.bus(now_ms, bus);
         self.machine.handle(now_ms, Event::Bus(bus));
         self.answers.shelf.handle(now_ms, ShelfEvent::Bus(bus));
     }
