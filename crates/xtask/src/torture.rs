@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use genmodel::{Format, Shape, Spec};
+use lab::Series;
 use lab::guest;
 use lab::torture::{Cut, Reached, Torture};
-use lab::Series;
 
 use crate::cargo;
 use crate::progress::Took;
@@ -70,7 +70,9 @@ pub fn run(torture: &Torture) -> anyhow::Result<()> {
         .context("no room for a model")?;
     let programs = guest::programs(&cargo::output_folder()?.join("promptstick"), &model)?;
     let start = Instant::now();
-    let cuts = torture.run(&programs, &mut |cut| println!("{}", line(cut, start.elapsed())))?;
+    let cuts = torture.run(&programs, &mut |cut| {
+        println!("{}", line(cut, start.elapsed()));
+    })?;
     println!("{}", summary(torture, &cuts, start.elapsed()));
     match cuts.iter().filter(|cut| !cut.losses.is_empty()).count() {
         0 => Ok(()),

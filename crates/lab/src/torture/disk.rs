@@ -299,7 +299,10 @@ mod tests {
             let fall = disk.fall(Fate::AnyWrites, &mut Random::new(seed));
             let fallen = fall.expect("room");
             let seen = seen(&file);
-            assert_eq!(seen.iter().filter(|byte| **byte == 0).count() as u64, fallen.lost);
+            assert_eq!(
+                seen.iter().filter(|byte| **byte == 0).count() as u64,
+                fallen.lost
+            );
             seen[0] == 0 && seen[7] == b'a'
         });
         assert!(outlived);

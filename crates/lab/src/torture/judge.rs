@@ -131,12 +131,16 @@ mod tests {
         let again = ("q1-0.response-2.txt", &b"42"[..]);
         assert_eq!(losses_of(&[own, ask, right], true), [""; 0]);
         assert_eq!(losses_of(&[own, ask], false), [""; 0]);
-        let cases: [(&[(&str, &[u8])], &str); 5] = [
+        type Case<'a> = (&'a [(&'a str, &'a [u8])], &'a str);
+        let cases: [Case<'_>; 5] = [
             (&[ask, right], "own.bin"),
             (&[("own.bin", b"oxn"), ask, right], "own.bin is not"),
             (&[own, ask], "has these answers: []"),
             (&[own, ask, right, again], "response-2"),
-            (&[own, ask, ("q1-0.response.txt", b"43")], "not the right one"),
+            (
+                &[own, ask, ("q1-0.response.txt", b"43")],
+                "not the right one",
+            ),
         ];
         for (on_stick, wanted) in cases {
             let losses = losses_of(on_stick, true);

@@ -148,7 +148,11 @@ impl<'a> Stick<'a> {
         };
         let plan = Plan::choose(random);
         let (reached, requests) = self.work(&mut guest, &plan, &disk)?;
-        let by = if disk.lock().is_off() { "by count" } else { "by time" };
+        let by = if disk.lock().is_off() {
+            "by count"
+        } else {
+            "by time"
+        };
         disk.lock().cut();
         let report = guest.kill();
         for line in &report.lines {
@@ -269,7 +273,10 @@ impl<'a> Stick<'a> {
         const CORRECTED: i32 = 1;
         Ok(match checked.status.code() {
             Some(0 | CORRECTED) => Vec::new(),
-            _ => vec![format!("e2fsck: {}", String::from_utf8_lossy(&checked.stdout))],
+            _ => vec![format!(
+                "e2fsck: {}",
+                String::from_utf8_lossy(&checked.stdout)
+            )],
         })
     }
 }

@@ -1,5 +1,5 @@
 //! The cable between QEMU and the [`Disk`]: as much of the network block device protocol as QEMU's
-//! client needs (the NetworkBlockDevice project's doc/proto.md: fixed newstyle negotiation, simple
+//! client needs (`doc/proto.md` of the project `nbd`: fixed newstyle negotiation, simple
 //! replies). Used by [`torture`](super).
 
 use std::io::{self, Read, Write};

@@ -56,9 +56,6 @@ const PIECE_PAUSE: Duration = Duration::from_millis(20);
 /// What the daemon makes of clusters that belong to no file.
 const RECOVERED: &str = "FSCK";
 
-/// Each answer is short: what is tortured is the disk.
-const SETTINGS: &str = "+++\nmax_tokens = 12\n+++\n";
-
 /// The name of a prompt.
 pub fn prompt_name(round: u64, number: u64) -> String {
     format!("q{round}-{number}.txt")
@@ -75,8 +72,11 @@ fn question(prompt: &str) -> usize {
     digits.sum::<usize>() % QUESTIONS.len()
 }
 
+/// No two are the same bytes: one that appears while another goes would be that one, renamed. The
+/// answer is short, for what is tortured is the disk, and depends on the question alone.
 fn content(prompt: &str) -> Vec<u8> {
-    [SETTINGS.as_bytes(), QUESTIONS[question(prompt)]].concat()
+    let settings = format!("+++\nmax_tokens = 12\nseed = 1\n# {prompt}\n+++\n");
+    [settings.as_bytes(), QUESTIONS[question(prompt)]].concat()
 }
 
 /// One boot, which has no end.
@@ -164,7 +164,10 @@ fn work(round: u64, asked: &[&str], random: &mut Random) -> Result<()> {
     let mount = steps::mounted(How::Flush)?;
     tidy(&mount, round, asked)?;
     let len = usize::try_from(random.below(OWN_BYTES)).unwrap_or_default();
-    mount.put_synced(&format!("own {round}.bin"), &files::random(random.next(), len))?;
+    mount.put_synced(
+        &format!("own {round}.bin"),
+        &files::random(random.next(), len),
+    )?;
     for number in 0..=random.below(PROMPTS) {
         let prompt = prompt_name(round, number);
         mount.put_synced(&prompt, &content(&prompt))?;
@@ -186,9 +189,8 @@ fn work(round: u64, asked: &[&str], random: &mut Random) -> Result<()> {
 fn tidy(mount: &Mount, round: u64, asked: &[&str]) -> Result<()> {
     let names = mount.list();
     let torn = names.iter().filter(|name| {
-        let is_prompt = (0..round).any(|round| {
-            (0..PROMPTS).any(|number| prompt_name(round, number) == **name)
-        });
+        let is_prompt =
+            (0..round).any(|round| (0..PROMPTS).any(|number| prompt_name(round, number) == **name));
         let is_large = name.starts_with("more ") || name.starts_with(RECOVERED);
         is_large || (is_prompt && !asked.contains(&name.as_str()))
     });
