@@ -1,6 +1,7 @@
 //! Real kernels: each test boots a guest in QEMU in which a host and the stick share a cable.
 //! docs/LAB.md says how to run one and how to read a failure.
 
+mod attackers;
 mod board;
 mod crash;
 mod daemon;
@@ -10,6 +11,7 @@ mod hosts;
 mod judge;
 mod plain;
 mod service;
+mod torture;
 
 use std::io::{self, Write};
 use std::sync::OnceLock;

@@ -74,10 +74,13 @@ fn every_scenario_has_a_test() {
     let sources = [
         // A pair of guests has a scenario for each.
         include_str!("../../crates/lab/src/guest/pair.rs"),
+        // One whose power is cut ends in no other way.
+        include_str!("../../crates/lab/src/torture/mod.rs"),
         include_str!("board/boot.rs"),
         include_str!("board/clock.rs"),
         include_str!("board/memory.rs"),
         include_str!("board/service.rs"),
+        include_str!("attackers.rs"),
         include_str!("plain.rs"),
         include_str!("hosts.rs"),
         include_str!("foreign.rs"),

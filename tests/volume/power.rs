@@ -2,7 +2,7 @@
 //! volume is exactly the old one or exactly the new one, whatever was lost, torn or reordered.
 
 use volume::testing::{AfterCut, Fate, PagedImage, PowerLab, Random};
-use volume::{ChangeSet, Recovery, Volume};
+use volume::{ChangeSet, ReadAt, Recovery, Volume, WriteAt};
 
 use super::support::{self, Mkfs, TIME};
 
@@ -113,6 +113,56 @@ fn cut_at_every_operation_of_a_publication() {
     }
 }
 
+/// A host's last writes are in the device's cache, and no host asked for a flush: they are as
+/// volatile as ours. Once there is a journal, they are what it says that was there before.
+#[test]
+fn what_a_host_did_not_flush_is_durable_before_the_journal() {
+    let scene = scene(Mkfs::FAT16);
+    let mut older = scene.old.clone();
+    let written = changed_sectors(&scene);
+    assert!(written.len() > 3);
+    for offset in &written {
+        older.write_at(*offset, &[0xee; SECTOR_BYTES]).unwrap();
+    }
+    let mut journals = 0;
+    for cut_at in 0.. {
+        let lab = PowerLab::new(AfterCut::image_only(older.clone()), Some(cut_at));
+        let mut device = lab.device();
+        let mut sector = [0; SECTOR_BYTES];
+        for offset in &written {
+            scene.old.read_at(*offset, &mut sector).unwrap();
+            let _ = device.write_at(*offset, &sector);
+        }
+        let _ = volume::publish_with(&mut device, &mut lab.journal(), &scene.changes);
+        if !lab.was_cut() {
+            break;
+        }
+        for fate in fates(&lab, cut_at) {
+            let found = lab.after_cut(fate);
+            if found.journal.is_some() {
+                settles(&scene, found);
+                journals += 1;
+            }
+        }
+    }
+    assert!(journals > 50, "{journals}");
+}
+
+const SECTOR_BYTES: usize = 512;
+
+/// Where the two volumes differ, but for the boot sector.
+fn changed_sectors(scene: &Scene) -> Vec<u64> {
+    let sector = |image: &PagedImage, offset| {
+        let mut sector = [0; SECTOR_BYTES];
+        image.read_at(offset, &mut sector).unwrap();
+        sector
+    };
+    let offsets = (0..scene.old.len()).step_by(SECTOR_BYTES).skip(1);
+    offsets
+        .filter(|&offset| sector(&scene.old, offset) != sector(&scene.new, offset))
+        .collect()
+}
+
 #[test]
 fn cut_at_every_operation_of_a_recovery_too() {
     for mkfs in [Mkfs::FAT16, Mkfs::FAT32] {
@@ -163,7 +213,7 @@ fn a_failing_device_is_not_a_foreign_one() {
     assert!(found.journal.is_some());
     // The device is dead, the journal is not: an error, and the journal stays.
     let dead = PowerLab::new(found.clone(), Some(0));
-    assert!(volume::WriteAt::sync(&mut dead.device()).is_err());
+    assert!(WriteAt::sync(&mut dead.device()).is_err());
     let alive = PowerLab::new(found, None);
     assert!(volume::recover_with(&mut dead.device(), &mut alive.journal()).is_err());
     assert!(alive.seen().journal.is_some());

@@ -18,6 +18,7 @@ pub mod modules;
 pub mod packages;
 pub mod programs;
 pub mod tool;
+pub mod torture;
 
 pub use board::Board;
 pub use error::{LabError, Result};

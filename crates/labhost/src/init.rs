@@ -89,8 +89,16 @@ fn place<'a>(lab: &'a Lab, parameter: &str) -> Result<&'a Path> {
     value.ok_or_else(|| Failure::Wrong(format!("the command line has no {parameter}")))
 }
 
+/// The disk that takes the stick's files.
+///
+/// # Errors
+/// The command line does not name it.
+pub fn export(lab: &Lab) -> Result<&Path> {
+    place(lab, EXPORT_PARAMETER)
+}
+
 fn run(lab: &Lab) -> Result<()> {
-    let export = place(lab, EXPORT_PARAMETER)?;
+    let export = export(lab)?;
     let scenario = scenario::find(lab.name())?;
     load_modules(scenario)?;
     if let Some(card) = lab.parameter(CARD_PARAMETER) {

@@ -14,6 +14,7 @@ pub mod error;
 pub mod files;
 pub mod gadget;
 pub mod init;
+pub mod load;
 pub mod lun;
 pub mod memory;
 pub mod model;

@@ -42,6 +42,9 @@ pub const DISK: &str = "sd_mod";
 /// Both ends of a cable that can be pulled ([`usbip`](crate::usbip)).
 pub const USBIP: [&str; 2] = ["usbip_vudc", "vhci_hcd"];
 
+/// What the file system of a board's card needs.
+pub const EXT4: [&str; 2] = ["crc32c_generic", "ext4"];
+
 /// A network interface: a PC's, and one on a board's USB.
 pub const NETWORK: [&str; 2] = ["virtio_net", "cdc_ether"];
 
@@ -53,13 +56,14 @@ pub const LEDS: &str = "leds_gpio";
 
 /// All modules that a guest may load.
 pub fn all() -> Vec<&'static str> {
-    let groups: [&[&str]; 9] = [
+    let groups: [&[&str]; 10] = [
         &BASIC,
         &GADGET,
         &HOST,
         &FAT,
         &[DISK],
         &USBIP,
+        &EXT4,
         &NETWORK,
         &LED_TRIGGERS,
         &[LEDS],

@@ -217,6 +217,9 @@ pub enum PublishError {
     /// The device failed while it was read; nothing was written.
     #[error("the image cannot be read: {0}")]
     Read(io::Error),
+    /// What was written to the device before cannot be made durable; the image was not touched.
+    #[error("the image cannot be synced: {0}; nothing was changed")]
+    Settle(io::Error),
     /// The device failed while it was written; the journal stays and completes the work.
     #[error("the image cannot be written: {0}; the change is journalled and will be completed")]
     Apply(io::Error),

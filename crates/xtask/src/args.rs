@@ -4,11 +4,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use lab::torture::Torture;
+
 use crate::bench::Bench;
 use crate::fuzz::Fuzz;
 use crate::model::MakeModel;
 use crate::sim::Sim;
 use crate::test::Area;
+use crate::torture;
 
 /// What `cargo xtask --help` prints.
 pub const HELP: &str = "\
@@ -56,6 +59,9 @@ What a developer of promptstick runs. It says what it installs, and why, before 
         --from SEED    start with this seed
         --seed SEED    instead, tell the story of one history
         --mutations    instead, break the program in known ways, and fail where nothing is noticed
+  cargo xtask torture [--cuts N] [--seed N] [--kernel 6.1|6.12]
+        Cut the power of a stick in QEMU in the middle of its work, 200 times, and look whether
+        anything that a host had flushed is lost. A seed (1) chooses when, and what the disk loses.
   cargo xtask make-model SHAPE FORMAT FILE [--seed N]
         Write a GGUF file with random weights, as large and as slow as the model of that name:
         SHAPE          tiny, demo, endless, stories15m, smollm2-135m
@@ -86,6 +92,8 @@ pub enum Command {
     Fuzz(Fuzz),
     /// Run the simulation.
     Sim(Sim),
+    /// Cut the power of a stick in the lab.
+    Torture(Torture),
     /// Write a model with random weights.
     MakeModel(MakeModel),
 }
@@ -132,10 +140,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         Some("bench") => Bench::parse(rest).map(Command::Bench),
         Some("fuzz") => Fuzz::parse(rest).map(Command::Fuzz),
         Some("sim") => Sim::parse(rest).map(Command::Sim),
+        Some("torture") => torture::parse(rest).map(Command::Torture),
         Some("make-model") => MakeModel::parse(rest).map(Command::MakeModel),
         _ => Err(format!(
-            "there is no command {}; there are try, test, build-pi, bench, fuzz, \
-             sim, make-model and setup.",
+            "there is no command {}; there are try, test, build-pi, bench, fuzz, sim, torture, \
+             make-model and setup.",
             name.display()
         )),
     }

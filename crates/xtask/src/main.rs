@@ -1,5 +1,5 @@
-//! What a developer runs: `cargo xtask setup`, `try`, `test`, `build-pi`, `bench`, `fuzz`, `sim`
-//! and `make-model`.
+//! What a developer runs: `cargo xtask setup`, `try`, `test`, `build-pi`, `bench`, `fuzz`, `sim`,
+//! `torture` and `make-model`.
 //! Dispatch only; each command is a module, the tools that they need are in [`setup`].
 //!
 //! It runs first on a fresh machine, before cmake and libclang exist, so it depends on nothing that
@@ -17,6 +17,7 @@ mod progress;
 mod setup;
 mod sim;
 mod test;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -57,5 +58,6 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Fuzz(fuzz) => fuzz.run(),
         Command::Sim(sim) => sim.run(),
         Command::MakeModel(make) => make.run(),
+        Command::Torture(torture) => torture::run(torture),
     }
 }

@@ -6,6 +6,7 @@ mod console;
 mod machine;
 mod pair;
 mod places;
+mod powered;
 mod qemu;
 mod report;
 
@@ -25,11 +26,13 @@ use crate::kernel::{Kernel, Series};
 use crate::programs::{self, Programs};
 use crate::{Board, Result, debian, initramfs};
 use console::Follower;
-use machine::{Event, Machine};
+use machine::Machine;
 use places::Folder;
 use qemu::Wanted;
 
+pub use machine::Event;
 pub use pair::Pair;
+pub use powered::{Powered, Socket};
 pub use qemu::Network;
 pub use report::Report;
 
@@ -124,6 +127,7 @@ impl<'a> Boot<'a> {
             command_line: &self.command_line(),
             model_bytes: fs::metadata(&programs.model).at(&programs.model)?.len(),
             network: self.network,
+            disk: None,
         };
         let machine = Machine::start(&wanted, &folder)?;
         let follower = self.follower(&folder, start);

@@ -55,10 +55,23 @@ impl Folder {
         cache::forget(&path)?;
         fs::create_dir_all(&path).at(&path)?;
         let folder = Self(path);
-        let export = folder.export();
-        let disk = File::create(&export).at(&export)?;
-        disk.set_len(card::DISK_BYTES).at(&export)?;
+        folder.blank_export()?;
         Ok(folder)
+    }
+
+    /// Empties the disk that takes the stick's files, for the next boot.
+    ///
+    /// # Errors
+    /// There is no room.
+    pub fn blank_export(&self) -> Result<()> {
+        let path = self.export();
+        let disk = File::create(&path).at(&path)?;
+        disk.set_len(card::DISK_BYTES).at(&path)
+    }
+
+    /// A file of the run's own.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
     }
 
     /// What the guest boots from.

@@ -47,6 +47,8 @@ pub struct Wanted<'a> {
     pub model_bytes: u64,
     /// Its network.
     pub network: Network,
+    /// A socket at which somebody serves another disk, by the network block device protocol.
+    pub disk: Option<&'a Path>,
 }
 
 /// The command that runs the guest with the files in `folder`. The protocol is its standard output.
@@ -96,6 +98,15 @@ fn pc(command: &mut Command, wanted: &Wanted<'_>, folder: &Folder) {
             &folder.export(),
         ))
         .args(["-device", "virtio-blk-pci,drive=export"]);
+    if let Some(socket) = wanted.disk {
+        // /dev/vdb. The guest sees a disk with a write cache, and its flushes reach the server.
+        let drive = "if=none,id=disk,cache=writeback,driver=raw,file.driver=nbd,\
+                     file.server.type=unix,file.server.path=";
+        command
+            .arg("-drive")
+            .arg(with_path(drive, socket))
+            .args(["-device", "virtio-blk-pci,drive=disk"]);
+    }
     // Without a boot ROM, which is a file of another package.
     network(command, wanted.network, "virtio-net-pci,romfile=");
 }

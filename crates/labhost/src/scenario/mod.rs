@@ -2,6 +2,7 @@
 //! each. A new scenario is a function, a row of [`ALL`] and a test in `tests/lab`; what several of
 //! them do is in [`steps`].
 
+mod attackers;
 mod board;
 mod crash;
 mod daemon;
@@ -12,6 +13,7 @@ mod leftover;
 mod plain;
 mod service;
 mod steps;
+pub mod torture;
 mod try_usb;
 pub mod two_machines;
 mod unfinished;
@@ -148,6 +150,11 @@ pub const ALL: &[Scenario] = &[
     Scenario::linux("board_memory", board::memory::memory),
     Scenario::linux("board_boot", board::boot::boot),
     Scenario::linux("board_clock", board::clock::clock),
+    Scenario::linux("attacker_writes", attackers::writes),
+    Scenario::linux("attacker_locks", attackers::locks),
+    Scenario::linux("attacker_ejects", attackers::ejects),
+    Scenario::linux("attacker_resets", attackers::resets),
+    Scenario::linux("torture", torture::torture),
     Scenario::linux("try_usb", try_usb::run),
     Scenario::linux("two_machines_board", two_machines::board),
     Scenario::linux("two_machines_host", two_machines::host),

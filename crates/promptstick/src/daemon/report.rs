@@ -13,6 +13,10 @@ use crate::output;
 /// Errors that are remembered for the status file.
 const ERRORS_MAX: usize = 3;
 
+/// So many changes of the connection are told in so long: more than plugging in takes.
+const BUS_CHANGES_MAX: u32 = 10;
+const BUS_CHANGES_MS: u64 = 60_000;
+
 /// What of the drive can fail by itself.
 #[derive(Clone, Copy, Debug)]
 pub enum Part {
@@ -38,6 +42,8 @@ pub struct Report {
     waiting: usize,
     published: usize,
     bus: Option<Bus>,
+    /// Since when changes of it are counted, and how many there were.
+    bus_changes: (u64, u32),
     model: Option<Model>,
     tokens_per_s: Option<f64>,
     /// The newest first.
@@ -58,6 +64,7 @@ impl Report {
             waiting: 0,
             published: 0,
             bus: None,
+            bus_changes: (0, 0),
             model: None,
             tokens_per_s: None,
             errors: Vec::new(),
@@ -165,12 +172,22 @@ impl Report {
         self.tokens_per_s
     }
 
-    /// The state of the connection to a computer.
-    pub fn bus(&mut self, bus: Bus) {
+    /// The state of the connection to a computer. One that changes all the time, as a computer can
+    /// make it do, is not worth a log that is full of it.
+    pub fn bus(&mut self, now_ms: u64, bus: Bus) {
         if self.bus.replace(bus) == Some(bus) {
             return;
         }
+        let (since_ms, count) = &mut self.bus_changes;
+        if now_ms >= *since_ms + BUS_CHANGES_MS {
+            (*since_ms, *count) = (now_ms, 0);
+        }
+        *count = count.saturating_add(1);
         match bus {
+            _ if *count > BUS_CHANGES_MAX + 1 => {}
+            _ if *count > BUS_CHANGES_MAX => {
+                tracing::info!("the connection changes all the time; no more of that for a while");
+            }
             Bus::Detached => tracing::info!("no computer is connected"),
             Bus::Enumerating => tracing::debug!("a computer is about to use the drive"),
             Bus::Configured => tracing::info!("a computer uses the drive"),

@@ -2,11 +2,14 @@
 //!
 //! What a host can produce in one second is unbounded, what is kept of it is three flags: nothing
 //! queues up here, and nothing wakes the daemon while the image is left alone. Only the image is
-//! watched, not its folder, so that its neighbours cost no wake-ups.
+//! watched, not its folder, so that its neighbours cost no wake-ups. A host that writes without a
+//! pause costs 20 wake-ups a second.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
@@ -14,6 +17,10 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 const WROTE: u8 = 1;
 const CLOSED: u8 = 2;
 const REPLACED: u8 = 4;
+
+/// Between two writes that are told, one right after the other. The kernel makes one event of equal
+/// ones that follow each other and are not yet read, so none wait for this but those of that time.
+const WRITES_APART: Duration = Duration::from_millis(50);
 
 /// Watches one image.
 pub struct Watch {
@@ -49,7 +56,14 @@ impl Watch {
         let flags = Arc::new(Flags::default());
         let mut watcher = notify::recommended_watcher({
             let flags = Arc::clone(&flags);
-            move |event: notify::Result<notify::Event>| flags.note(&event)
+            let mut last = 0;
+            move |event: notify::Result<notify::Event>| {
+                let bits = flags.note(&event);
+                if (last, bits) == (WROTE, WROTE) {
+                    thread::sleep(WRITES_APART);
+                }
+                last = bits;
+            }
         })?;
         watcher.watch(image, RecursiveMode::NonRecursive)?;
         Ok(Self {
@@ -75,7 +89,8 @@ impl Watch {
 }
 
 impl Flags {
-    fn note(&self, event: &notify::Result<notify::Event>) {
+    /// What the event says.
+    fn note(&self, event: &notify::Result<notify::Event>) -> u8 {
         let bits = match event {
             Ok(event) => bits(event),
             Err(_) => WROTE | REPLACED,
@@ -84,6 +99,7 @@ impl Flags {
             self.set.fetch_or(bits, Ordering::AcqRel);
             self.wake.notify_one();
         }
+        bits
     }
 }
 
@@ -105,7 +121,7 @@ fn bits(event: &notify::Event) -> u8 {
 mod tests {
     use std::fs::OpenOptions;
     use std::io::Write;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -139,6 +155,27 @@ mod tests {
         wait_for(&watch, |seen| seen.closed).await;
         std::fs::remove_file(&image).unwrap();
         wait_for(&watch, |seen| seen.replaced).await;
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_host_that_writes_without_a_pause_wakes_it_seldom() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("stick.img");
+        std::fs::write(&image, b"old").unwrap();
+        let watch = Watch::start(&image).unwrap();
+        let end = Instant::now() + 20 * WRITES_APART;
+        let writer = thread::spawn(move || {
+            let mut file = OpenOptions::new().write(true).open(image).unwrap();
+            while Instant::now() < end {
+                file.write_all(b"new").unwrap();
+            }
+        });
+        let mut wakes = 0;
+        while !soon(&watch).await.closed {
+            wakes += 1;
+        }
+        assert!((2..40).contains(&wakes), "{wakes}");
+        writer.join().unwrap();
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Publishing a change set: all of it or none of it, whenever the power goes.
 //!
-//! Order: verify the sectors, write and sync the journal and its folder, apply, sync the device,
-//! remove the journal, sync the folder. Used by the program; tests cut the power between any two.
+//! Order: verify the sectors, sync the device (what a host wrote last may be in a cache, and the
+//! journal says that it was there), write and sync the journal and its folder, apply, sync the
+//! device, remove the journal, sync the folder. Used by the program; tests cut the power between any two.
 
 use std::path::Path;
 
@@ -45,6 +46,7 @@ pub fn publish_with<D: WriteAt, J: JournalStore>(
         return Err(PublishError::JournalWaiting);
     }
     verify(device, changes)?;
+    device.sync().map_err(PublishError::Settle)?;
     write_journal(journal, changes)?;
     for sector in &changes.sectors {
         device

@@ -190,6 +190,13 @@ pub const TOOLS: &[Tool] = &[
         packages: ["busybox-static", "busybox", "busybox", "busybox"],
     },
     Tool {
+        name: "e2fsprogs",
+        why: "mkfs.ext4 and e2fsck: the disk of a stick whose power is cut",
+        purpose: Purpose::Lab,
+        probe: Probe::AnyProgram(&["mkfs.ext4"]),
+        packages: ["e2fsprogs", "e2fsprogs", "e2fsprogs", "e2fsprogs"],
+    },
+    Tool {
         name: "kmod",
         why: "depmod: which kernel modules need which",
         purpose: Purpose::Lab,

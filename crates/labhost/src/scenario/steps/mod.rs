@@ -24,7 +24,8 @@ mod writer;
 pub use board::SlowBoard;
 pub use plugged::Plugged;
 pub use responses::{
-    ensure_answered_once, ensure_expected, ensure_on_stick, on_stick, response_name,
+    ensure_answered_once, ensure_expected, ensure_on_stick, expected_response, on_stick,
+    response_name,
 };
 pub use serve::{
     arguments, configure, ensure_none_lives, serve, serve_image, serve_watched_with, serve_with,

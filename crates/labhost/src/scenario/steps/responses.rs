@@ -52,7 +52,10 @@ pub fn ensure_answered_once(prompt: &str) -> Result<()> {
 
 /// What the program answers to the same prompt on a plain image: the same prompt gives the same
 /// answer.
-fn expected_response(name: &str, content: &[u8]) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// The program failed, or gave none.
+pub fn expected_response(name: &str, content: &[u8]) -> Result<Vec<u8>> {
     let folder = std::path::Path::new("/tmp/expected");
     let (image, state) = (folder.join("stick.img"), folder.join("stick.img.state"));
     stick::format(

@@ -273,7 +273,7 @@ impl<'a, W: World> Session<'a, W> {
             return;
         }
         let (now_ms, bus) = (self.world.now_ms(), self.world.bus());
-        self.report.bus(bus);
+        self.report.bus(now_ms, bus);
         self.machine.handle(now_ms, Event::Bus(bus));
         self.answers.shelf.handle(now_ms, ShelfEvent::Bus(bus));
     }

@@ -228,7 +228,7 @@ pub(super) fn digest<D: ReadAt>(volume: &Volume<D>, path: &str) -> Option<Digest
 fn is_harmless(error: &anyhow::Error) -> bool {
     let left_alone = matches!(
         error.downcast_ref(),
-        Some(PublishError::Journal(_) | PublishError::Read(_))
+        Some(PublishError::Journal(_) | PublishError::Read(_) | PublishError::Settle(_))
     );
     left_alone || error.is::<NotBegun>()
 }
