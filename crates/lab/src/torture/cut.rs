@@ -22,6 +22,9 @@ pub enum Reached {
 /// xtask torture` counted them).
 const REQUESTS: u64 = 36;
 
+/// Those in which the volume itself is written are somewhere among these.
+const CORE: std::ops::Range<u64> = 6..26;
+
 /// The same while the host copies its files, from its first step on.
 const HOST_REQUESTS: u64 = 120;
 
@@ -51,13 +54,14 @@ pub enum Plan {
 }
 
 impl Plan {
-    /// Half of them within a publication, the others elsewhere.
+    /// Five of eight within a publication, the others elsewhere.
     pub fn choose(random: &mut Random) -> Self {
-        match random.below(6) {
+        match random.below(8) {
             0 => Self::Anywhen(Duration::from_millis(random.below(ANYWHEN_MS))),
             1 => Self::Near(Duration::from_millis(random.below(NEAR_MS))),
             2 => Self::Host(random.below(HOST_REQUESTS)),
-            _ => Self::Request(random.below(REQUESTS)),
+            3 | 4 => Self::Request(random.below(REQUESTS)),
+            _ => Self::Request(CORE.start + random.below(CORE.end - CORE.start)),
         }
     }
 

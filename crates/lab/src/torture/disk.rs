@@ -54,12 +54,14 @@ pub enum Fate {
 }
 
 impl Fate {
-    /// All.
-    const ALL: [Self; 5] = [
+    /// All; what tears most comes most often.
+    const ALL: [Self; 7] = [
         Self::Lost,
         Self::Kept,
         Self::Older,
         Self::AnyWrites,
+        Self::AnySectors,
+        Self::AnySectors,
         Self::AnySectors,
     ];
 

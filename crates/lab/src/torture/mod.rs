@@ -85,7 +85,9 @@ impl Torture {
     /// # Errors
     /// The lab failed. What the stick lost is no error, but in the [`Cut`].
     pub fn run(&self, programs: &Programs, show: &mut dyn FnMut(&Cut)) -> Result<Vec<Cut>> {
-        let name = format!("{SCENARIO}-{}-{}", self.series.name(), self.seed);
+        // Not the folder of a longer run beside it.
+        let (series, cuts, seed) = (self.series.name(), self.cuts, self.seed);
+        let name = format!("{SCENARIO}-{series}-{cuts}-{seed}");
         let socket = Socket::new(SCENARIO, self.series, &name, programs)?;
         let mut random = Random::new(self.seed);
         let mut cuts: Vec<Cut> = Vec::new();

@@ -12,7 +12,7 @@ use nix::mount::{MsFlags, mount};
 
 use super::Lab;
 use super::steps::{self, QUESTIONS, SWAP_LIMIT, Writer, inserted, response_name};
-use crate::error::Doing;
+use crate::error::{Doing, ensure};
 use crate::files::{self, Random};
 use crate::lun::Lun;
 use crate::modules::{self, Modules};
@@ -144,7 +144,16 @@ fn expect() -> Result<()> {
 fn finished(asked: &[&str]) -> Result<()> {
     let (_, took) = wait::until("answers to all prompts", ALL_LIMIT, || {
         wait::pass(LOOK);
-        let names = stick::names(&stick::image()).unwrap_or_default();
+        // It cannot be read at the moment.
+        let Ok(names) = stick::names(&stick::image()) else {
+            return Ok(None);
+        };
+        let gone = asked
+            .iter()
+            .find(|prompt| !names.iter().any(|name| name == *prompt));
+        ensure(gone.is_none(), || {
+            format!("{gone:?} is gone, which had been flushed")
+        })?;
         let is_open = |prompt: &&&str| {
             let stem = prompt.strip_suffix("txt").unwrap_or(prompt);
             let mut answers = names.iter().filter_map(|name| name.strip_prefix(stem));
