@@ -96,7 +96,10 @@ impl Device {
         for _ in 0..STEPS_MAX {
             match self.step() {
                 Some(true) => {}
-                Some(false) => return,
+                Some(false) => {
+                    self.in_a_row = 0;
+                    return;
+                }
                 None => return self.end(),
             }
         }
@@ -109,7 +112,6 @@ impl Device {
         match opened {
             Ok(session) => {
                 self.sessions += 1;
-                self.in_a_row = 0;
                 self.session = Some(session);
             }
             Err(error) => {
@@ -127,7 +129,7 @@ impl Device {
             return;
         }
         self.failures += 1;
-        self.opens_ms = self.stick.now_ms() + daemon::RECOVERY.as_millis() as u64;
+        self.opens_ms = self.stick.now_ms() + daemon::RECOVERY_MS;
         self.in_a_row += 1;
         daemon::offer(&mut self.stick, self.in_a_row);
     }

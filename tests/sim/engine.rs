@@ -22,6 +22,8 @@ pub struct Engine(Rc<RefCell<Inner>>);
 
 struct Inner {
     random: Random,
+    /// Of so many prompts, one fails.
+    failing: Option<usize>,
     due: VecDeque<(u64, Event)>,
     asked: u64,
     /// The text in work.
@@ -31,9 +33,20 @@ struct Inner {
 }
 
 impl Engine {
+    /// One that fails now and then.
     pub fn new(random: Random) -> Self {
+        Self::failing(random, Some(FAILING))
+    }
+
+    /// One that never fails.
+    pub fn reliable(random: Random) -> Self {
+        Self::failing(random, None)
+    }
+
+    fn failing(random: Random, failing: Option<usize>) -> Self {
         Self(Rc::new(RefCell::new(Inner {
             random,
+            failing,
             due: VecDeque::new(),
             asked: 0,
             text: String::new(),
@@ -49,7 +62,8 @@ impl Engine {
         inner.text.clone_from(&request.prompt);
         let longest_ms = [300, 4_000, 30_000, 90_000][inner.random.below(4)];
         let done_ms = now_ms + 10 + inner.random.below(longest_ms) as u64;
-        if inner.random.below(FAILING) == 0 {
+        let failing = inner.failing;
+        if failing.is_some_and(|of| inner.random.below(of) == 0) {
             let failure = Failure::OutOfMemory;
             return inner.due.push_back((done_ms, Event::Failed(failure)));
         }

@@ -274,12 +274,13 @@ fn cached(at: usize, make: impl FnOnce() -> PagedImage) -> PagedImage {
     IMAGES.with_borrow_mut(|images| images[at].get_or_insert_with(make).clone())
 }
 
-fn blank() -> PagedImage {
+/// An empty medium for answers.
+pub fn blank() -> PagedImage {
     cached(0, Stick::blank)
 }
 
 /// A fresh stick, as small as its type may be.
-fn image(is_large: bool) -> PagedImage {
+pub fn image(is_large: bool) -> PagedImage {
     let (at, len_bytes, fat_type) = match is_large {
         false => (1, 3 << 20, FatType::Fat16),
         true => (2, 34 << 20, FatType::Fat32),

@@ -33,7 +33,7 @@ pub fn judge(image: &PagedImage, belief: &Belief, engine: &Engine) -> Vec<String
 }
 
 /// Every file, as `fatfs` reads it.
-fn files(image: &PagedImage) -> labhost::Result<Files> {
+pub fn files(image: &PagedImage) -> labhost::Result<Files> {
     let mut volume = HostVolume::open(&Snapshot(image.clone()))?;
     let mut files = Files::new();
     for entry in volume.list_all()? {
@@ -111,7 +111,7 @@ fn has_failed(content: &Content, engine: &Engine) -> bool {
 }
 
 /// The answer's bytes.
-fn response(content: &Content) -> Option<Vec<u8>> {
+pub fn response(content: &Content) -> Option<Vec<u8>> {
     let question = question(content)?;
     let text = answer(&question.text);
     Some(encode(&format!("{}\n", text.trim()), question.form))

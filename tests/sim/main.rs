@@ -9,6 +9,7 @@
 //! | [`host`] | computers that a stick is plugged into, and their users |
 //! | [`history`], [`judge`] | what happens to a stick, and what must hold then |
 //! | [`explore`] | the tests: many histories |
+//! | [`endurance`] | ten thousand prompts on one volume |
 //! | [`plain_device`] | the simplest device that keeps the rules, as a check of the hosts |
 //! | [`without_device`] | the three alone: hosts are good hosts, cuts lose what they may |
 //!
@@ -24,6 +25,7 @@
 
 mod device;
 mod disk;
+mod endurance;
 mod engine;
 mod explore;
 mod figures;

@@ -204,10 +204,7 @@ pub fn repair<D: WriteAt, J: JournalStore>(
         .with_context(|| format!("cannot repair the volume on {name}"))?;
     let found = report.findings().len() as u64 + report.omitted();
     if found > 0 {
-        tracing::warn!(
-            found,
-            "a host left the volume in the middle of its work; repaired it"
-        );
+        tracing::warn!(found, "the volume was not whole; repaired it");
     }
     Ok(found > 0)
 }

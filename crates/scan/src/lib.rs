@@ -2,7 +2,7 @@
 //! are taken. Bounded: so many files, so many bytes of each; contents are hashed and let go.
 //! How many reads and how much memory that is: `docs/SPEC.md` section 1.4.
 //!
-//! Used by the daemon. Nothing else knows both `volume` and `mailbox`.
+//! Used by the daemon.
 
 use std::collections::HashSet;
 

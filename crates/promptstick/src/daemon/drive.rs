@@ -13,6 +13,7 @@ use medium::gadget::{Description, Ejection, Gadget, Paths, Started};
 use medium::{Bus, How, Medium, PlainFile, Take, Timing};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use volume::ImageFile;
 
 use super::polled::polled;
 use super::world::Found;
@@ -68,7 +69,7 @@ impl Drive {
         }
     }
 
-    /// Looks who has the medium. A drive with another medium in it is disconnected and emptied.
+    /// Looks who has the medium. A drive with another medium in it is disconnected.
     ///
     /// # Errors
     /// The kernel refused.
@@ -148,11 +149,11 @@ impl Drive {
             How::Ejected => {}
             How::Alone => gadget.unbind()?,
         }
-        let opened = File::options().read(true).write(true).open(image);
+        let opened = ImageFile::open_read_write(image).map(ImageFile::into_file);
         let opened = opened.with_context(|| format!("cannot write {}", image.display()));
         match how {
             How::Asked if opened.is_err() => gadget.insert(PROMPTS, image)?,
-            How::Asleep if opened.is_err() => self.connect(image)?,
+            How::Asleep | How::Alone if opened.is_err() => self.connect(image)?,
             _ => {}
         }
         Ok(Take::Granted(opened?))

@@ -36,7 +36,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use engine::{Worker, WorkerOptions};
-use medium::ImageLock;
+use medium::{ImageLock, Timing};
 use tokio::task::yield_now;
 
 use crate::config::Config;
@@ -48,8 +48,13 @@ use service::Service;
 use signals::{Request, Signals};
 use watch::{Seen, Watch};
 
-/// How long to wait before a failed image or state folder is tried again.
-pub const RECOVERY: Duration = Duration::from_secs(2);
+/// How long to wait before a failed image or state folder is tried again, ms.
+pub const RECOVERY_MS: u64 = 2_000;
+
+const _: () = assert!(
+    RECOVERY_MS * (session::FAILURES_BEFORE_RETURN as u64 - 1) > Timing::GADGET.absent_ms,
+    "a drive that failures keep empty is empty for as long as every host needs to notice"
+);
 
 /// Serves the image until SIGTERM or SIGINT. `reload` reads the configuration again.
 ///
@@ -236,13 +241,15 @@ impl Daemon {
         }
         *ready = true;
         *trouble = None;
-        *failures = 0;
         service.ready();
         tracing::info!(image = %config.image.display(), "ready for prompts");
         loop {
             let step = session.advance().await?;
             if step == Step::OtherVolume {
                 return Ok(Ended::Replaced);
+            }
+            if step == Step::Rest {
+                *failures = 0;
             }
             tokio::select! {
                 biased;
@@ -303,7 +310,7 @@ impl Daemon {
 
     /// Waits until it is time to try again; false when it is time to end.
     async fn wait_out(&mut self) -> bool {
-        let over = tokio::time::sleep(RECOVERY);
+        let over = tokio::time::sleep(Duration::from_millis(RECOVERY_MS));
         tokio::pin!(over);
         loop {
             tokio::select! {

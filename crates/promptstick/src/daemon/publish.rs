@@ -15,9 +15,9 @@ use volume::{ChangeSet, EditError, FatTime, JournalStore, ReadAt, ReadError, Vol
 use super::report::Report;
 use scan::Scan;
 
-/// Most answers of one transaction. It is made in one step, and the board takes a tenth of a second
-/// to find a place for one in the largest folder; nothing else is done meanwhile.
-const ANSWERS_MAX: usize = 64;
+/// Most answers of one transaction. It is made in one step, and nothing else is done meanwhile; but
+/// a host that ejects the volume must get more than a night's answers at once.
+const ANSWERS_MAX: usize = 1_000;
 
 /// How many answers were published, and how many stayed ready.
 #[derive(Debug)]

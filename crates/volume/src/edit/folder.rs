@@ -54,14 +54,8 @@ impl<D: ReadAt> Edit<'_, D> {
         entry: &NewEntry,
     ) -> Result<(), EditError> {
         let (parent, name) = dir::split_parent(path);
-        let mut taken = self.taken_names(place, parent)?;
-        if taken.has(name) {
-            self.taken = Some(taken);
-            return Err(EditError::Exists {
-                path: name.to_owned(),
-            });
-        }
-        let short = short_name::generate(name, taken.shorts()).ok_or(EditError::FolderFull)?;
+        let shorts = self.taken_names(place, parent)?.shorts();
+        let short = short_name::generate(name, shorts).ok_or(EditError::FolderFull)?;
         let mut slots = Vec::new();
         if !short_name::says_all(&short, name) {
             slots = lfn::encode(name, &short);
@@ -76,8 +70,7 @@ impl<D: ReadAt> Edit<'_, D> {
         if moves_end && after < space.slots() {
             self.write_slot(&space, after, &[0; 32])?;
         }
-        taken.add(name, short);
-        self.taken = Some(taken);
+        self.taken_names(place, parent)?.add(name, short);
         Ok(())
     }
 
@@ -129,19 +122,40 @@ impl<D: ReadAt> Edit<'_, D> {
         self.write(entry.slot_offset_bytes, &slot)
     }
 
-    /// The names that a folder has. One that shares clusters with something else is refused: what
-    /// is put into it would be put into that, too.
-    fn taken_names(&mut self, place: DirPlace, folder: &str) -> Result<Taken, EditError> {
-        if let Some(taken) = self.taken.take_if(|taken| taken.is_of(place)) {
-            return Ok(taken);
-        }
-        if let DirPlace::Chain { first_cluster } = place
-            && let Some(cluster) = inspect::shared_cluster(self.view(), first_cluster)?
-        {
-            return Err(EditError::Damaged {
-                name: folder.to_owned(),
-                problem: ChainProblem::CrossLinked { cluster },
+    /// Refuses a name that the folder has, and a folder that cannot be trusted: before anything is
+    /// allocated, or a cluster that a damaged folder leads to could be taken for what is put into it.
+    pub(super) fn expect_free(&mut self, place: DirPlace, path: &str) -> Result<(), EditError> {
+        let (parent, name) = dir::split_parent(path);
+        if self.taken_names(place, parent)?.has(name) {
+            return Err(EditError::Exists {
+                path: name.to_owned(),
             });
+        }
+        Ok(())
+    }
+
+    /// The names that a folder has. One that is damaged, or shares clusters with something else, is
+    /// refused: what is put into it would be put into that, too.
+    fn taken_names(&mut self, place: DirPlace, folder: &str) -> Result<&mut Taken, EditError> {
+        let known = self.taken.iter().position(|taken| taken.is_of(place));
+        let at = match known {
+            Some(at) => at,
+            None => {
+                let taken = self.read_names(place, folder)?;
+                self.taken.push(taken);
+                self.taken.len() - 1
+            }
+        };
+        // Just found or pushed.
+        self.taken.get_mut(at).ok_or(EditError::FolderFull)
+    }
+
+    fn read_names(&self, place: DirPlace, folder: &str) -> Result<Taken, EditError> {
+        if let DirPlace::Chain { first_cluster } = place
+            && let Some(problem) = inspect::folder_problem(self.view(), first_cluster)?
+        {
+            let name = folder.to_owned();
+            return Err(EditError::Damaged { name, problem });
         }
         Ok(Taken::read(self.view(), place)?)
     }

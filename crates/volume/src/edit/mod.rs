@@ -25,6 +25,7 @@ use crate::view::View;
 
 pub(crate) use folder::{NewEntry, encode_entry};
 pub(crate) use overlay::Overlay;
+pub(crate) use short_name::free_number;
 pub(crate) use table::{FsInfo, fs_info_sector};
 
 use table::TableState;
@@ -41,8 +42,8 @@ pub struct Edit<'a, D: ReadAt> {
     code_page: CodePage,
     table: TableState,
     table_before_call: TableState,
-    /// The names in the folder into which something was put last.
-    taken: Option<Taken>,
+    /// The names in the folders into which something was put.
+    taken: Vec<Taken>,
 }
 
 impl<D: ReadAt> std::fmt::Debug for Edit<'_, D> {
@@ -62,7 +63,7 @@ impl<'a, D: ReadAt> Edit<'a, D> {
             code_page,
             table: TableState::default(),
             table_before_call: TableState::default(),
-            taken: None,
+            taken: Vec::new(),
         }
     }
 
@@ -73,6 +74,7 @@ impl<'a, D: ReadAt> Edit<'a, D> {
     pub fn create(&mut self, path: &str, content: &[u8], time: FatTime) -> Result<(), EditError> {
         self.call(|edit| {
             let place = edit.place_for(path)?;
+            edit.expect_free(place, path)?;
             let first_cluster = edit.store(content)?;
             let len_bytes = edit.checked_len(content)?;
             let entry = NewEntry {
@@ -92,6 +94,7 @@ impl<'a, D: ReadAt> Edit<'a, D> {
     pub fn make_dir(&mut self, path: &str, time: FatTime) -> Result<(), EditError> {
         self.call(|edit| {
             let place = edit.place_for(path)?;
+            edit.expect_free(place, path)?;
             let first_cluster = edit.store_folder(place, time)?;
             let attributes = ATTR_DIRECTORY;
             let entry = NewEntry {
@@ -156,7 +159,7 @@ impl<'a, D: ReadAt> Edit<'a, D> {
             self.overlay.keep();
         } else {
             self.overlay.undo();
-            self.taken = None;
+            self.taken.clear();
             self.table = self.table_before_call.clone();
         }
         self.cache.clear();

@@ -30,19 +30,19 @@ pub(super) fn generate(name: &str, taken: &HashSet<ShortName>) -> Option<ShortNa
         return Some(plain);
     }
     let is_taken = |number: u32| taken.contains(&with_tail(&basis, number));
-    free_number(is_taken).map(|number| with_tail(&basis, number))
+    free_number(MAX_TAIL, is_taken).map(|number| with_tail(&basis, number))
 }
 
-/// A number that is free. Tails are mostly taken from 1 up without gaps, and a folder may have ten
+/// A number up to `most` that is free. Tails are mostly taken from 1 up without gaps, and a folder may have ten
 /// thousand of them, so: double until one is free, then halve towards the last taken one.
-fn free_number(is_taken: impl Fn(u32) -> bool) -> Option<u32> {
+pub(crate) fn free_number(most: u32, is_taken: impl Fn(u32) -> bool) -> Option<u32> {
     let mut free = 1;
     while is_taken(free) {
-        if free == MAX_TAIL {
+        if free == most {
             // Gaps below, if any.
-            return (1..MAX_TAIL).find(|number| !is_taken(*number));
+            return (1..most).find(|number| !is_taken(*number));
         }
-        free = (free * 2).min(MAX_TAIL);
+        free = (free * 2).min(most);
     }
     let mut taken = free / 2;
     while taken + 1 < free {
@@ -180,11 +180,17 @@ mod tests {
 
     #[test]
     fn a_free_number_is_found_wherever_it_is() {
-        assert_eq!(free_number(|_| false), Some(1));
-        assert_eq!(free_number(|number| number <= 9999), Some(10_000));
-        assert_eq!(free_number(|number| number != 777_777), Some(777_777));
-        assert_eq!(free_number(|number| number != MAX_TAIL), Some(MAX_TAIL));
-        assert_eq!(free_number(|_| true), None);
+        assert_eq!(free_number(MAX_TAIL, |_| false), Some(1));
+        assert_eq!(free_number(MAX_TAIL, |number| number <= 9999), Some(10_000));
+        assert_eq!(
+            free_number(MAX_TAIL, |number| number != 777_777),
+            Some(777_777)
+        );
+        assert_eq!(
+            free_number(MAX_TAIL, |number| number != MAX_TAIL),
+            Some(MAX_TAIL)
+        );
+        assert_eq!(free_number(MAX_TAIL, |_| true), None);
     }
 
     #[test]

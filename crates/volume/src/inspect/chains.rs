@@ -88,11 +88,11 @@ pub(super) fn follow<D: ReadAt + ?Sized>(
     Ok((inspection, chain.extents))
 }
 
-/// The extents of a folder, as far as its chain can be followed.
-pub(super) fn extents_of_folder<D: ReadAt + ?Sized>(
+/// The extents of a folder, and where its chain cannot be followed to its end, why.
+pub(super) fn folder<D: ReadAt + ?Sized>(
     view: View<'_, D>,
     first_cluster: u32,
-) -> io::Result<Vec<Extent>> {
+) -> io::Result<(Vec<Extent>, Option<ChainProblem>)> {
     let expected = Expected::of_folder(view.geometry);
     // One chain: the length of the longest folder bounds it.
     let mut clusters_left = u64::from(expected.most) + 1;
@@ -101,8 +101,8 @@ pub(super) fn extents_of_folder<D: ReadAt + ?Sized>(
         clusters: 0,
         clusters_left: &mut clusters_left,
     };
-    chain.follow(view, first_cluster, &expected)?;
-    Ok(chain.extents)
+    let problem = chain.follow(view, first_cluster, &expected)?;
+    Ok((chain.extents, problem))
 }
 
 /// A chain while it is followed.

@@ -163,15 +163,19 @@ impl Batch {
     }
 }
 
-/// A cluster of the folder that starts at `first_cluster` into which something else leads, too. The
-/// root is led to by the boot sector, any other folder by one entry.
-pub(crate) fn shared_cluster<D: ReadAt + ?Sized>(
+/// What is wrong with the chain of the folder that starts at `first_cluster`: it is broken, or
+/// something else leads into it, too. The root is led to by the boot sector, any other folder by one
+/// entry.
+pub(crate) fn folder_problem<D: ReadAt + ?Sized>(
     view: View<'_, D>,
     first_cluster: u32,
-) -> Result<Option<u32>, ReadError> {
+) -> Result<Option<ChainProblem>, ReadError> {
     const FOLDER: usize = 0;
     let mut batch = Batch::default();
-    let extents = chains::extents_of_folder(view, first_cluster).map_err(ReadError::Io)?;
+    let (extents, problem) = chains::folder(view, first_cluster).map_err(ReadError::Io)?;
+    if problem.is_some() {
+        return Ok(problem);
+    }
     batch.add(FOLDER, 0, &extents);
     batch.extents.sort_by_key(|extent| extent.first);
     batch.find_in_table(view)?;
@@ -184,7 +188,7 @@ pub(crate) fn shared_cluster<D: ReadAt + ?Sized>(
             shared.get_or_insert(cluster);
         }
     })?;
-    Ok(shared)
+    Ok(shared.map(|cluster| ChainProblem::CrossLinked { cluster }))
 }
 
 impl Owned {

@@ -24,7 +24,7 @@ use crate::view::View;
 
 pub use problem::{ChainProblem, Inspection};
 
-pub(crate) use crosslink::shared_cluster;
+pub(crate) use crosslink::folder_problem;
 pub(crate) use problem::Extent;
 
 /// Most extents held at a time; a file in more pieces is refused, more files take another pass.

@@ -6,6 +6,8 @@
 
 use std::collections::HashSet;
 
+use crate::edit::free_number;
+
 /// Stands for a first byte of 0xE5.
 const E5_STAND_IN: u8 = 0x05;
 const FORBIDDEN: &[u8] = b"\"*./:<>?\\|\x7F";
@@ -39,9 +41,8 @@ pub(super) fn unique(name: &ShortName, taken: &HashSet<ShortName>) -> Option<Sho
     if !taken.contains(name) {
         return Some(*name);
     }
-    (1..=MAX_NUMBER)
-        .map(|number| numbered(name, number))
-        .find(|candidate| !taken.contains(candidate))
+    let is_taken = |number| taken.contains(&numbered(name, number));
+    free_number(MAX_NUMBER, is_taken).map(|number| numbered(name, number))
 }
 
 fn numbered(name: &ShortName, number: u32) -> ShortName {

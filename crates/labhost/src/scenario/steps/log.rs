@@ -10,7 +10,7 @@ pub const MADE: &str = "made the drive";
 pub const ADOPTED: &str = "took over the drive of an earlier daemon";
 
 /// The volume was repaired after a host that vanished.
-pub const REPAIRED: &str = "a host left the volume in the middle of its work; repaired it";
+pub const REPAIRED: &str = "the volume was not whole; repaired it";
 
 /// There is no volume that can be served.
 pub const UNUSABLE: &str = "trying again until it is mended";

@@ -18,7 +18,7 @@ use anyhow::{Context, ensure};
 use engine::Event as EngineEvent;
 use mailbox::{Job, Mailbox};
 use medium::{Event, Machine, ShelfAction, ShelfEvent, Timing};
-use volume::{FatTime, JournalStore, Volume};
+use volume::{FatTime, JournalStore, ReadError, RepairError, Volume};
 
 use super::job::Reply;
 use super::led::Sign;
@@ -32,8 +32,8 @@ use shelf::Answers;
 /// How often a host that sleeps is looked at while something waits for it.
 const WAKING_MS: u64 = 2_000;
 
-/// The pauses between so many failures are longer than the absence that every host notices.
-const FAILURES_BEFORE_RETURN: u32 = 3;
+/// A drive that failures keep empty is filled after so many, one after the other.
+pub(super) const FAILURES_BEFORE_RETURN: u32 = 3;
 
 /// How often an image is repaired: an error of the disk may pass.
 const REPAIRS: u32 = 2;
@@ -98,8 +98,8 @@ struct Running {
 }
 
 impl<'a, W: World> Session<'a, W> {
-    /// Finishes or discards what a crash left in the journal, repairs the volume if a host left it
-    /// in the middle of its work and cannot reach it now, opens the ledger, and connects the drive.
+    /// Finishes or discards what a crash left in the journal, repairs the volume of a drive if no
+    /// host can reach it now, opens the ledger, and connects the drive.
     /// `was_ejected`: the session before this one ended with a medium that the host had ejected.
     ///
     /// # Errors
@@ -342,7 +342,7 @@ fn mend<W: World>(world: &mut W) -> anyhow::Result<Found> {
         world.disconnect()?;
         found = Found::Alone;
     }
-    // A plain file is left to itself otherwise: its hosts are programs that do not mark it.
+    // A plain file is left to itself otherwise: another program may be at it.
     let needs_mending = found != Found::Held && (world.is_usb() || has_journal(world)?);
     if needs_mending {
         let name = world.image_name();
@@ -364,8 +364,13 @@ fn repair<W: World>(world: &W, name: &str, image: &mut W::Image) -> anyhow::Resu
             break;
         };
         ensure!(!has_journal(world)?, error);
-        if repair == REPAIRS {
+        let may_pass = matches!(
+            error.downcast_ref(),
+            Some(RepairError::Read(ReadError::Io(_)) | RepairError::Publish(_))
+        );
+        if repair == REPAIRS || !may_pass {
             tracing::error!("{error:#}; the host gets it as it is");
+            break;
         }
     }
     Ok(())

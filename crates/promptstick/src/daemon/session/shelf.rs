@@ -36,8 +36,6 @@ pub(super) struct Answers {
 /// One medium.
 #[derive(Default)]
 struct Answered {
-    /// This session has made it, and may add to it.
-    is_made: bool,
     /// The answers on it.
     ids: BTreeSet<JobId>,
 }
@@ -233,23 +231,21 @@ impl<W: World> Session<'_, W> {
     /// Writes what is new onto the medium, or makes another one.
     fn fill(&mut self, at: usize, news: &News) -> anyhow::Result<()> {
         let medium = self.answers.media.get_mut(at).context("no such drive")?;
-        if medium.is_made {
-            let fresh = news
-                .answers
-                .iter()
-                .filter(|(id, _)| !medium.ids.contains(id));
-            let files: Vec<Answer> = fresh
-                .map(|(_, answer)| answer.clone())
-                .chain(news.notes.iter().cloned())
-                .collect();
-            match self.world.add_answers(at, &files) {
-                Ok(Append::Done(_)) => {
-                    medium.ids.extend(news.answers.iter().map(|(id, _)| *id));
-                    return Ok(());
-                }
-                Ok(Append::Full) => tracing::debug!("the medium for answers is full"),
-                Err(error) => tracing::warn!("{error:#}; making another one"),
+        let fresh = news
+            .answers
+            .iter()
+            .filter(|(id, _)| !medium.ids.contains(id));
+        let files: Vec<Answer> = fresh
+            .map(|(_, answer)| answer.clone())
+            .chain(news.notes.iter().cloned())
+            .collect();
+        match self.world.add_answers(at, &files) {
+            Ok(Append::Done(_)) => {
+                medium.ids.extend(news.answers.iter().map(|(id, _)| *id));
+                return Ok(());
             }
+            Ok(Append::Full) => tracing::debug!("a new medium for answers"),
+            Err(error) => tracing::warn!("{error:#}; making another one"),
         }
         let newest_first = news.notes.iter().rev().cloned();
         let answers = news.answers.iter().rev().map(|(_, answer)| answer.clone());
@@ -258,7 +254,6 @@ impl<W: World> Session<'_, W> {
         let taken = count.saturating_sub(news.notes.len());
         let newest_first = news.answers.iter().rev().take(taken);
         medium.ids = newest_first.map(|(id, _)| *id).collect();
-        medium.is_made = true;
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use volume::{PublishError, ReadAt, RepairError, Volume};
 use super::{Mode, Session, Step, has_journal, open_volume};
 use crate::daemon::publish::{NotBegun, publish};
 use crate::daemon::report::Part;
-use crate::daemon::world::World;
+use crate::daemon::world::{Found, World};
 use crate::stick;
 use scan::Scan;
 
@@ -38,6 +38,8 @@ impl<W: World> Session<'_, W> {
         let mut image = match self.world.try_take(how) {
             Ok(Some(image)) => image,
             Ok(None) => return Ok(self.refused(Refusal::Busy)),
+            // The drive is not as it was: the next session finds out, and mends that.
+            Err(error) if !self.is_as_before(how) => return Err(error),
             Err(error) => return self.put_off(error),
         };
         if how == How::Asleep {
@@ -71,6 +73,11 @@ impl<W: World> Session<'_, W> {
             }
             Err(error) => self.put_off(error),
         }
+    }
+
+    /// Whether a failed attempt has left the medium where the state machine takes it to be.
+    fn is_as_before(&mut self, how: How) -> bool {
+        how == How::Ejected || !self.world.is_usb() || matches!(self.world.found(), Ok(Found::Held))
     }
 
     /// Puts the medium back into the drive.
