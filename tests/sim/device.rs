@@ -24,7 +24,7 @@ pub struct Device {
     /// When a session is opened, where there is none.
     opens_ms: u64,
     was_ejected: bool,
-    modified: u64,
+    written: Written,
     /// Sessions so far.
     pub sessions: u64,
     /// Sessions that could not be opened, or failed.
@@ -40,7 +40,10 @@ impl Device {
     /// One that starts now.
     pub fn new(stick: Stick) -> Self {
         Self {
-            modified: stick.disk.modified(),
+            written: Written {
+                modified: stick.disk.modified(),
+                told_ms: None,
+            },
             stick,
             session: None,
             opens_ms: 0,
@@ -56,7 +59,10 @@ impl Device {
     /// When it does something if nothing happens.
     pub fn next_ms(&self) -> Option<u64> {
         match &self.session {
-            Some(session) => session.deadline_ms(),
+            Some(session) => {
+                let deadlines = [session.deadline_ms(), self.written.told_ms];
+                deadlines.into_iter().flatten().min()
+            }
             None => Some(self.opens_ms),
         }
     }
@@ -77,9 +83,23 @@ impl Device {
         self.session.as_ref().is_some_and(is_done)
     }
 
-    /// Whether answers wait for room or for the medium.
-    pub fn has_unpublished(&self) -> bool {
-        self.session.as_ref().is_some_and(Session::has_unpublished)
+    /// Whether the volume is marked as in use, as of the last reading.
+    pub fn is_kept(&self) -> bool {
+        self.session.as_ref().is_some_and(Session::in_use)
+    }
+
+    /// Whether the drive is connected and has its medium, or a host has ejected that.
+    pub fn has_medium_in_drive(&self) -> bool {
+        let is_ejected = self.session.as_ref().is_some_and(Session::is_ejected);
+        let usb = &self.stick.usb;
+        usb.is_bound() && (usb.is_inserted(0) || is_ejected)
+    }
+
+    /// The operator has another configuration: the session is opened anew, and the drive stays.
+    pub fn reload(&mut self) {
+        let was_ejected = self.session.as_ref().is_some_and(Session::is_ejected);
+        self.kill(self.stick.now_ms());
+        self.was_ejected = was_ejected;
     }
 
     /// Does what is due, until there is nothing left at this instant. Whether anything was.
@@ -139,11 +159,11 @@ impl Device {
         let Some(session) = &mut self.session else {
             return Some(false);
         };
-        let result = deliver(session, &self.stick, &mut self.modified)
+        let result = deliver(session, &self.stick, &mut self.written)
             .and_then(|()| ready(session.advance()));
         match result {
             Ok(Step::Again) => Some(true),
-            Ok(Step::Rest) => Some(has_news(&self.stick, self.modified)),
+            Ok(Step::Rest) => Some(has_news(&self.stick, &mut self.written)),
             Ok(Step::OtherVolume) => {
                 self.violations.push("the volume counts as another".into());
                 None
@@ -156,20 +176,40 @@ impl Device {
     }
 }
 
-fn has_news(stick: &Stick, modified: u64) -> bool {
+/// inotify tells of writes, the device's own as well, at most this late: the daemon wants to hear of
+/// them 20 times a second (`daemon::watch`).
+const TOLD_MS: u64 = 50;
+
+/// Writes of which the session has not been told yet.
+struct Written {
+    modified: u64,
+    told_ms: Option<u64>,
+}
+
+impl Written {
+    /// Whether it is time to tell of something.
+    fn is_due(&mut self, stick: &Stick) -> bool {
+        if std::mem::replace(&mut self.modified, stick.disk.modified()) != stick.disk.modified() {
+            self.told_ms.get_or_insert(stick.now_ms() + TOLD_MS);
+        }
+        self.told_ms.is_some_and(|at_ms| at_ms <= stick.now_ms())
+    }
+}
+
+fn has_news(stick: &Stick, written: &mut Written) -> bool {
     let is_due = stick.engine.next_ms();
     let is_due = is_due.is_some_and(|at_ms| at_ms <= stick.now_ms());
-    is_due || stick.disk.modified() != modified
+    written.is_due(stick) || is_due
 }
 
 /// What has happened, in the order in which the daemon's loop looks.
 fn deliver(
     session: &mut Session<'_, Stick>,
     stick: &Stick,
-    modified: &mut u64,
+    written: &mut Written,
 ) -> anyhow::Result<()> {
-    // Its own writes echo, as inotify's do.
-    if std::mem::replace(modified, stick.disk.modified()) != stick.disk.modified() {
+    if written.is_due(stick) {
+        written.told_ms = None;
         session.wrote();
     }
     stick.usb.take_wrote();

@@ -105,11 +105,6 @@ impl Engine {
         self.0.borrow().asked
     }
 
-    /// Whether it has failed at any text.
-    pub fn has_ever_failed(&self) -> bool {
-        !self.0.borrow().failed.is_empty()
-    }
-
     /// Whether it has failed at this text.
     pub fn has_failed(&self, text: &str) -> bool {
         self.0.borrow().failed.iter().any(|failed| failed == text)

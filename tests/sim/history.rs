@@ -46,7 +46,6 @@ struct History {
     device: Device,
     host: Option<Host>,
     belief: Belief,
-    known: judge::Known,
     /// Something goes wrong at that time.
     trouble_ms: Option<u64>,
     log: Log,
@@ -65,7 +64,6 @@ impl History {
             random,
             host: None,
             belief: Belief::default(),
-            known: judge::Known::default(),
             trouble_ms: None,
             log,
             outcome: Outcome::default(),
@@ -79,7 +77,7 @@ impl History {
                 break;
             }
         }
-        self.come_to_rest();
+        self.come_to_rest("nobody is plugged in any more");
         self.end()
     }
 
@@ -106,6 +104,9 @@ impl History {
             });
         }
         self.trouble_ms = None;
+        if !self.host().is_gone() && self.random.below(2) == 0 {
+            self.come_to_rest("a host that has let go is plugged in");
+        }
         self.part(kind);
         let pause_ms = self.random.below(60_000) as u64;
         let end_ms = self.now_ms() + pause_ms;
@@ -123,20 +124,28 @@ impl History {
         }
     }
 
-    /// Nothing goes wrong any more, nobody is plugged in: everything is to be answered.
-    fn come_to_rest(&mut self) {
+    /// Nothing new goes wrong, and nobody holds the medium: everything is to be answered, and the
+    /// medium to be where it belongs.
+    fn come_to_rest(&mut self, when: &str) {
         let start_ms = self.now_ms();
-        self.log
-            .note(start_ms, || "nobody is plugged in any more".into());
-        if self.host.is_some() {
-            self.part(Kind::Camera);
+        self.log.note(start_ms, || when.into());
+        // Marks that another host has left keep the volume to itself for as long as one is there.
+        let is_kept = |history: &Self| history.host.is_some() && history.device.is_kept();
+        self.pass(start_ms + QUIET_MAX_MS, |history| {
+            history.device.is_done() || is_kept(history)
+        });
+        if is_kept(self) {
+            return;
         }
-        self.pass(start_ms + QUIET_MAX_MS, |history| history.device.is_done());
-        if !self.device.is_done() {
-            let trouble = &self.device.trouble;
-            let what = format!("not everything was answered in time; last trouble: {trouble}");
-            self.outcome.violations.push(what);
-        }
+        let what = match (self.device.is_done(), self.device.has_medium_in_drive()) {
+            (true, true) => return,
+            (true, false) => "the medium is not in the drive".into(),
+            (false, _) => format!(
+                "not everything was answered in time: {}",
+                self.device.trouble
+            ),
+        };
+        self.outcome.violations.push(format!("{what} ({when})"));
     }
 
     /// Lets time pass until the condition holds or the time is over.
@@ -193,10 +202,11 @@ impl History {
                 .take_readings()
                 .into_iter()
                 .filter(|shown| shown.lun > 0);
-            let (known, kind, belief) = (&mut self.known, host.kind(), host.belief());
-            // That host's writes may pause for longer than anybody can wait: it gets another answer.
-            let shown = shown.filter(|_| kind != Kind::LinuxDefault);
-            violations.extend(shown.filter_map(|shown| known.judge(&shown, belief)));
+            let (kind, belief) = (host.kind(), host.belief());
+            // The one's writes may pause for longer than anybody can wait, the other does not say
+            // that it is at work: they get another answer.
+            let shown = shown.filter(|_| !matches!(kind, Kind::LinuxDefault | Kind::Camera));
+            violations.extend(shown.filter_map(|shown| judge::judge_shown(&shown, belief)));
         }
     }
 
@@ -215,7 +225,12 @@ impl History {
                     .note(now_ms, || format!("power goes in {after} operations"));
                 self.stick.disk.cut_after(after);
             }
-            3 | 4 => {
+            3 => {
+                self.log
+                    .note(now_ms, || "the configuration is read again".into());
+                self.device.reload();
+            }
+            4 => {
                 let starts_ms = now_ms + 500 + self.random.below(4_000) as u64;
                 self.log.note(now_ms, || "the daemon is killed".into());
                 self.outcome.figures.kills += 1;
@@ -260,7 +275,7 @@ impl History {
         figures.sessions = self.device.sessions;
         figures.asked = self.stick.engine.asked();
         figures.faults = self.stick.disk.faults() as u64;
-        figures.contents = self.belief.ever.len() as u64;
+        figures.contents = self.belief.contents_count();
         self.outcome
     }
 }

@@ -12,7 +12,7 @@ use volume::testing::PagedImage;
 use volume::{FatTime, ReadAt as _, RepairLimits, Volume};
 
 use super::engine::{Engine, answer};
-use super::host::{Belief, Content, Reading};
+use super::host::{Belief, Content, Reading, prompt_of};
 
 /// Files by their paths.
 type Files = BTreeMap<String, Vec<u8>>;
@@ -63,46 +63,67 @@ fn kept(files: &Files, belief: &Belief, faults: &mut Vec<String>) {
     }
 }
 
-/// The answers: one to each prompt that is certain, none twice, none to what was no whole prompt.
+/// The answers: one to each prompt that is certain, none twice, none to what its prompt never was.
 fn answered(files: &Files, belief: &Belief, engine: &Engine, faults: &mut Vec<String>) {
-    let mut counts: BTreeMap<&[u8], Vec<&str>> = BTreeMap::new();
-    let responses = files.iter().filter(|(path, _)| path.contains(".response"));
-    for (path, content) in responses {
-        counts.entry(content).or_default().push(path);
-    }
-    for (content, paths) in &counts {
-        let is_anything = |path: &&str| belief.is_touched(path) || belief.is_in_doubt(path);
-        if paths.len() > 1 && !paths.iter().any(is_anything) {
-            faults.push(format!(
-                "one answer, {} bytes, is there as {paths:?}",
-                content.len()
-            ));
+    let mut answers: BTreeMap<String, Vec<(&str, &[u8])>> = BTreeMap::new();
+    for (path, content) in files {
+        if let Some(prompt) = prompt_of(path)
+            && path.contains(".response")
+            && !belief.is_touched(path)
+            && !belief.is_in_doubt(&prompt)
+        {
+            answers.entry(prompt).or_default().push((path, content));
         }
     }
-    let known: Vec<Vec<u8>> = belief.ever.iter().filter_map(response).collect();
-    for (content, paths) in &counts {
-        let is_known = known.iter().any(|known| known == content);
-        if !is_known && !belief.is_touched(paths[0]) && !belief.is_in_doubt(paths[0]) {
-            faults.push(format!(
-                "{paths:?} answers what no host has written as a whole"
-            ));
+    for (prompt, answers) in &answers {
+        let known: Vec<Vec<u8>> = belief
+            .contents(prompt)
+            .iter()
+            .filter_map(response)
+            .collect();
+        for (at, (path, content)) in answers.iter().enumerate() {
+            if !known.iter().any(|known| known == content) {
+                faults.push(format!("{path} answers what {prompt} never was"));
+            }
+            if answers[..at].iter().any(|(_, other)| other == content) {
+                faults.push(format!("{path} is there twice"));
+            }
         }
     }
     for (path, file) in &belief.files {
         let Some(Some(content)) = file.certain() else {
             continue;
         };
-        if !is_prompt(path) {
+        if !is_prompt(path) || belief.has_deleted_answer_of(path) {
             continue;
         }
-        let has_answer = response(content).is_some_and(|answer| counts.contains_key(&answer[..]));
+        let expected = response(content);
+        let newest = answers.get(path).and_then(|answers| {
+            let mut answers = answers.clone();
+            answers.sort_by_key(|(path, _)| ordinal(path));
+            answers.pop()
+        });
+        let is_answered = newest.is_some_and(|(_, newest)| expected.as_deref() == Some(newest));
         // It may have failed, and been asked again after the power was gone.
         let has_error =
             has_failed(content, engine) && files.keys().any(|name| is_error_of(path, name));
-        if !has_answer && !has_error && !belief.has_deleted_answer_of(path) {
-            faults.push(format!("{path} has no answer"));
+        if !is_answered && !has_error {
+            let newest = newest.map(|(name, _)| name);
+            faults.push(format!(
+                "{path} has no answer; the newest there is {newest:?}"
+            ));
         }
     }
+}
+
+/// The N of `NAME.response-N.txt`.
+fn ordinal(path: &str) -> u32 {
+    let number = path
+        .strip_suffix(".txt")
+        .and_then(|path| path.rsplit_once('-'));
+    number
+        .and_then(|(_, number)| number.parse().ok())
+        .unwrap_or(1)
 }
 
 /// Whether the engine has failed at it at least once.
@@ -123,33 +144,36 @@ fn question(content: &Content) -> Option<prompt::Question> {
 
 /// Complaints about prompts that nothing is wrong with.
 fn complained(files: &Files, belief: &Belief, engine: &Engine, faults: &mut Vec<String>) {
-    let errors = files.keys().filter(|path| path.contains(".error"));
-    let unfounded = errors.filter(|path| {
-        !engine.has_ever_failed() && !belief.is_touched(path) && !belief.is_in_doubt(path)
-    });
-    faults.extend(unfounded.map(|path| format!("{path} complains without a reason")));
-}
-
-/// The answers to all that was ever written as a whole; remembers them.
-#[derive(Default)]
-pub struct Known {
-    answers: Vec<Vec<u8>>,
-    contents: usize,
-}
-
-impl Known {
-    /// What is wrong with what a host was shown on a drive for answers.
-    pub fn judge(&mut self, shown: &Reading, belief: &Belief) -> Option<String> {
-        let Reading { path, content, .. } = shown;
-        if !path.contains(".response") || belief.is_in_doubt(path) {
-            return None;
+    for path in files.keys().filter(|path| path.contains(".error")) {
+        let prompt = prompt_of(path).unwrap_or_default();
+        let has_reason = |content| has_failed(content, engine);
+        let is_founded = belief.contents(&prompt).iter().any(has_reason);
+        if !is_founded && !belief.is_touched(path) && !belief.is_in_doubt(&prompt) {
+            faults.push(format!("{path} complains without a reason"));
         }
-        let fresh = belief.ever.get(self.contents..).unwrap_or_default();
-        self.answers.extend(fresh.iter().filter_map(response));
-        self.contents = belief.ever.len();
-        let is_known = self.answers.contains(content);
-        (!is_known).then(|| format!("{path} was shown, the answer to half a prompt"))
     }
+}
+
+/// What is wrong with what a host was shown on a drive for answers: names there have no folder.
+pub fn judge_shown(shown: &Reading, belief: &Belief) -> Option<String> {
+    let Reading { path, content, .. } = shown;
+    let name = prompt_of(path).filter(|_| path.contains(".response"))?;
+    // Two of the same name, from two folders.
+    let name = match name
+        .strip_suffix(").txt")
+        .and_then(|name| name.rsplit_once(" ("))
+    {
+        Some((name, _)) => format!("{name}.txt"),
+        None => name,
+    };
+    let mut prompts = [name.clone(), format!("prompts/{name}")].into_iter();
+    let is_right = |prompt: String| {
+        let mut contents = belief.contents(&prompt).iter();
+        let is_known = contents.any(|known| response(known).as_ref() == Some(content));
+        is_known || (belief.is_touched(&prompt) && belief.is_in_doubt(&prompt))
+    };
+    let is_right = name.contains('~') || prompts.any(is_right);
+    (!is_right).then(|| format!("{path} was shown, the answer to half a prompt"))
 }
 
 /// Whether a file that a host wrote is a prompt.

@@ -17,8 +17,10 @@ pub type Content = Rc<[u8]>;
 #[derive(Clone, Debug, Default)]
 pub struct Belief {
     pub files: BTreeMap<String, FileBelief>,
-    /// All contents that were written as a whole, of whatever file.
-    pub ever: Vec<Content>,
+    /// All contents that a file had as a whole.
+    ever: BTreeMap<String, Vec<Content>>,
+    /// How many contents a prompt had had when an answer to it was last deleted.
+    answers_deleted: BTreeMap<String, usize>,
 }
 
 /// One path.
@@ -97,36 +99,56 @@ impl Belief {
         self.files.contains_key(path)
     }
 
-    /// Whether an answer of that name may be to what was left of a prompt when its host was cut off,
-    /// or to a prompt that got its name from a repair.
-    pub fn is_in_doubt(&self, path: &str) -> bool {
-        let name_of = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-        let is_prompt_of = |prompt: &str| {
-            let name = name_of(prompt);
-            let stem = name.strip_suffix(".txt").unwrap_or(&name);
-            let rest = name_of(path).strip_prefix(stem).map(str::to_owned);
-            !is_response(prompt) && rest.is_some_and(|rest| rest.starts_with('.'))
-        };
-        let mut prompts = self.files.iter().filter(|(prompt, _)| is_prompt_of(prompt));
-        prompts.all(|(_, file)| file.is_unknown)
+    /// How many contents were written.
+    pub fn contents_count(&self) -> u64 {
+        self.ever
+            .values()
+            .map(|contents| contents.len() as u64)
+            .sum()
     }
 
-    /// Whether a host has deleted, or may have, an answer to the prompt at `path`.
+    /// What the prompt at `path` ever held as a whole.
+    pub fn contents(&self, path: &str) -> &[Content] {
+        self.ever.get(path).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether nobody can say what the prompt at `path` is: its host was cut off, or it got its name
+    /// from a repair, which knows short names only.
+    pub fn is_in_doubt(&self, path: &str) -> bool {
+        match self.files.get(path) {
+            Some(file) => file.is_unknown,
+            None => path.contains('~'),
+        }
+    }
+
+    /// Whether a host has deleted an answer to the prompt at `path` since it was last written.
     pub fn has_deleted_answer_of(&self, path: &str) -> bool {
-        let stem = path.strip_suffix(".txt").unwrap_or(path);
-        let mut touched = self.files.keys();
-        touched.any(|name| {
-            let rest = name.strip_prefix(stem).unwrap_or_default();
-            rest.starts_with(".response") || rest.starts_with(".error")
-        })
+        self.answers_deleted.get(path) == Some(&self.contents(path).len())
     }
 
     fn touch(&mut self, path: &str, content: Option<Content>) {
-        self.ever.extend(content.clone());
+        match (&content, prompt_of(path)) {
+            (Some(content), _) => {
+                let ever = self.ever.entry(path.into()).or_default();
+                ever.push(content.clone());
+            }
+            (None, Some(prompt)) => {
+                let contents = self.contents(&prompt).len();
+                self.answers_deleted.insert(prompt, contents);
+            }
+            _ => {}
+        }
         self.files
             .entry(path.into())
             .or_default()
             .since
             .push(content);
     }
+}
+
+/// The prompt to which a file is the response or the complaint, by its name.
+pub fn prompt_of(path: &str) -> Option<String> {
+    let ends = [".response", ".error"].map(|end| path.rfind(end));
+    let end = ends.into_iter().flatten().max()?;
+    is_response(path).then(|| format!("{}.txt", &path[..end]))
 }

@@ -30,6 +30,7 @@ use step::Step;
 use stick::Stick;
 use user::User;
 
+pub use belief::prompt_of;
 #[allow(unused_imports, reason = "parts of a belief, for whoever names them")]
 pub use belief::{Belief, Content, FileBelief};
 pub use kind::{KINDS, Kind};
@@ -184,7 +185,8 @@ impl Host {
     pub fn is_done(&self) -> bool {
         let has_no_drive = self.user.is_leaving && self.met.is_none();
         let is_idle = self.user.has_nothing_to_do() && self.stick.job.is_empty();
-        self.user.is_gone || self.user.is_released || has_no_drive || is_idle
+        let user = &self.user;
+        user.is_gone || user.is_released || user.has_powered_off || has_no_drive || is_idle
     }
 
     /// Whether the plug was pulled, by this host's user or its end.

@@ -188,6 +188,11 @@ impl Plan<'_> {
             Kind::Tester => [0, 5, 50][self.random.below(3)],
             _ => [2, 20, 200][self.random.below(3)],
         };
+        // Some programs write a part, and think: for less long than an answer waits to be shown.
+        let gap_max_ms = match part {
+            Part::Data if percent(self.random, 10) => 2500,
+            _ => gap_max_ms,
+        };
         let in_order = self.kind != Kind::LinuxDefault || percent(self.random, 50);
         let step = Step::Send {
             part,

@@ -105,6 +105,8 @@ impl Host {
 
     pub(super) fn power_off(&mut self) {
         self.note(|| "powers the drive off".into());
+        // Desktops refuse while another volume of the drive is mounted.
+        self.close_screens();
         self.user.has_powered_off = true;
         self.user.resume_ms = None;
         self.usb.suspend();

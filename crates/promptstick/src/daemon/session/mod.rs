@@ -18,7 +18,7 @@ use anyhow::{Context, ensure};
 use engine::Event as EngineEvent;
 use mailbox::{Job, Mailbox};
 use medium::{Event, Machine, ShelfAction, ShelfEvent, Timing};
-use volume::{FatTime, JournalStore, ReadError, RepairError, Volume};
+use volume::{FatTime, JournalStore, OpenError, ReadError, RepairError, Volume};
 
 use super::job::Reply;
 use super::led::Sign;
@@ -366,7 +366,11 @@ fn repair<W: World>(world: &W, name: &str, image: &mut W::Image) -> anyhow::Resu
         ensure!(!has_journal(world)?, error);
         let may_pass = matches!(
             error.downcast_ref(),
-            Some(RepairError::Read(ReadError::Io(_)) | RepairError::Publish(_))
+            Some(
+                RepairError::Open(OpenError::Io(_))
+                    | RepairError::Read(ReadError::Io(_))
+                    | RepairError::Publish(_)
+            )
         );
         if repair == REPAIRS || !may_pass {
             tracing::error!("{error:#}; the host gets it as it is");
