@@ -1,5 +1,5 @@
-//! Says whether the kernels in assembly can be used, as `cfg(armv6_kernels)`: on ARM cores that have
-//! the instructions of `ARMv6` and VFPv2. rustc does not tell a program which version of the
+//! Says whether the kernels in assembly can be used, as `cfg(armv6_kernels)`: on ARM cores that
+//! have the instructions of `ARMv6` and VFPv2. rustc does not tell a program which version of the
 //! architecture it is for, so the target's name does; all others get the portable kernels, and so
 //! does Miri, which executes no assembly.
 

@@ -1,5 +1,5 @@
-//! Both backends on the same files: how far their logits are from those of a model whose weights are
-//! the same numbers in F32, and what they say.
+//! Both backends on the same files: how far their logits are from those of a model whose weights
+//! are the same numbers in F32, and what they say.
 
 use std::fmt::Write as _;
 use std::path::Path;

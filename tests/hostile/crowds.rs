@@ -63,8 +63,8 @@ fn folders_of_nothing_but_deleted_slots() {
     withstand("2 x 65,536 deleted slots", &craft, CROWDED);
 }
 
-/// As many answers as are published at a time, into a folder that is nearly full: its names are read
-/// once, and it is looked for room once for each.
+/// As many answers as are published at a time, into a folder that is nearly full: its names are
+/// read once, and it is looked for room once for each.
 #[test]
 fn room_in_a_crowded_folder_is_found_at_a_price() {
     const ANSWERS: u64 = 64;

@@ -176,8 +176,8 @@ impl Device {
     }
 }
 
-/// inotify tells of writes, the device's own as well, at most this late: the daemon wants to hear of
-/// them 20 times a second (`daemon::watch`).
+/// inotify tells of writes, the device's own as well, at most this late: the daemon wants to hear
+/// of them 20 times a second (`daemon::watch`).
 const TOLD_MS: u64 = 50;
 
 /// Writes of which the session has not been told yet.

@@ -34,6 +34,8 @@ struct Stored {
     unsynced: Vec<(u64, Vec<u8>)>,
     modified: u64,
     is_lent: bool,
+    /// The device wrote, since somebody asked.
+    is_written: bool,
     violations: Vec<String>,
     read_fault_after: Option<usize>,
     read_faults: usize,
@@ -81,6 +83,7 @@ impl Disk {
                 unsynced: Vec::new(),
                 modified: 0,
                 is_lent: false,
+                is_written: false,
                 violations: Vec::new(),
                 read_fault_after: None,
                 read_faults: 0,
@@ -151,6 +154,11 @@ impl Disk {
     /// The image as anybody reads it now; a cheap copy.
     pub fn snapshot(&self) -> PagedImage {
         self.medium.borrow().now.clone()
+    }
+
+    /// Whether the device wrote the image since the last call.
+    pub fn take_written(&self) -> bool {
+        std::mem::take(&mut self.medium.borrow_mut().is_written)
     }
 
     /// What the device did that it must not, since the last call.
@@ -238,6 +246,7 @@ impl ReadAt for Image {
 impl WriteAt for Image {
     fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut stored = self.0.medium.borrow_mut();
+        stored.is_written = true;
         if stored.is_lent {
             let what = format!("the device wrote {} bytes at {offset}", data.len());
             stored

@@ -1,5 +1,5 @@
-//! Many histories: a fixed number of seeds for CI; on demand, as many as fit into a time, or one seed
-//! with its story (`cargo xtask sim`).
+//! Many histories: a fixed number of seeds for CI; on demand, as many as fit into a time, or one
+//! seed with its story (`cargo xtask sim`).
 
 use std::num::NonZero;
 use std::ops::Range;

@@ -2,9 +2,10 @@
 //! wrong meanwhile. Everything follows from its seed.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use volume::testing::{PagedImage, Random};
-use volume::{FatTime, FatType, FormatOptions, Volume, WriteAt as _};
+use volume::{FatTime, FatType, FormatOptions, JournalStore as _, Volume, WriteAt as _};
 
 use mailbox::testing::DiskFault;
 
@@ -46,6 +47,8 @@ struct History {
     device: Device,
     host: Option<Host>,
     belief: Belief,
+    /// The responses on the volume after the last publication.
+    published: BTreeSet<String>,
     /// Something goes wrong at that time.
     trouble_ms: Option<u64>,
     log: Log,
@@ -64,6 +67,7 @@ impl History {
             random,
             host: None,
             belief: Belief::default(),
+            published: BTreeSet::new(),
             trouble_ms: None,
             log,
             outcome: Outcome::default(),
@@ -188,7 +192,21 @@ impl History {
         if self.stick.disk.is_off() {
             self.lose_power();
         }
+        self.look_at_publication();
         self.collect();
+    }
+
+    /// What has just been published answers what its prompt is now.
+    fn look_at_publication(&mut self) {
+        let is_whole = matches!(self.stick.disk.journal().len_bytes(), Ok(None));
+        if !is_whole || !self.stick.disk.take_written() {
+            return;
+        }
+        let image = self.stick.disk.snapshot();
+        let belief = self.host.as_ref().map_or(&self.belief, Host::belief);
+        let published = judge::judge_published(&image, belief, &self.published);
+        self.published = published.responses;
+        self.outcome.violations.extend(published.faults);
     }
 
     fn collect(&mut self) {

@@ -1,9 +1,9 @@
 //! What must hold at the end of a history, when the hosts have let go and the device had its time:
 //! every file that a host knows to be durable is there bit for bit, every prompt has its one
-//! answer, and no tool finds fault with the volume. And what must hold meanwhile: no host is shown an
-//! answer to half a prompt.
+//! answer, and no tool finds fault with the volume. And what must hold meanwhile: no host is shown
+//! an answer to half a prompt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use labhost::model::{Blocks, Volume as HostVolume};
 use labhost::scsi::BLOCK_BYTES;
@@ -152,6 +152,35 @@ fn complained(files: &Files, belief: &Belief, engine: &Engine, faults: &mut Vec<
             faults.push(format!("{path} complains without a reason"));
         }
     }
+}
+
+/// The responses on a volume, and what is wrong with those that are new.
+#[derive(Default)]
+pub struct Published {
+    pub responses: BTreeSet<String>,
+    pub faults: Vec<String>,
+}
+
+/// What was published just now must be the answer to what its prompt holds just now; `before` are the
+/// responses after the publication before. A volume that cannot be read is judged at the end.
+pub fn judge_published(
+    image: &PagedImage,
+    belief: &Belief,
+    before: &BTreeSet<String>,
+) -> Published {
+    let mut published = Published::default();
+    let files = files(image).unwrap_or_default();
+    for (path, content) in files.iter().filter(|(path, _)| path.contains(".response")) {
+        let prompt = prompt_of(path).unwrap_or_default();
+        let now = files.get(&prompt).map(|prompt| prompt.as_slice().into());
+        let is_right = now.as_ref().and_then(response).as_ref() == Some(content);
+        if !is_right && !before.contains(path) && !belief.is_in_doubt(&prompt) {
+            let what = format!("{path} was published, and {prompt} is something else");
+            published.faults.push(what);
+        }
+        published.responses.insert(path.clone());
+    }
+    published
 }
 
 /// What is wrong with what a host was shown on a drive for answers: names there have no folder.

@@ -136,7 +136,8 @@ fn hosts_that_let_go_leave_a_clean_volume_with_what_they_believe() {
                 pulled += 1;
                 continue;
             }
-            // After a reset the kernel does not flush at ALLOW: a host that unmounts then knows nothing.
+            // After a reset the kernel does not flush at ALLOW: a host that unmounts then knows
+            // nothing.
             let was_reset = world.story().contains("resets the drive");
             let is_flushed = was_reset || !belief.is_in_flight();
             assert!(is_flushed, "{kind:?} {seed}\n{}", world.story());

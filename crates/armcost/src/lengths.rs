@@ -1,8 +1,8 @@
-//! The length of short vectors, which is in FPSCR and not in the instructions. The emulator does not
-//! say what is in a register, so it is read from the code: a function that sets bits of the length in
-//! a register and writes that to FPSCR has it from there on, in all of its blocks that are translated
-//! later; a write of anything else ends it for the rest of the block, which is how a function gives
-//! back what it found. Used by the edge to QEMU.
+//! The length of short vectors, which is in FPSCR and not in the instructions. The emulator does
+//! not say what is in a register, so it is read from the code: a function that sets bits of the
+//! length in a register and writes that to FPSCR has it from there on, in all of its blocks that
+//! are translated later; a write of anything else ends it for the rest of the block, which is how a
+//! function gives back what it found. Used by the edge to QEMU.
 
 use std::collections::HashMap;
 

@@ -1,12 +1,13 @@
-//! The mode of a thread's floating-point unit: what it does with numbers next to 0, and how long its
-//! vectors are. Kernels that need another one give back what they found; the tests here read it.
+//! The mode of a thread's floating-point unit: what it does with numbers next to 0, and how long
+//! its vectors are. Kernels that need another one give back what they found; the tests here read
+//! it.
 
 /// Lets this thread's floating-point unit treat numbers next to 0 as 0, and any NaN as one NaN.
 ///
 /// The unit of the ARM1176 cannot do without: it leaves such numbers to the kernel, which takes
 /// thousands of cycles for each. On other processors nothing is changed. Threads that ggml starts,
-/// where a context has more than one, are not reached: they would be slow where such numbers come up,
-/// and not wrong. The boards that this is for have one core.
+/// where a context has more than one, are not reached: they would be slow where such numbers come
+/// up, and not wrong. The boards that this is for have one core.
 pub fn flush_denormals() {
     #[cfg(armv6_kernels)]
     {
@@ -43,8 +44,8 @@ mod tests {
     use super::*;
     use crate::{attention, kernels};
 
-    /// What is mode in the FPSCR: default NaN, flush to zero, rounding, stride, length, traps. The rest
-    /// are flags.
+    /// What is mode in the FPSCR: default NaN, flush to zero, rounding, stride, length, traps. The
+    /// rest are flags.
     const MODE_BITS: u32 = 0x03F7_9F00;
     /// Modes that a caller may have: none, as the engine has it, and rounding toward zero.
     const MODES: [u32; 3] = [0, 3 << 24, 3 << 22];

@@ -12,8 +12,8 @@
 //! - `backend`: what ggml calls;
 //! - `float_mode`: what a thread's floating-point unit does with numbers next to 0.
 //!
-//! On other processors, and on ARM cores before `ARMv6`, the same crate builds with portable kernels of
-//! identical arithmetic; `build.rs` tells them apart.
+//! On other processors, and on ARM cores before `ARMv6`, the same crate builds with portable
+//! kernels of identical arithmetic; `build.rs` tells them apart.
 
 pub mod activations;
 pub mod attention;

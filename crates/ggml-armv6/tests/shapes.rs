@@ -64,8 +64,8 @@ impl Matrices {
         let bytes = quantised_of(kind, rows, columns, &random(rows * columns, seed));
         let mut weights = vec![0.0_f32; rows * columns];
         let (ne0, ne1) = (columns as i64, rows as i64);
-        // SAFETY: tensors in contexts that live as long as they; data of their sizes; the type has a
-        // conversion.
+        // SAFETY: tensors in contexts that live as long as they; data of their sizes; the type has
+        // a conversion.
         unsafe {
             let to_f32 = (*sys::ggml_get_type_traits(kind)).to_float.unwrap();
             let count = (rows * columns) as i64;

@@ -3,8 +3,8 @@
 //! The layout is that of ggml's `gguf.h` (version 2 and 3, little-endian):
 //! magic, version, tensor count, key count, keys, tensor descriptions, padding, data. A file may be
 //! truncated, corrupt or hostile: it costs a bounded number of reads and a [`GgufError`], never a
-//! panic, a hang or a large allocation. Used by `engine` for `model inspect` and the fit check, both in
-//! processes that must not die; llama.cpp reads the file again, in the child.
+//! panic, a hang or a large allocation. Used by `engine` for `model inspect` and the fit check,
+//! both in processes that must not die; llama.cpp reads the file again, in the child.
 //!
 //! Knows nothing of llama.cpp, so that tests and fuzzing need not compile it.
 

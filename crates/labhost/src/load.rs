@@ -1,5 +1,5 @@
-//! What the daemon takes of the machine while somebody keeps it busy: processor, memory, bytes read,
-//! lines logged. Used by scenarios about hosts that attack.
+//! What the daemon takes of the machine while somebody keeps it busy: processor, memory, bytes
+//! read, lines logged. Used by scenarios about hosts that attack.
 
 use std::time::{Duration, Instant};
 

@@ -29,7 +29,7 @@ What a developer of promptstick runs. It says what it installs, and why, before 
         lint           formatting, clippy, licences, shell scripts
         volume, mailbox, medium, engine
                        the crate's own tests, and the module of that name in tests/
-        daemon         the program's own tests, and tests/ daemon
+        daemon         the program's own tests, and tests/ daemon, hostile and sim
         lab            real kernels in QEMU: the stick and its host on one cable
         fuzz           the corpora of tests/fuzz replayed, and the reader's budget
         arm            builds for the Pi Zero W (build-pi), then runs them on an emulated core

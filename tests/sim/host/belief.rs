@@ -2,8 +2,9 @@
 //!
 //! Of each file that a host has touched: its content when everything was last acknowledged as
 //! durable (SYNCHRONIZE CACHE, or the flush of ALLOW, with nothing left to send), and what has been
-//! done to it since. While nothing has, the file must be exactly so, whatever happened to the stick.
-//! Otherwise it may be anything. Files that the device made are here only once a host deleted them.
+//! done to it since. While nothing has, the file must be exactly so, whatever happened to the
+//! stick. Otherwise it may be anything. Files that the device made are here only once a host
+//! deleted them.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -112,8 +113,8 @@ impl Belief {
         self.ever.get(path).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether nobody can say what the prompt at `path` is: its host was cut off, or it got its name
-    /// from a repair, which knows short names only.
+    /// Whether nobody can say what the prompt at `path` is: its host was cut off, or it got its
+    /// name from a repair, which knows short names only.
     pub fn is_in_doubt(&self, path: &str) -> bool {
         match self.files.get(path) {
             Some(file) => file.is_unknown,

@@ -1,9 +1,9 @@
 //! How the steps of a plan are carried out on LUN 0.
 //!
 //! What a command meets decides: no medium, and the host forgets everything; no drive, and it waits
-//! for the next one; a failing write is tried again; an error of the volume, and the file in hand is
-//! in doubt. What is believed changes here: with each change of the cache, and with each flush that
-//! left nothing to send.
+//! for the next one; a failing write is tried again; an error of the volume, and the file in hand
+//! is in doubt. What is believed changes here: with each change of the cache, and with each flush
+//! that left nothing to send.
 
 use labhost::Failure;
 use labhost::model::Part;

@@ -1,7 +1,7 @@
 //! What a user does to files: prompts in all the ways of editors, ordinary files, responses.
 //!
-//! Files that are touched are those that hosts have made and nobody is in doubt about, and responses
-//! that the host sees. A new file has a name that was never used.
+//! Files that are touched are those that hosts have made and nobody is in doubt about, and
+//! responses that the host sees. A new file has a name that was never used.
 
 use volume::testing::Random;
 

@@ -1,7 +1,7 @@
 //! Computers that a stick is plugged into, each with its user.
 //!
-//! A host has its own cache (`labhost`'s model, `fatfs` for the logic) and its own order and time of
-//! writes; its user does things at times drawn at random. It reports what may be relied on
+//! A host has its own cache (`labhost`'s model, `fatfs` for the logic) and its own order and time
+//! of writes; its user does things at times drawn at random. It reports what may be relied on
 //! ([`Belief`]), what the device did to it that it must not ([`Violation`]), and what was read of
 //! responses ([`Reading`]). Used by the runner.
 
@@ -158,8 +158,8 @@ impl Host {
         std::mem::take(&mut self.readings)
     }
 
-    /// The user finishes what is begun, flushes, and unmounts or ejects; nothing is mounted again. A camera
-    /// loses its power.
+    /// The user finishes what is begun, flushes, and unmounts or ejects; nothing is mounted again.
+    /// A camera loses its power.
     pub fn let_go(&mut self, now_ms: u64) {
         self.now_ms = now_ms;
         self.note(|| "is asked to let go".into());

@@ -6,7 +6,8 @@ use std::rc::Rc;
 /// What the device did to a host that it must never do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Violation {
-    /// The medium left while the host held it, by PREVENT or by its marks, without the host's doing.
+    /// The medium left while the host held it, by PREVENT or by its marks, without the host's
+    /// doing.
     TakenWhileHeld { at_ms: u64, has_unsent: bool },
     /// A file of a read-only medium was not what the same name has shown since the mount.
     AnswerChanged {

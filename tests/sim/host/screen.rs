@@ -1,7 +1,7 @@
 //! A read-only drive as a host has it: what a user sees of ANSWERS.
 //!
-//! While a medium is mounted, a file that was read once must stay whole and the same under its name,
-//! also where the host reads parts of it anew because its cache was short of room.
+//! While a medium is mounted, a file that was read once must stay whole and the same under its
+//! name, also where the host reads parts of it anew because its cache was short of room.
 
 use std::collections::BTreeMap;
 

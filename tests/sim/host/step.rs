@@ -24,7 +24,8 @@ pub enum Step {
     Delete(String),
     Rename(String, String),
     Folder(String),
-    /// Dirty blocks, so many at most in one write, with gaps of up to so many ms, until none is left.
+    /// Dirty blocks, so many at most in one write, with gaps of up to so many ms, until none is
+    /// left.
     Send {
         part: Part,
         blocks_max: usize,

@@ -256,8 +256,8 @@ impl Usb {
         self.inner().excuses
     }
 
-    /// Counts the media that were put into a LUN: no host can ask for that, but it tells whether the
-    /// medium that a host had was replaced.
+    /// Counts the media that were put into a LUN: no host can ask for that, but it tells whether
+    /// the medium that a host had was replaced.
     pub fn insertions(&self, lun: usize) -> u64 {
         self.inner().insertions[lun]
     }

@@ -3,8 +3,8 @@
 //! Times are from the ARM1176JZF-S Technical Reference Manual (DDI 0301H, chapter 16) and that of
 //! the VFP11 (DDI 0274H); where these are silent or were not at hand, a value is a guess of the
 //! same kind and marked so. Not verified: shifts by a register, early operands of packing, the
-//! latencies of saturation and of absolute differences, loads with a shifted index. What the core does not have is decoded as one cycle: QEMU stops at it.
-//! Thumb is not decoded.
+//! latencies of saturation and of absolute differences, loads with a shifted index. What the core
+//! does not have is decoded as one cycle: QEMU stops at it. Thumb is not decoded.
 
 mod integer;
 mod media;

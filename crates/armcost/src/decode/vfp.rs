@@ -183,9 +183,9 @@ fn arithmetic(word: u32) -> Insn {
 }
 
 /// The instruction with a length of `length` in FPSCR, as [`super::decode`] has it with 1: an
-/// operation whose result is not in the first bank of registers is done so many times, one after the
-/// other in its unit, while the core goes on. Results are taken to be there after the latency of
-/// the first: what reads them in a vector does so one after the other too.
+/// operation whose result is not in the first bank of registers is done so many times, one after
+/// the other in its unit, while the core goes on. Results are taken to be there after the latency
+/// of the first: what reads them in a vector does so one after the other too.
 pub(super) fn lengthened(word: u32, insn: Insn, length: u32) -> Insn {
     let is_double = is_double(word);
     let bank = if is_double { 4 } else { 8 };

@@ -47,8 +47,8 @@ fn start_backend() -> Result<(), Failure> {
 }
 
 impl Model {
-    /// Maps and loads a file for a backend; [`Self::backend`] says which it was. llama.cpp may abort on a hostile one: only in the child process, or
-    /// where a person chose the file.
+    /// Maps and loads a file for a backend; [`Self::backend`] says which it was. llama.cpp may
+    /// abort on a hostile one: only in the child process, or where a person chose the file.
     ///
     /// # Errors
     /// [`Failure::ModelUnreadable`] with llama.cpp's words, or [`Failure::OutOfMemory`].

@@ -1,9 +1,9 @@
 //! 4-bit weights.
 //!
-//! A word holds 8 columns of one row: column 4k + 2l + i/2 + 16(i mod 2) of the block is nibble i of
-//! the 16-bit half l of word k, as in ggml's `Q4_0` read as little-endian words. The highest nibble
-//! of each half is stored as q - 8 in two's complement, so that the half, as an i16, is the sum of
-//! 16^i * nibble; the other three are q itself, and the vector's coefficients know of the 8
+//! A word holds 8 columns of one row: column 4k + 2l + i/2 + 16(i mod 2) of the block is nibble i
+//! of the 16-bit half l of word k, as in ggml's `Q4_0` read as little-endian words. The highest
+//! nibble of each half is stored as q - 8 in two's complement, so that the half, as an i16, is the
+//! sum of 16^i * nibble; the other three are q itself, and the vector's coefficients know of the 8
 //! ([`crate::activations`]).
 
 use super::group::{Integers, Row};
@@ -30,8 +30,8 @@ const APART: usize = BLOCK_COLUMNS / 2;
 /// Minima count in so many units of the scales.
 pub const MINIMUM_UNIT: f32 = 8.0;
 
-/// A row of `Q4_0`: scale, nibbles. Column j is in the low half of byte j, column j + 16 in the high
-/// half.
+/// A row of `Q4_0`: scale, nibbles. Column j is in the low half of byte j, column j + 16 in the
+/// high half.
 pub struct Symmetric<'a>(pub &'a [[u16; HALVES + 1]]);
 
 impl Row<WORDS> for Symmetric<'_> {

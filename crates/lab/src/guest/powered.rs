@@ -1,5 +1,5 @@
-//! A guest whose power somebody else cuts, which boots again and again from the same folder. Used by
-//! [`torture`](crate::torture).
+//! A guest whose power somebody else cuts, which boots again and again from the same folder. Used
+//! by [`torture`](crate::torture).
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,6 +1,6 @@
 //! A disk with a write cache that is lost when the power goes. What the guest wrote and did not
-//! flush may be there afterwards, in whole or in part, in any order, or not at all; what it flushed,
-//! or wrote with FUA, is there.
+//! flush may be there afterwards, in whole or in part, in any order, or not at all; what it
+//! flushed, or wrote with FUA, is there.
 //!
 //! Invariant: the file holds what is durable and no more, until the power has gone. Used by
 //! [`nbd`](super::nbd), through which QEMU reads and writes it.

@@ -1,6 +1,7 @@
 //! Cuts of the power in the middle of the stick's work, as many as somebody wants: QEMU is killed,
 //! and of what the guest had not flushed to its disk some is lost. Each next boot finishes what was
-//! open, and that is judged here, outside. `labhost::scenario::torture` is what a boot does. Used by
+//! open, and that is judged here, outside. `labhost::scenario::torture` is what a boot does. Used
+//! by
 //! `cargo xtask torture` and by `tests/lab`.
 
 mod cut;

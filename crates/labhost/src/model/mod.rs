@@ -3,8 +3,8 @@
 //! macOS has run here. File-system logic is the `fatfs` crate's; when, and in which order, its
 //! writes reach the stick is the model's.
 //!
-//! [`Volume`] and the cache under it work on any [`Blocks`]; the simulation in `tests/sim` builds its
-//! hosts on them.
+//! [`Volume`] and the cache under it work on any [`Blocks`]; the simulation in `tests/sim` builds
+//! its hosts on them.
 
 mod cache;
 mod careless;

@@ -400,8 +400,8 @@ mod ejected_by_the_host {
         assert_eq!(machine.deadline_ms(), None);
     }
 
-    #[test]
-    fn an_attempt_without_a_host_that_fails_leaves_it_in_the_drive() {
+    /// A drive that a host ejected and left; the time at which it is taken.
+    fn ejected_and_left() -> (Machine, u64) {
         let mut machine = drive();
         machine.handle(1_000, Event::Ejected);
         machine.handle(1_000, read(false));
@@ -409,6 +409,12 @@ mod ejected_by_the_host {
         let mut now_ms = 2_000;
         let action = run_until(&machine, &mut now_ms);
         assert_eq!(action, Some(Action::Take(How::Alone)));
+        (machine, now_ms)
+    }
+
+    #[test]
+    fn an_attempt_without_a_host_that_fails_leaves_it_in_the_drive() {
+        let (mut machine, mut now_ms) = ejected_and_left();
         machine.handle(now_ms, Event::Refused(Refusal::Failed));
         assert!(!machine.is_ejected());
         machine.handle(now_ms, Event::Bus(Bus::Configured));
@@ -423,13 +429,7 @@ mod ejected_by_the_host {
 
     #[test]
     fn the_next_host_finds_it_in_the_drive() {
-        let mut machine = drive();
-        machine.handle(1_000, Event::Ejected);
-        machine.handle(1_000, read(false));
-        machine.handle(2_000, Event::Bus(Bus::Detached));
-        let mut now_ms = 2_000;
-        let action = run_until(&machine, &mut now_ms);
-        assert_eq!(action, Some(Action::Take(How::Alone)));
+        let (mut machine, now_ms) = ejected_and_left();
         assert_eq!(now_ms, 2_000 + T.detached_ms);
         machine.handle(now_ms, Event::Taken(How::Alone));
         machine.handle(now_ms, Event::Returned { changed: false });

@@ -1,5 +1,5 @@
-//! The device's own [`World`]: files, the USB drive, the process with the model, the LED. What there
-//! is to decide is decided by the session.
+//! The device's own [`World`]: files, the USB drive, the process with the model, the LED. What
+//! there is to decide is decided by the session.
 
 use std::path::PathBuf;
 use std::time::SystemTime;

@@ -114,8 +114,8 @@ pub trait Drives: Storage {
     /// [`How::Asleep`] disconnect the drive.
     ///
     /// # Errors
-    /// The image cannot be opened, or the kernel refused in an unexpected way. The medium is then in
-    /// the drive, unless it was ejected or that failed, too ([`Drives::found`] tells).
+    /// The image cannot be opened, or the kernel refused in an unexpected way. The medium is then
+    /// in the drive, unless it was ejected or that failed, too ([`Drives::found`] tells).
     fn try_take(&mut self, how: How) -> anyhow::Result<Option<Self::Image>>;
 
     /// Undoes a [`Drives::try_take`] after which nothing was done.
@@ -181,8 +181,8 @@ pub trait Drives: Storage {
         newest_first: impl IntoIterator<Item = Answer>,
     ) -> anyhow::Result<usize>;
 
-    /// Adds files to the medium that was made last, all of them or none: [`Append::Full`] where none
-    /// was made, too. The drive must be empty.
+    /// Adds files to the medium that was made last, all of them or none: [`Append::Full`] where
+    /// none was made, too. The drive must be empty.
     ///
     /// # Errors
     /// The medium is in use; or it cannot be added to any more: make a fresh one.

@@ -123,7 +123,8 @@ impl<D: ReadAt> Edit<'_, D> {
     }
 
     /// Refuses a name that the folder has, and a folder that cannot be trusted: before anything is
-    /// allocated, or a cluster that a damaged folder leads to could be taken for what is put into it.
+    /// allocated, or a cluster that a damaged folder leads to could be taken for what is put into
+    /// it.
     pub(super) fn expect_free(&mut self, place: DirPlace, path: &str) -> Result<(), EditError> {
         let (parent, name) = dir::split_parent(path);
         if self.taken_names(place, parent)?.has(name) {

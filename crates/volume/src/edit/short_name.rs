@@ -33,8 +33,9 @@ pub(super) fn generate(name: &str, taken: &HashSet<ShortName>) -> Option<ShortNa
     free_number(MAX_TAIL, is_taken).map(|number| with_tail(&basis, number))
 }
 
-/// A number up to `most` that is free. Tails are mostly taken from 1 up without gaps, and a folder may have ten
-/// thousand of them, so: double until one is free, then halve towards the last taken one.
+/// A number up to `most` that is free. Tails are mostly taken from 1 up without gaps, and a folder
+/// may have ten thousand of them, so: double until one is free, then halve towards the last taken
+/// one.
 pub(crate) fn free_number(most: u32, is_taken: impl Fn(u32) -> bool) -> Option<u32> {
     let mut free = 1;
     while is_taken(free) {

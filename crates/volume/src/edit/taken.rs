@@ -1,8 +1,8 @@
 //! The names that a folder has, kept from one call of an edit to the next: a folder of 65,536 slots
 //! is read once for all the files that are put into it, not once for each.
 //!
-//! Invariant: what is kept is what the folder has in the edit. Only `Edit::insert` adds entries, and
-//! a call that fails forgets what was kept.
+//! Invariant: what is kept is what the folder has in the edit. Only `Edit::insert` adds entries,
+//! and a call that fails forgets what was kept.
 
 use std::collections::HashSet;
 

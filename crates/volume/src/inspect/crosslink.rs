@@ -164,8 +164,8 @@ impl Batch {
 }
 
 /// What is wrong with the chain of the folder that starts at `first_cluster`: it is broken, or
-/// something else leads into it, too. The root is led to by the boot sector, any other folder by one
-/// entry.
+/// something else leads into it, too. The root is led to by the boot sector, any other folder by
+/// one entry.
 pub(crate) fn folder_problem<D: ReadAt + ?Sized>(
     view: View<'_, D>,
     first_cluster: u32,

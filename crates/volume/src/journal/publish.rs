@@ -2,7 +2,8 @@
 //!
 //! Order: verify the sectors, sync the device (what a host wrote last may be in a cache, and the
 //! journal says that it was there), write and sync the journal and its folder, apply, sync the
-//! device, remove the journal, sync the folder. Used by the program; tests cut the power between any two.
+//! device, remove the journal, sync the folder. Used by the program; tests cut the power between
+//! any two.
 
 use std::path::Path;
 

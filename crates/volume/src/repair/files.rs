@@ -2,10 +2,10 @@
 //!
 //! The files whose chains have exactly the clusters that their lengths need claim theirs first:
 //! what another, damaged entry has in common with one of them must not cost it a byte. Then the
-//! others, in order. A file claims its clusters. What is after the clusters that its length needs is cut off and so
-//! becomes a lost chain; where the chain is shorter, so becomes the length. Clusters that another
-//! file has are copied one by one, each copy leading on into the shared chain, so that the file is
-//! whole after every single step.
+//! others, in order. A file claims its clusters. What is after the clusters that its length needs
+//! is cut off and so becomes a lost chain; where the chain is shorter, so becomes the length.
+//! Clusters that another file has are copied one by one, each copy leading on into the shared
+//! chain, so that the file is whole after every single step.
 
 use super::bitmap::Bitmap;
 use super::dots::{DOT, DOT_DOT, is_dots};

@@ -1,5 +1,5 @@
-//! Whether a file's chain has exactly the clusters that its length needs, in the table as repaired so
-//! far and, where the copies differed, in the other copy. Used when files are checked.
+//! Whether a file's chain has exactly the clusters that its length needs, in the table as repaired
+//! so far and, where the copies differed, in the other copy. Used when files are checked.
 
 use super::report::Fault;
 use super::state::{Repairer, Step};

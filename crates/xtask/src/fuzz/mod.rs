@@ -177,7 +177,8 @@ impl Places {
 
     /// Builds the target and runs its program with these arguments; what it says goes into the log.
     fn engine(&self, folders: &[&Path], options: &[String]) -> anyhow::Result<bool> {
-        // No sanitizer: this is safe Rust, where a wrong access is a panic, and it is twice as fast.
+        // No sanitizer: this is safe Rust, where a wrong access is a panic, and it is twice as
+        // fast.
         let mut command = nightly(&["fuzz", "run", "--sanitizer", "none"])?;
         command.args(["--fuzz-dir", "tests/fuzz", "--features", "libfuzzer"]);
         command.arg("--target-dir").arg(&self.build);
@@ -235,7 +236,8 @@ impl Places {
         }
         let mut kept = 0;
         for entry in fs::read_dir(&self.corpus)?.flatten() {
-            // The engine names inputs by their hash; a name that a person gave says why it is there.
+            // The engine names inputs by their hash; a name that a person gave says why it is
+            // there.
             if is_hash(&entry.file_name().to_string_lossy()) {
                 fs::remove_file(entry.path())?;
             }

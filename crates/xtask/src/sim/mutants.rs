@@ -26,6 +26,11 @@ const SOURCES: [&str; 8] = [
 /// One way to break it.
 struct Mutant {
     name: &'static str,
+    changes: &'static [Change],
+}
+
+/// One place.
+struct Change {
     file: &'static str,
     was: &'static str,
     becomes: &'static str,
@@ -34,65 +39,99 @@ struct Mutant {
 const MUTANTS: [Mutant; 10] = [
     Mutant {
         name: "skip the journal",
-        file: "crates/volume/src/journal/publish.rs",
-        was: "    write_journal(journal, changes)?;\n",
-        becomes: "    let _ = write_journal::<J>;\n",
+        changes: &[Change {
+            file: "crates/volume/src/journal/publish.rs",
+            was: "    write_journal(journal, changes)?;\n",
+            becomes: "    let _ = write_journal::<J>;\n",
+        }],
     },
     Mutant {
         // The simulated kernel's answer, which the program cannot overlook.
         name: "ignore EBUSY",
-        file: "tests/sim/usb/mod.rs",
-        was: "if self.inner().luns[lun].is_prevented {",
-        becomes: "if lun > 0 && self.inner().luns[lun].is_prevented {",
+        changes: &[Change {
+            file: "tests/sim/usb/mod.rs",
+            was: "if self.inner().luns[lun].is_prevented {",
+            becomes: "if lun > 0 && self.inner().luns[lun].is_prevented {",
+        }],
     },
     Mutant {
         name: "trust the lock alone",
-        file: "crates/volume/src/volume.rs",
-        was: "        self == Self::default()\n",
-        becomes: "        true\n",
+        changes: &[Change {
+            file: "crates/volume/src/volume.rs",
+            was: "        self == Self::default()\n",
+            becomes: "        true\n",
+        }],
     },
     Mutant {
         name: "accept on first sight",
-        file: "crates/medium/src/settle.rs",
-        was: "        self.is_confirmed(now_ms, timing) && steady && consistent\n",
-        becomes: "        let _ = (steady, now_ms, timing);\n        consistent\n",
+        changes: &[Change {
+            file: "crates/medium/src/settle.rs",
+            was: "        self.is_confirmed(now_ms, timing) && steady && consistent\n",
+            becomes: "        let _ = (steady, now_ms, timing);\n        consistent\n",
+        }],
     },
     Mutant {
+        // Any one of them suffices: what was read last, whether it was written since, and what is read
+        // when the medium is ours.
         name: "publish without verifying",
-        file: "crates/promptstick/src/daemon/session/take.rs",
-        was: "        self.believe(&scan, &view).await?;\n",
-        becomes: "        let _ = &view;\n",
+        changes: &[
+            Change {
+                file: "crates/medium/src/machine/mod.rs",
+                was: "        if self.written_ms.is_some() {\n            return None;\n        }\n        let wants",
+                becomes: "        let wants",
+            },
+            Change {
+                file: "crates/promptstick/src/daemon/session/take.rs",
+                was: "        if is_asked(how) && self.is_modified() {\n",
+                becomes: "        if false {\n",
+            },
+            Change {
+                file: "crates/promptstick/src/daemon/session/believe.rs",
+                was: "    pub(super) async fn believe(&mut self, scan: &Scan, view: &View) -> anyhow::Result<()> {\n",
+                becomes: "    pub(super) async fn believe(&mut self, scan: &Scan, view: &View) -> anyhow::Result<()> {\n        if self.machine.is_ours() { return Ok(()); }\n",
+            },
+        ],
     },
     Mutant {
         name: "reuse a name",
-        file: "crates/mailbox/src/mailbox/publish.rs",
-        was: "            if ordinal > highest && is_free(&name) {",
-        becomes: "            if is_free(&name) {",
+        changes: &[Change {
+            file: "crates/mailbox/src/mailbox/publish.rs",
+            was: "            if ordinal > highest && is_free(&name) {",
+            becomes: "            if is_free(&name) {",
+        }],
     },
     Mutant {
         name: "trust the marks after a power cut",
-        file: "crates/promptstick/src/stick.rs",
-        was: "    // The device has no clock (see `build`).\n    let (limits, time)",
-        becomes: "    if Volume::open(&*device)?.dirty_marks()?.is_clean() { return Ok(false); }\n    \
-                  let (limits, time)",
+        changes: &[Change {
+            file: "crates/promptstick/src/stick.rs",
+            was: "    // The device has no clock (see `build`).\n    let (limits, time)",
+            becomes: "    if Volume::open(&*device)?.dirty_marks()?.is_clean() { return Ok(false); }\n    \
+                          let (limits, time)",
+        }],
     },
     Mutant {
         name: "do not sync the ledger",
-        file: "crates/mailbox/src/ledger/file.rs",
-        was: "    disk.sync(LEDGER_NAME)\n",
-        becomes: "    Ok(())\n",
+        changes: &[Change {
+            file: "crates/mailbox/src/ledger/file.rs",
+            was: "    disk.sync(LEDGER_NAME)\n",
+            becomes: "    Ok(())\n",
+        }],
     },
     Mutant {
         name: "put the medium back at once",
-        file: "crates/medium/src/machine/mod.rs",
-        was: "(now_ms + self.timing.retry_ms).max(since_ms + self.timing.absent_ms)",
-        becomes: "now_ms + self.timing.retry_ms + 0 * since_ms",
+        changes: &[Change {
+            file: "crates/medium/src/machine/mod.rs",
+            was: "(now_ms + self.timing.retry_ms).max(since_ms + self.timing.absent_ms)",
+            becomes: "now_ms + self.timing.retry_ms + 0 * since_ms",
+        }],
     },
     Mutant {
         name: "a reset ends the absence",
-        file: "crates/medium/src/machine/mod.rs",
-        was: "Some(insert_ms.max(self.bus_since_ms + self.timing.detached_ms))",
-        becomes: "Some(self.bus_since_ms.min(insert_ms))",
+        changes: &[Change {
+            file: "crates/medium/src/machine/mod.rs",
+            was: "Some(insert_ms.max(self.bus_since_ms + self.timing.detached_ms))",
+            becomes: "Some(self.bus_since_ms.min(insert_ms))",
+        }],
     },
 ];
 
@@ -123,19 +162,24 @@ pub fn run(seconds: u32) -> anyhow::Result<usize> {
 }
 
 impl Mutant {
-    /// Does something while the file is changed. Both versions are written anew: cargo goes by the
-    /// time of a file.
+    /// Does something while the files are changed. Both versions are written anew: cargo goes by
+    /// the time of a file.
     fn tried<T>(&self, copy: &Path, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-        let file = copy.join(self.file);
-        let text = fs::read_to_string(&file).with_context(|| self.file.to_owned())?;
-        ensure!(
-            text.matches(self.was).count() == 1,
-            "{} does not hold the text to change once; adapt it",
-            self.file
-        );
-        fs::write(&file, text.replacen(self.was, self.becomes, 1))?;
+        let mut originals = Vec::new();
+        for Change { file, was, becomes } in self.changes {
+            let path = copy.join(file);
+            let text = fs::read_to_string(&path).with_context(|| (*file).to_owned())?;
+            ensure!(
+                text.matches(was).count() == 1,
+                "{file} does not hold the text to change once; adapt it"
+            );
+            fs::write(&path, text.replacen(was, becomes, 1))?;
+            originals.push((path, text));
+        }
         let result = work();
-        fs::write(&file, text)?;
+        for (path, text) in originals {
+            fs::write(path, text)?;
+        }
         result
     }
 }

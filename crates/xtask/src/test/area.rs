@@ -20,7 +20,7 @@ pub enum Area {
     Medium,
     /// `crates/engine`, `crates/gguf` and `tests/` `engine`.
     Engine,
-    /// `crates/promptstick` and `tests/` `daemon` and `hostile`.
+    /// `crates/promptstick` and `tests/` `daemon`, `hostile` and `sim`.
     Daemon,
     /// `crates/lab`, `crates/labhost` and `tests/` `lab`: real kernels in QEMU.
     Lab,
@@ -129,6 +129,7 @@ impl Area {
                 TestRun::program(),
                 TestRun::across("daemon::"),
                 TestRun::across("hostile::"),
+                TestRun::simulation(),
             ],
             Self::Lab => vec![
                 TestRun::package("lab"),

@@ -91,7 +91,12 @@ impl TestRun {
 
     /// The unit tests of the program, without the tests across crates that its manifest holds.
     pub fn program() -> Self {
-        Self::here(vec!["test", "--package", "promptstick", "--bins"])
+        Self::here(vec!["test", "--package", "promptstick", "--lib"])
+    }
+
+    /// The simulation.
+    pub fn simulation() -> Self {
+        Self::here(vec!["test", "--package", "promptstick", "--test", "sim"])
     }
 
     /// One module of the tests across crates; `module` ends with `::`, so that it matches no part

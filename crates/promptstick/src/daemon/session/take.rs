@@ -26,6 +26,11 @@ enum Used {
 impl<W: World> Session<'_, W> {
     /// One attempt to take the medium, and, when it is granted, one publication.
     pub(super) async fn take(&mut self, how: How) -> anyhow::Result<Step> {
+        if is_asked(how) && self.is_modified() {
+            // Somebody wrote just now, and it was not told yet: that is read first.
+            self.wrote();
+            return Ok(Step::Again);
+        }
         if is_asked(how)
             && let Some(refusal) = self.obstacle()?
         {
