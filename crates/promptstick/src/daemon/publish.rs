@@ -123,33 +123,67 @@ fn edit<D: ReadAt, S: Disk>(
 }
 
 /// What did not fit in this transaction: thousands of answers as large are not tried in vain.
+/// By folder, for one that has to grow needs room that another does not.
 #[derive(Default)]
-struct Full {
+struct Full(HashMap<String, Limits>);
+
+struct Limits {
     /// Length of the shortest answer for which the volume had no room.
-    bytes: Option<u64>,
-    /// Length of the shortest name for which a folder had none; 0 for a folder that takes nothing.
-    names: HashMap<String, usize>,
+    bytes: u64,
+    /// Length of the shortest name for which the folder had none, in the units that fill its slots;
+    /// 0 for a folder that takes nothing.
+    name_units: usize,
 }
 
 impl Full {
     fn note(&mut self, path: &str, len_bytes: u64, error: &EditError) {
         let (folder, name) = split_path(path);
-        let name = match error {
-            EditError::Exists { .. } | EditError::BadName { .. } => return,
-            EditError::VolumeFull { .. } | EditError::TooLarge { .. } => {
-                self.bytes = Some(len_bytes);
-                return;
-            }
-            EditError::RootFull | EditError::FolderFull => name.len(),
-            _ => 0,
-        };
-        self.names.insert(fold(folder), name);
+        let limits = self.0.entry(fold(folder)).or_insert(Limits {
+            bytes: u64::MAX,
+            name_units: usize::MAX,
+        });
+        match error {
+            EditError::Exists { .. } | EditError::BadName { .. } => {}
+            EditError::VolumeFull { .. } | EditError::TooLarge { .. } => limits.bytes = len_bytes,
+            EditError::RootFull | EditError::FolderFull => limits.name_units = units(name),
+            _ => limits.name_units = 0,
+        }
     }
 
     fn has_no_room(&self, path: &str, len_bytes: u64) -> bool {
         let (folder, name) = split_path(path);
-        let longest = self.names.get(&fold(folder));
-        self.bytes.is_some_and(|bytes| len_bytes >= bytes)
-            || longest.is_some_and(|longest| name.len() >= *longest)
+        let limits = self.0.get(&fold(folder));
+        limits.is_some_and(|limits| len_bytes >= limits.bytes || units(name) >= limits.name_units)
+    }
+}
+
+fn units(name: &str) -> usize {
+    name.encode_utf16().count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO_CLUSTER: EditError = EditError::VolumeFull {
+        needed_bytes: 4_096,
+        free_bytes: 0,
+    };
+
+    #[test]
+    fn a_folder_that_cannot_grow_keeps_no_other_folder_back() {
+        let mut full = Full::default();
+        full.note("ask/a.txt", 100, &NO_CLUSTER);
+        assert!(full.has_no_room("Ask/b.txt", 100));
+        assert!(!full.has_no_room("ask/b.txt", 99));
+        assert!(!full.has_no_room("b.txt", 100));
+    }
+
+    #[test]
+    fn a_full_folder_may_take_shorter_names() {
+        let mut full = Full::default();
+        full.note("ask/äöü.response.txt", 1, &EditError::FolderFull);
+        assert!(full.has_no_room("ask/abc.response.txt", 1));
+        assert!(!full.has_no_room("ask/a.txt", 1));
     }
 }
