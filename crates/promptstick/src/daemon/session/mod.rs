@@ -8,17 +8,18 @@
 
 mod answer;
 mod believe;
+mod mend;
 mod shelf;
 mod take;
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use engine::Event as EngineEvent;
 use mailbox::{Job, Mailbox};
 use medium::{Event, Machine, ShelfAction, ShelfEvent, Timing};
-use volume::{FatTime, JournalStore, OpenError, ReadError, RepairError, Volume};
+use volume::{FatTime, Volume};
 
 use super::job::Reply;
 use super::led::Sign;
@@ -26,17 +27,13 @@ use super::pace::Pace;
 use super::report::Report;
 use super::world::{Found, Woken, World};
 use crate::config::Config;
-use crate::stick;
+pub(super) use mend::FAILURES_BEFORE_RETURN;
+pub use mend::{Offer, offer};
+use mend::{has_journal, mend};
 use shelf::Answers;
 
 /// How often a host that sleeps is looked at while something waits for it.
 const WAKING_MS: u64 = 2_000;
-
-/// A drive that failures keep empty is filled after so many, one after the other.
-pub(super) const FAILURES_BEFORE_RETURN: u32 = 3;
-
-/// How often an image is repaired: an error of the disk may pass.
-const REPAIRS: u32 = 2;
 
 /// How long the work goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -332,91 +329,6 @@ impl<'a, W: World> Session<'a, W> {
         self.machine
             .handle(self.world.now_ms(), Event::Wants(newest));
     }
-}
-
-/// What has to be done to the image before a host gets it, where no host has it.
-fn mend<W: World>(world: &mut W) -> anyhow::Result<Found> {
-    let mut found = world.found()?;
-    if found == Found::Held && has_journal(world)? {
-        // A publication was interrupted, and the medium put back by somebody else.
-        world.disconnect()?;
-        found = Found::Alone;
-    }
-    // A plain file is left to itself otherwise: another program may be at it.
-    let needs_mending = found != Found::Held && (world.is_usb() || has_journal(world)?);
-    if needs_mending {
-        let name = world.image_name();
-        let image = world.mend_image();
-        let mut image = image.with_context(|| format!("cannot use the image {name}"))?;
-        stick::recover_on(&name, &mut image, &mut world.journal())?;
-        if world.is_usb() {
-            repair(world, &name, &mut image)?;
-        }
-        world.mended(image)?;
-    }
-    Ok(found)
-}
-
-/// Repairs what a host left undone, if that can be done.
-fn repair<W: World>(world: &W, name: &str, image: &mut W::Image) -> anyhow::Result<()> {
-    for repair in 1..=REPAIRS {
-        let Err(error) = stick::repair(&name, image, &mut world.journal()) else {
-            break;
-        };
-        ensure!(!has_journal(world)?, error);
-        let may_pass = matches!(
-            error.downcast_ref(),
-            Some(
-                RepairError::Open(OpenError::Io(_))
-                    | RepairError::Read(ReadError::Io(_))
-                    | RepairError::Publish(_)
-            )
-        );
-        if repair == REPAIRS || !may_pass {
-            tracing::error!("{error:#}; the host gets it as it is");
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// What came of [`offer`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offer {
-    /// The host has the medium.
-    Given,
-    /// It shall miss the medium for longer first.
-    Later,
-    /// There is no drive, or a change is half done, or the kernel refused.
-    Impossible,
-}
-
-/// A volume that cannot be served is still the user's: the host gets it, to save what is on it or
-/// to format it. `failures`: sessions that have failed one after the other. Where a host watches an
-/// empty drive, the medium may have changed: it comes back only after the time that passes between
-/// two of them.
-pub fn offer<W: World>(world: &mut W, failures: u32) -> Offer {
-    if !world.is_usb() || !matches!(has_journal(world), Ok(false)) {
-        return Offer::Impossible;
-    }
-    let offered = match world.found() {
-        Ok(Found::Absent) if failures < FAILURES_BEFORE_RETURN => return Offer::Later,
-        Ok(_) => world.connect(),
-        Err(error) => Err(error),
-    };
-    match offered {
-        Ok(()) => Offer::Given,
-        Err(error) => {
-            tracing::debug!("the volume cannot be offered: {error:#}");
-            Offer::Impossible
-        }
-    }
-}
-
-/// Whether a change of the image was interrupted.
-fn has_journal<W: World>(world: &W) -> anyhow::Result<bool> {
-    let len_bytes = world.journal().len_bytes();
-    Ok(len_bytes.context("cannot read the journal")?.is_some())
 }
 
 fn open_volume<W: World>(world: &W) -> anyhow::Result<Volume<W::Image>> {
