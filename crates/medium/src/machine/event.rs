@@ -7,7 +7,7 @@ use crate::{Bus, Observation};
 pub enum Event {
     /// A host wrote to the image, or may have.
     Wrote,
-    /// A host read the image; only of interest while [`watches_for_reads`](super::Machine::watches_for_reads).
+    /// A host read the image; only of interest while [`super::Machine::watches_for_reads`].
     Looked,
     /// The reading that [`Action::Read`] asked for.
     Read {
