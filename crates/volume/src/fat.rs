@@ -29,6 +29,7 @@ pub(crate) enum FatValue {
 
 impl FatValue {
     /// Decodes a raw entry (28 bits on FAT32). Specification, "FAT Data Structure".
+    #[inline]
     pub(crate) fn decode(geometry: &Geometry, raw: u32) -> Self {
         let (bad, end) = match geometry.fat_type {
             FatType::Fat16 => (0xFFF7, 0xFFF8),
@@ -53,6 +54,7 @@ pub(crate) fn end_mark(fat_type: FatType) -> u32 {
 }
 
 /// Reads the raw entry (28 bits on FAT32) at the start of `bytes`.
+#[inline]
 pub(crate) fn raw_at(fat_type: FatType, bytes: &[u8], at: usize) -> u32 {
     match fat_type {
         FatType::Fat16 => u32::from(u16_at(bytes, at)),

@@ -1,5 +1,7 @@
 //! Files whose chains, lengths and tables contradict each other.
 
+use volume::FatType;
+
 use super::*;
 
 #[test]
@@ -98,6 +100,20 @@ fn starts_and_links_that_lead_nowhere_end_there() {
             assert_eq!(kept, content[..kept.len()]);
         });
     }
+}
+
+#[test]
+fn a_link_to_a_free_cluster_with_reserved_bits_ends_there() {
+    each(|mut bench| {
+        if bench.geometry.fat_type == FatType::Fat16 {
+            return;
+        }
+        let (first, content) = (bench.first("A.TXT"), bench.read("A.TXT"));
+        bench.link(first + 1, 0x1000_0000);
+        let faults = bench.mend();
+        assert_eq!(faults[0], Fault::BrokenLinks { entries: 1 });
+        assert_eq!(bench.read("A.TXT"), content[..512]);
+    });
 }
 
 #[test]

@@ -100,6 +100,7 @@ impl Geometry {
 
     /// Whether the volume has this cluster.
     #[must_use]
+    #[inline]
     pub fn has_cluster(&self, cluster: u32) -> bool {
         (FIRST_CLUSTER..=self.last_cluster()).contains(&cluster)
     }
@@ -120,6 +121,7 @@ impl Geometry {
     }
 
     /// Where the table entry of `cluster` is in copy `copy` (from 0).
+    #[inline]
     pub(crate) fn fat_entry_offset(&self, copy: u8, cluster: u32) -> u64 {
         let in_copy = u64::from(cluster) * u64::from(self.fat_type.entry_bytes());
         self.fat_offset_bytes + u64::from(copy) * self.fat_bytes + in_copy

@@ -17,6 +17,7 @@ pub(crate) use bpb::{
 pub(crate) use geometry::FIRST_CLUSTER;
 pub(crate) use partition::{ENTRY_BYTES as PARTITION_ENTRY_BYTES, TABLE_AT as PARTITION_TABLE_AT};
 
+use crate::bytes::is_zero;
 use crate::device::ReadAt;
 use crate::error::OpenError;
 
@@ -67,7 +68,7 @@ fn read_sector<D: ReadAt + ?Sized>(device: &D, offset: u64) -> Result<BootSector
 
 /// What a first sector that is neither FAT nor a partition table says.
 fn what_is_there(sector: &BootSector) -> OpenError {
-    if sector.iter().all(|byte| *byte == 0) {
+    if is_zero(sector) {
         OpenError::Blank
     } else {
         OpenError::NoFileSystem

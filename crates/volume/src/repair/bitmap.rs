@@ -15,11 +15,13 @@ impl Bitmap {
         }
     }
 
+    #[inline]
     pub(super) fn has(&self, cluster: u32) -> bool {
         let word = self.bits.get(index(u64::from(cluster) / 64));
         word.is_none_or(|word| word >> (cluster % 64) & 1 != 0)
     }
 
+    #[inline]
     pub(super) fn set(&mut self, cluster: u32) {
         if let Some(word) = self.bits.get_mut(index(u64::from(cluster) / 64)) {
             *word |= 1 << (cluster % 64);

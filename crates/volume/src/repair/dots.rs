@@ -6,7 +6,7 @@ use super::names;
 use super::report::Fault;
 use super::slots::Folder;
 use super::state::{Repairer, Step};
-use crate::bytes::index;
+use crate::bytes::{index, is_zero};
 use crate::device::ReadAt;
 use crate::dir::{ATTR_DIRECTORY, ATTR_LABEL, DIR_SLOT_BYTES, DirPlace, END, Slot, lfn};
 use crate::edit::{NewEntry, encode_entry};
@@ -67,7 +67,7 @@ impl<D: ReadAt> Repairer<'_, D> {
         if is_dots(&first, DOT) || is_dots(&second, DOT_DOT) {
             let own = is_dots(&first, DOT) && self.start(&first) == cluster;
             Ok(Content::Folder { own })
-        } else if buffer.iter().all(|byte| *byte == 0) {
+        } else if is_zero(&buffer) {
             Ok(Content::Blank)
         } else {
             Ok(Content::Other)

@@ -5,7 +5,7 @@ use std::io;
 use super::bitmap::Bitmap;
 use super::report::{Fault, Finding, RepairLimits, RepairReport};
 use crate::boot::Geometry;
-use crate::bytes::{index, put};
+use crate::bytes::{index, is_zero, put};
 use crate::device::ReadAt;
 use crate::dir::{self, CodePage};
 use crate::edit::Edit;
@@ -155,6 +155,9 @@ impl<'a, D: ReadAt> Repairer<'a, D> {
         self.edit
             .overlay
             .read_at(self.geometry.fat_entry_offset(0, first), &mut buffer)?;
+        if is_zero(&buffer) {
+            return Ok(vec![0; index(u64::from(count))]);
+        }
         let entry_bytes = index(u64::from(fat_type.entry_bytes()));
         let raw = |number| raw_at(fat_type, &buffer, number * entry_bytes);
         Ok((0..index(u64::from(count))).map(raw).collect())

@@ -8,7 +8,7 @@
 use super::report::Fault;
 use super::state::{Repairer, Step};
 use crate::boot::{FIRST_CLUSTER, FatType};
-use crate::bytes::{index, put, u16_at, u32_at};
+use crate::bytes::{index, is_zero, put, u16_at, u32_at};
 use crate::device::ReadAt;
 use crate::fat::{FAT32_MASK, FatValue, end_mark};
 
@@ -32,10 +32,14 @@ impl<D: ReadAt> Repairer<'_, D> {
         let mut first = FIRST_CLUSTER;
         while first <= self.geometry.last_cluster() && outcome.is_ok() {
             let (count, copies) = self.both_windows(first)?;
+            if copies.iter().all(|copy| is_zero(copy)) {
+                first += count;
+                continue;
+            }
             for number in 0..count {
-                let [a, b] = copies.each_ref().map(|copy| self.full_entry(copy, number));
                 let cluster = first + number;
-                if a == 0 && b == 0 {
+                let [a, b] = copies.each_ref().map(|copy| self.full_entry(copy, number));
+                if a == b && (a == 0 || self.goes_on(a, cluster, number + 1, &copies)) {
                     continue;
                 }
                 let entries = [a, b];
@@ -57,6 +61,13 @@ impl<D: ReadAt> Repairer<'_, D> {
             self.found("", Fault::BrokenLinks { entries: broken });
         }
         outcome
+    }
+
+    /// Whether an entry leads to the one behind it, and that is in use and in the window. Nearly all
+    /// entries of a full volume do, and need no [`Self::choose`].
+    fn goes_on(&self, entry: u32, cluster: u32, next: u32, copies: &[Vec<u8>; 2]) -> bool {
+        let next = self.decode(self.full_entry(&copies[0], next) & FAT32_MASK);
+        entry == cluster + 1 && !matches!(next, FatValue::Free | FatValue::Bad)
     }
 
     /// What the copy that is not preferred said about a cluster, on the device.
