@@ -4,7 +4,8 @@
 //! the caller names.
 
 use mailbox::limits::{JOBS_MAX, PROMPT_LIMIT_BYTES};
-use volume::{Entry, Geometry, MAX_DIR_SLOTS, MAX_TREE_FOLDERS, MAX_TREE_SLOTS};
+use volume::{Entry, Geometry, RepairLimits, Root};
+use volume::{MAX_DIR_SLOTS, MAX_FINDINGS, MAX_TREE_FOLDERS, MAX_TREE_SLOTS};
 
 use crate::metered::{Metered, Reads};
 
@@ -35,6 +36,26 @@ const INSPECTED_BYTES: u64 = 256;
 const EXTENT_BYTES: u64 = 80;
 /// Memory for each folder that a walk enters.
 const FOLDER_BYTES: u64 = 64;
+/// Of a round of repair, the reads of the table for each cluster: to merge the copies 4, for the
+/// steps that files which do not fit may take 12, and for what becomes of it (in a folder, claimed,
+/// copied or recovered) 8.
+const REPAIR_STEPS: u64 = 24;
+/// And of its content: as the beginning of a folder, as its continuation, and to be copied.
+const REPAIR_CONTENTS: u64 = 3;
+/// Walks over all folders; in each an entry takes one look at where it starts.
+const REPAIR_WALKS: u64 = 3;
+/// Passes over the table: two copies to be merged, three for lost chains, one that counts, and two
+/// that allocations may take.
+const REPAIR_SCANS: u64 = 8;
+/// Memory for a sector that changes, beside it as it is and as it shall be.
+const CHANGED_BYTES: u64 = 192;
+/// Memory for a folder that waits to be mended: itself in a list that grows, and a path of 260.
+const MENDED_FOLDER_BYTES: u64 = 432;
+/// Memory for a slot of the folder at hand: the short name in a set that grows, and its place
+/// behind the end mark.
+const MENDED_SLOT_BYTES: u64 = 64;
+/// Memory for a finding: itself and the path in it.
+const FINDING_BYTES: u64 = 640;
 /// Memory of a whole reading for each slot of its folders: the folded path in a set that grows,
 /// the time of the file, and the path while its folder is read.
 const SCANNED_SLOT_BYTES: u64 = 160;
@@ -53,7 +74,14 @@ pub struct Limit {
 impl Limit {
     /// Panics where an operation that has just ended cost more.
     pub fn check(self, what: &str, device: &Metered, memory_bytes: u64) {
-        let Reads { count, bytes } = device.take_reads();
+        self.check_taken(what, device.take_reads(), memory_bytes);
+        let longest_bytes = device.longest_bytes();
+        assert!(longest_bytes <= MAX_READ_BYTES, "{what}: {longest_bytes}");
+    }
+
+    /// The same for what was read.
+    pub fn check_taken(self, what: &str, taken: Reads, memory_bytes: u64) {
+        let Reads { count, bytes } = taken;
         let Self { reads, .. } = self;
         assert!(count <= reads.count, "{what}: {count} reads, {self:?}");
         assert!(bytes <= reads.bytes, "{what}: {bytes} bytes read, {self:?}");
@@ -62,8 +90,6 @@ impl Limit {
             bytes <= self.memory_bytes,
             "{what}: {bytes} bytes of memory, {self:?}"
         );
-        let longest_bytes = device.longest_bytes();
-        assert!(longest_bytes <= MAX_READ_BYTES, "{what}: {longest_bytes}");
     }
 
     /// One operation after another: what each returns goes before the next.
@@ -86,6 +112,9 @@ pub struct Budget {
     clusters: u64,
     table_bytes: u64,
     piece_bytes: u64,
+    sector_bytes: u64,
+    /// Most slots that a walk over all folders can come to.
+    slots: u64,
 }
 
 impl Budget {
@@ -102,11 +131,18 @@ impl Budget {
     #[must_use]
     pub fn of(geometry: &Geometry) -> Self {
         let cluster_bytes = u64::from(geometry.cluster_bytes);
+        let root_slots = match geometry.root {
+            Root::Fixed { slots, .. } => u64::from(slots),
+            Root::Chain { .. } => 0,
+        };
+        let slots = root_slots + u64::from(geometry.clusters) * (cluster_bytes / SLOT_BYTES);
         Self {
             cluster_bytes,
             clusters: u64::from(geometry.clusters),
             table_bytes: geometry.fat_bytes,
             piece_bytes: cluster_bytes.min(PIECE_BYTES),
+            sector_bytes: u64::from(geometry.sector_bytes),
+            slots: slots.min(u64::from(MAX_TREE_SLOTS)),
         }
     }
 
@@ -233,15 +269,48 @@ impl Budget {
         Self::data(pieces, pieces * self.piece_bytes, steps, 0)
     }
 
+    /// [`volume::Volume::repair`], one round.
+    #[must_use]
+    pub fn repair(&self, limits: RepairLimits) -> Limit {
+        let change_bytes = limits.change_bytes.max(RepairLimits::MIN_CHANGE_BYTES)
+            + u64::from(MAX_DIR_SLOTS) * SLOT_BYTES
+            + self.cluster_bytes;
+        let changed = change_bytes / self.sector_bytes;
+        let scans = REPAIR_SCANS * self.free_bytes().reads.count;
+        let walk = self.walk().reads;
+        let contents = REPAIR_CONTENTS * self.clusters;
+        let steps = REPAIR_STEPS * self.clusters + REPAIR_WALKS * self.slots;
+        let count = contents + steps + scans + REPAIR_WALKS * walk.count + 2 * changed + 64;
+        // Each cluster that is allocated is looked for in a piece of the table.
+        let allocated = change_bytes / self.cluster_bytes;
+        let bytes = contents * self.cluster_bytes
+            + (steps + 64) * WINDOW_BYTES
+            + (scans + allocated) * MAX_READ_BYTES
+            + REPAIR_WALKS * walk.bytes
+            + 2 * change_bytes;
+        let folders = (MAX_TREE_FOLDERS as u64).min(self.clusters);
+        Limit {
+            reads: Reads { count, bytes },
+            memory_bytes: FIXED_MEMORY_BYTES
+                + self.clusters / 4
+                + u64::from(MAX_TREE_SLOTS) / 8
+                + changed * (2 * self.sector_bytes + CHANGED_BYTES)
+                + folders * MENDED_FOLDER_BYTES
+                + u64::from(MAX_DIR_SLOTS) * MENDED_SLOT_BYTES
+                + MAX_FINDINGS as u64 * FINDING_BYTES,
+        }
+    }
+
     /// [`scan::Scan::read`]: the marks, three folders, an inspection of the files of interest (the
     /// settings and at most so many prompts), and the content of those that are short enough.
     #[must_use]
     pub fn scan(&self) -> Limit {
         let files = JOBS_MAX as u64 + 1;
-        // Any length is possible. No chain has more pieces than the volume has clusters, and all
-        // together are followed so many times.
-        let lens = std::iter::repeat_n(u64::from(u32::MAX), JOBS_MAX + 1);
-        let inspect = self.inspect_lens(lens, FOLLOWED_TIMES * self.clusters);
+        // Longer ones are refused for that, and their chains not followed. Each cluster may be a
+        // piece of its own, and all chains together are followed so many times.
+        let lens = std::iter::repeat_n(PROMPT_LIMIT_BYTES, JOBS_MAX + 1);
+        let pieces = files * PROMPT_LIMIT_BYTES.div_ceil(self.cluster_bytes);
+        let inspect = self.inspect_lens(lens, pieces.min(FOLLOWED_TIMES * self.clusters));
         let content = self.read(PROMPT_LIMIT_BYTES).reads;
         let steps = self.dirty_marks().then(self.list(0));
         let steps = steps.then(self.list(1)).then(self.list(1)).then(inspect);

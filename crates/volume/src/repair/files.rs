@@ -96,7 +96,6 @@ impl<D: ReadAt> Repairer<'_, D> {
         let mut tally = Tally::default();
         let mut waiting = vec![Folder::root(self.geometry)];
         while let Some(folder) = waiting.pop() {
-            tally.folder()?;
             let mut slots = Slots::new(folder.place);
             let mut long = lfn::LongName::new();
             let mut long_slots = Vec::new();
@@ -122,7 +121,10 @@ impl<D: ReadAt> Repairer<'_, D> {
                     long_slots,
                     number: tally.slots(),
                 };
-                waiting.extend(visit(self, &found)?);
+                if let Some(inside) = visit(self, &found)? {
+                    tally.folder()?;
+                    waiting.push(inside);
+                }
             }
         }
         Ok(())
