@@ -7,11 +7,11 @@
 //! Clusters that another file has are copied one by one, each copy leading on into the shared
 //! chain, so that the file is whole after every single step.
 
-use super::bitmap::Bitmap;
 use super::dots::{DOT, DOT_DOT, is_dots};
 use super::report::Fault;
 use super::slots::{Folder, Slots};
 use super::state::{Repairer, Step};
+use crate::bitmap::Bitmap;
 use crate::bytes::{index, put, u32_at};
 use crate::device::ReadAt;
 use crate::dir::{ATTR_DIRECTORY, DELETED, END, MAX_TREE_SLOTS, Slot, lfn};

@@ -5,13 +5,13 @@
 
 use std::collections::HashSet;
 
-use super::bitmap::Bitmap;
 use super::dots::Look;
 use super::long::LongSlots;
 use super::names::{self, ShortName};
 use super::report::Fault;
 use super::slots::{Folder, Slots};
 use super::state::{Halt, Repairer, Step};
+use crate::bitmap::Bitmap;
 use crate::boot::FatType;
 use crate::bytes::u16_at;
 use crate::device::ReadAt;

@@ -17,7 +17,6 @@
 //! Each step's changes leave the volume no worse when the round ends after them. `used` has a bit
 //! for each cluster that some entry reached in this round.
 
-mod bitmap;
 mod dots;
 mod entries;
 mod files;

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::bitmap::Bitmap;
 use super::report::{Fault, Finding, RepairLimits, RepairReport};
+use crate::bitmap::Bitmap;
 use crate::boot::Geometry;
 use crate::bytes::{index, put};
 use crate::device::ReadAt;

@@ -1,12 +1,14 @@
 //! The reader's budget, as `docs/SPEC.md` section 1.4 has it: the most reads, bytes read and bytes
 //! of memory of each operation, as a function of the volume's geometry and of named constants.
 //! Nothing in it depends on what the volume holds, but for the number and length of the files that
-//! the caller names.
+//! the caller names. What changes a volume is in `changes`.
+
+mod changes;
 
 use mailbox::limits::{JOBS_MAX, PROMPT_LIMIT_BYTES};
-use volume::{Entry, Geometry, RepairLimits, Root};
-use volume::{MAX_DIR_SLOTS, MAX_FINDINGS, MAX_TREE_FOLDERS, MAX_TREE_SLOTS};
+use volume::{Entry, Geometry, MAX_DIR_SLOTS, MAX_TREE_FOLDERS, MAX_TREE_SLOTS, Root};
 
+use crate::alloc::peak_of;
 use crate::metered::{Metered, Reads};
 
 const KIB: u64 = 1024;
@@ -22,7 +24,8 @@ const SLOT_BYTES: u64 = 32;
 const NUL_SEARCH_BYTES: u64 = MIB;
 /// Extents held at a time.
 const MAX_EXTENTS: u64 = 131_072;
-/// How many times an inspection follows the volume's clusters.
+/// How many times an inspection follows the volume's clusters: where a chain runs in a circle, that
+/// is known after as many steps.
 const FOLLOWED_TIMES: u64 = 3;
 
 /// Memory of an operation that returns nothing large: 16 windows, buffers of at most a cluster or
@@ -36,26 +39,6 @@ const INSPECTED_BYTES: u64 = 256;
 const EXTENT_BYTES: u64 = 80;
 /// Memory for each folder that a walk enters.
 const FOLDER_BYTES: u64 = 64;
-/// Of a round of repair, the reads of the table for each cluster: to merge the copies 4, for the
-/// steps that files which do not fit may take 12, and for what becomes of it (in a folder, claimed,
-/// copied or recovered) 8.
-const REPAIR_STEPS: u64 = 24;
-/// And of its content: as the beginning of a folder, as its continuation, and to be copied.
-const REPAIR_CONTENTS: u64 = 3;
-/// Walks over all folders; in each an entry takes one look at where it starts.
-const REPAIR_WALKS: u64 = 3;
-/// Passes over the table: two copies to be merged, three for lost chains, one that counts, and two
-/// that allocations may take.
-const REPAIR_SCANS: u64 = 8;
-/// Memory for a sector that changes, beside it as it is and as it shall be.
-const CHANGED_BYTES: u64 = 192;
-/// Memory for a folder that waits to be mended: itself in a list that grows, and a path of 260.
-const MENDED_FOLDER_BYTES: u64 = 432;
-/// Memory for a slot of the folder at hand: the short name in a set that grows, and its place
-/// behind the end mark.
-const MENDED_SLOT_BYTES: u64 = 64;
-/// Memory for a finding: itself and the path in it.
-const FINDING_BYTES: u64 = 640;
 /// Memory of a whole reading for each slot of its folders: the folded path in a set that grows,
 /// the time of the file, and the path while its folder is read.
 const SCANNED_SLOT_BYTES: u64 = 160;
@@ -72,6 +55,14 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// Does something; panics where it costs more.
+    pub fn within<T>(self, device: &Metered, what: &str, work: impl FnOnce() -> T) -> T {
+        device.take_reads();
+        let (result, memory_bytes) = peak_of(work);
+        self.check(what, device, memory_bytes);
+        result
+    }
+
     /// Panics where an operation that has just ended cost more.
     pub fn check(self, what: &str, device: &Metered, memory_bytes: u64) {
         self.check_taken(what, device.take_reads(), memory_bytes);
@@ -90,6 +81,16 @@ impl Limit {
             bytes <= self.memory_bytes,
             "{what}: {bytes} bytes of memory, {self:?}"
         );
+    }
+
+    /// Both within one operation.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let memory_bytes = self.memory_bytes + other.memory_bytes;
+        Self {
+            memory_bytes,
+            ..self.then(other)
+        }
     }
 
     /// One operation after another: what each returns goes before the next.
@@ -255,7 +256,8 @@ impl Budget {
             memory_bytes: FIXED_MEMORY_BYTES
                 + count * INSPECTED_BYTES
                 + held * EXTENT_BYTES
-                + folders * FOLDER_BYTES,
+                + folders * FOLDER_BYTES
+                + self.clusters.div_ceil(8),
         }
     }
 
@@ -269,45 +271,13 @@ impl Budget {
         Self::data(pieces, pieces * self.piece_bytes, steps, 0)
     }
 
-    /// [`volume::Volume::repair`], one round.
-    #[must_use]
-    pub fn repair(&self, limits: RepairLimits) -> Limit {
-        let change_bytes = limits.change_bytes.max(RepairLimits::MIN_CHANGE_BYTES)
-            + u64::from(MAX_DIR_SLOTS) * SLOT_BYTES
-            + self.cluster_bytes;
-        let changed = change_bytes / self.sector_bytes;
-        let scans = REPAIR_SCANS * self.free_bytes().reads.count;
-        let walk = self.walk().reads;
-        let contents = REPAIR_CONTENTS * self.clusters;
-        let steps = REPAIR_STEPS * self.clusters + REPAIR_WALKS * self.slots;
-        let count = contents + steps + scans + REPAIR_WALKS * walk.count + 2 * changed + 64;
-        // Each cluster that is allocated is looked for in a piece of the table.
-        let allocated = change_bytes / self.cluster_bytes;
-        let bytes = contents * self.cluster_bytes
-            + (steps + 64) * WINDOW_BYTES
-            + (scans + allocated) * MAX_READ_BYTES
-            + REPAIR_WALKS * walk.bytes
-            + 2 * change_bytes;
-        let folders = (MAX_TREE_FOLDERS as u64).min(self.clusters);
-        Limit {
-            reads: Reads { count, bytes },
-            memory_bytes: FIXED_MEMORY_BYTES
-                + self.clusters / 4
-                + u64::from(MAX_TREE_SLOTS) / 8
-                + changed * (2 * self.sector_bytes + CHANGED_BYTES)
-                + folders * MENDED_FOLDER_BYTES
-                + u64::from(MAX_DIR_SLOTS) * MENDED_SLOT_BYTES
-                + MAX_FINDINGS as u64 * FINDING_BYTES,
-        }
-    }
-
     /// [`scan::Scan::read`]: the marks, three folders, an inspection of the files of interest (the
     /// settings and at most so many prompts), and the content of those that are short enough.
     #[must_use]
     pub fn scan(&self) -> Limit {
         let files = JOBS_MAX as u64 + 1;
         // Longer ones are refused for that, and their chains not followed. Each cluster may be a
-        // piece of its own, and all chains together are followed so many times.
+        // piece of its own.
         let lens = std::iter::repeat_n(PROMPT_LIMIT_BYTES, JOBS_MAX + 1);
         let pieces = files * PROMPT_LIMIT_BYTES.div_ceil(self.cluster_bytes);
         let inspect = self.inspect_lens(lens, pieces.min(FOLLOWED_TIMES * self.clusters));
