@@ -1,5 +1,6 @@
-//! One bit a cluster: the only memory of an inspection or a repair that grows with the volume, 1 MiB
-//! for 32 GiB in clusters of 4 KiB. Numbers beyond the last cluster read as set and are not stored.
+//! One bit a cluster: the only memory of an inspection or a repair that grows with the volume,
+//! 1 MiB for 32 GiB in clusters of 4 KiB. Numbers beyond the last cluster read as set and are not
+//! stored.
 
 use crate::bytes::index;
 

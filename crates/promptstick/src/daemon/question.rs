@@ -53,10 +53,7 @@ pub fn read<D: ReadAt>(
 }
 
 /// What is wrong with a file, if it still is.
-fn why_damaged<D: ReadAt>(
-    volume: &Volume<D>,
-    entry: Entry,
-) -> Result<Option<String>, ReadError> {
+fn why_damaged<D: ReadAt>(volume: &Volume<D>, entry: Entry) -> Result<Option<String>, ReadError> {
     match volume.inspect(&[entry]) {
         Ok(inspections) => {
             let mut problems = inspections.iter().flat_map(|found| &found.problems);

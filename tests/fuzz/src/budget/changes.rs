@@ -2,7 +2,9 @@
 
 use volume::{MAX_DIR_SLOTS, MAX_FINDINGS, MAX_TREE_FOLDERS, MAX_TREE_SLOTS, RepairLimits};
 
-use super::{Budget, FIXED_MEMORY_BYTES, Limit, MAX_READ_BYTES, SLOT_BYTES, WINDOW_BYTES};
+use super::{
+    Budget, FIXED_MEMORY_BYTES, FOLLOWED_TIMES, Limit, MAX_READ_BYTES, SLOT_BYTES, WINDOW_BYTES,
+};
 use crate::metered::Reads;
 
 /// Memory for each slot of a folder that something is put into: its names, folded, in sets that
@@ -23,7 +25,8 @@ const EDIT_REST: u64 = 32;
 const REPAIR_STEPS: u64 = 24;
 /// And of its content: as the beginning of a folder, as its continuation, and to be copied.
 const REPAIR_CONTENTS: u64 = 3;
-/// Walks over all folders; in each an entry takes one look at where it starts.
+/// Walks over all folders; in each an entry takes one look at where it starts. The folders that
+/// take recovered files are read once more, which is at most one walk.
 const REPAIR_WALKS: u64 = 3;
 /// Passes over the table: two copies to be merged, three for lost chains, one that counts, and two
 /// that allocations may take.
@@ -49,14 +52,14 @@ impl Budget {
     /// [`volume::Edit::replace`] of a file of `old_bytes`.
     #[must_use]
     pub fn replace(&self, parts: u64, old_bytes: u64, len_bytes: u64) -> Limit {
-        let clusters = |bytes: u64| bytes.div_ceil(self.cluster_bytes).min(self.clusters);
-        let old = clusters(old_bytes);
-        self.call(parts, old + clusters(len_bytes))
+        let old = old_bytes.div_ceil(self.cluster_bytes);
+        let old = old.min(FOLLOWED_TIMES * self.clusters);
+        self.call(parts, old + len_bytes.div_ceil(self.cluster_bytes))
             .and(self.inspect_lens(std::iter::once(old_bytes), old))
     }
 
-    /// [`volume::Edit::finish`] after calls that wrote so many bytes of content: each sector that may
-    /// have changed is read once. Both tables, content, and folders that were made or grew.
+    /// [`volume::Edit::finish`] after calls that wrote so many bytes of content: each sector that
+    /// may have changed is read once. Both tables, content, and folders that were made or grew.
     #[must_use]
     pub fn finish(&self, calls: u64, len_bytes: u64) -> Limit {
         let written_bytes = len_bytes + calls * 4 * self.cluster_bytes;
@@ -97,16 +100,16 @@ impl Budget {
             + self.cluster_bytes;
         let changed = change_bytes / self.sector_bytes;
         let scans = REPAIR_SCANS * self.free_bytes().reads.count;
-        let walk = self.walk().reads;
+        let walk = self.walk_apart();
         let contents = REPAIR_CONTENTS * self.clusters;
         let steps = REPAIR_STEPS * self.clusters + REPAIR_WALKS * self.slots;
-        let count = contents + steps + scans + REPAIR_WALKS * walk.count + 2 * changed + 64;
+        let count = contents + steps + scans + (REPAIR_WALKS + 1) * walk.count + 2 * changed + 64;
         // Each cluster that is allocated is looked for in a piece of the table.
         let allocated = change_bytes / self.cluster_bytes;
         let bytes = contents * self.cluster_bytes
             + (steps + 64) * WINDOW_BYTES
             + (scans + allocated) * MAX_READ_BYTES
-            + REPAIR_WALKS * walk.bytes
+            + (REPAIR_WALKS + 1) * walk.bytes
             + 2 * change_bytes;
         let folders = (MAX_TREE_FOLDERS as u64).min(self.clusters);
         Limit {
@@ -118,6 +121,20 @@ impl Budget {
                 + folders * MENDED_FOLDER_BYTES
                 + u64::from(MAX_DIR_SLOTS) * MENDED_SLOT_BYTES
                 + MAX_FINDINGS as u64 * FINDING_BYTES,
+        }
+    }
+
+    /// A walk over folders of which no two share a cluster.
+    fn walk_apart(&self) -> Reads {
+        let walk = self.walk().reads;
+        let slots_bytes = self.root_slots * SLOT_BYTES;
+        let content_bytes = self.clusters * self.cluster_bytes + slots_bytes;
+        let pieces = content_bytes / self.piece_bytes + 2;
+        Reads {
+            count: walk.count.min(pieces + self.clusters),
+            bytes: walk
+                .bytes
+                .min(pieces * self.piece_bytes + self.clusters * WINDOW_BYTES),
         }
     }
 }

@@ -114,6 +114,8 @@ pub struct Budget {
     table_bytes: u64,
     piece_bytes: u64,
     sector_bytes: u64,
+    /// Of FAT16's root.
+    root_slots: u64,
     /// Most slots that a walk over all folders can come to.
     slots: u64,
 }
@@ -143,6 +145,7 @@ impl Budget {
             table_bytes: geometry.fat_bytes,
             piece_bytes: cluster_bytes.min(PIECE_BYTES),
             sector_bytes: u64::from(geometry.sector_bytes),
+            root_slots,
             slots: slots.min(u64::from(MAX_TREE_SLOTS)),
         }
     }

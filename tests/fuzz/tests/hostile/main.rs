@@ -17,8 +17,8 @@ mod repair;
 
 use craft::{END, FILE, FOLDER, FOLDER_SLOTS, Hostile, SLOT_BYTES, broad_prompt, entry, prompt};
 
-/// Clusters of 512 bytes of the longest file that is inspected: a longer one is no prompt, which its
-/// entry says.
+/// Clusters of 512 bytes of the longest file that is inspected: a longer one is no prompt, which
+/// its entry says.
 const PROMPT_CLUSTERS: u32 = 128;
 /// Prompts that are followed.
 const FOLLOWED: u32 = 10_000;
