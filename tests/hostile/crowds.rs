@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use volume::Volume;
 use volume::testing::CountingDevice;
+use volume::{ReadError, Volume};
 
 use super::craft::{self, Craft, FAT32, FILE, FOLDER, Slot};
 use super::look::look;
 use super::siege::{Budget, HONEST, Siege, withstand};
-use crate::volume::support::TIME;
+use crate::volume::support::{Mkfs, TIME};
 
 /// Slots of the largest folder.
 const MOST: usize = 65_536;
@@ -165,17 +165,47 @@ fn ten_thousand_prompts_under_other_names() {
     });
 }
 
-/// As many folders as a walk enters, and one more: then nothing can be said of any prompt.
+/// A volume with so many folders, all of them blank, in folders of at most 40,000.
+fn attics(folders: u32) -> Craft {
+    let mkfs = Mkfs { mib: 48, ..FAT32 };
+    let mut craft = Craft::with(mkfs, &[("honest.txt", HONEST)]);
+    let cluster = craft.store(&vec![0; folders as usize * 512]);
+    let numbers: Vec<u32> = (0..folders).collect();
+    for (attic, numbers) in numbers.chunks(40_000).enumerate() {
+        let path = format!("attic{attic}");
+        craft.put(&format!("{path}/"), b"");
+        let slot = |n: &u32| craft::short(&craft::numbered(*n, b"   "), FOLDER, cluster + n, 0);
+        craft.append(&path, &numbers.iter().map(slot).collect::<Vec<_>>());
+    }
+    craft
+}
+
+/// Each is entered once in a walk.
 #[test]
-fn folders_without_number() {
-    let mut craft = Craft::with(FAT32, &[("honest.txt", HONEST), ("attic/", b"")]);
-    let cluster = craft.store(&vec![0; 20_000 * 512]);
-    let slots: Vec<Slot> = (0..20_000)
-        .map(|n| craft::short(&craft::numbered(n, b"   "), FOLDER, cluster + n, 0))
-        .collect();
-    craft.append("attic", &slots);
+fn twenty_thousand_folders() {
+    let craft = attics(20_000);
     let seen = look(&craft.bytes);
     // A folder that nobody has written costs a look into the table and one at its first slots.
     assert!(seen.reads < 3 * 20_000, "{} reads", seen.reads);
     withstand("20,000 folders", &craft, CROWDED);
+}
+
+/// More than a walk enters: nothing can be said of any prompt, and nothing is written until they
+/// are gone.
+#[test]
+fn more_folders_than_are_entered() {
+    let craft = attics(MOST as u32 + 1);
+    let volume = Volume::open(&craft.bytes).unwrap();
+    let entry = volume.find("honest.txt").unwrap().unwrap();
+    let inspected = volume.inspect(&[entry]);
+    assert!(
+        matches!(inspected, Err(ReadError::TreeTooLarge)),
+        "{inspected:?}"
+    );
+    let siege = Siege::lay("65,537 folders", &craft);
+    siege.wait_for_rest();
+    assert!(siege.bytes() == craft.bytes, "the image changed");
+    siege.replace(&Craft::new(Mkfs { mib: 48, ..FAT32 }).bytes);
+    siege.is_answered("afterwards");
+    siege.end(CROWDED);
 }

@@ -56,11 +56,12 @@ pub fn look<D: ReadAt>(device: D) -> Look {
         }
     }
     let inspections = volume.inspect(&entries).expect("bounded");
-    for (entry, inspection) in entries.iter().zip(inspections) {
+    let listed = look.names.iter().zip(&entries);
+    for ((path, entry), inspection) in listed.zip(inspections) {
         if let Ok(content) = volume.read(entry, PROMPT_LIMIT_BYTES) {
             assert_eq!(content.len() as u64, u64::from(entry.len_bytes));
         }
-        let path = &look.names[look.problems.len().min(look.names.len() - 1)];
+        // Of two with one name the first is what a path leads to.
         look.problems
             .entry(path.clone())
             .or_insert(inspection.problems);

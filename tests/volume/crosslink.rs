@@ -228,6 +228,26 @@ fn a_file_in_the_clusters_of_a_folder() {
 }
 
 #[test]
+fn a_folder_beside_one_that_is_the_root() {
+    // The root is read once in a walk, whatever leads to it: one entry leads to the folder.
+    let mut image = support::in_memory(Mkfs::FAT32);
+    support::edit_bytes(&mut image, |edit| {
+        edit.make_dir("ask", TIME).unwrap();
+        edit.make_dir("round", TIME).unwrap();
+    });
+    let volume = Volume::open(&image).unwrap();
+    let slot = volume.find("round").unwrap().unwrap().slot_offset_bytes;
+    let volume::Root::Chain { first_cluster } = volume.geometry().root else {
+        panic!("FAT32")
+    };
+    drop(volume);
+    let start = first_cluster.to_le_bytes();
+    image.write_at(slot + 26, &start[..2]).unwrap();
+    let volume = Volume::open(&image).unwrap();
+    volume.edit().create("ask/x.txt", b"x", TIME).unwrap();
+}
+
+#[test]
 fn nul_tails_count_from_a_sector_border() {
     for mkfs in [
         Mkfs::FAT16,

@@ -13,6 +13,7 @@ const MAX_READ_BYTES: usize = 64 * 1024;
 /// The bounds of the specification, for one volume.
 struct Bounds {
     cluster_bytes: u64,
+    clusters: u64,
     piece_bytes: u64,
     table_bytes: u64,
 }
@@ -24,6 +25,7 @@ impl Bounds {
         let cluster_bytes = u64::from(geometry.cluster_bytes);
         Self {
             cluster_bytes,
+            clusters: u64::from(geometry.clusters),
             piece_bytes: cluster_bytes.min(4096),
             table_bytes: geometry.fat_bytes,
         }
@@ -49,14 +51,16 @@ impl Bounds {
 
     fn inspect(&self, lens_bytes: &[u64], extents: u64) -> u64 {
         let passes = 1 + 2 * extents / 131_072;
-        let chains: u64 = lens_bytes
+        let most = 3 * self.clusters;
+        let clusters = lens_bytes
             .iter()
-            .map(|len| {
-                let nul_tail = (1_u64 << 20).div_ceil(self.cluster_bytes) + 1;
-                3 * (len.div_ceil(self.cluster_bytes) + 1) + nul_tail
-            })
-            .sum();
-        chains + passes * (self.scan() + self.tree())
+            .map(|len| len.div_ceil(self.cluster_bytes));
+        let followed: u64 = clusters.clone().map(|count| count + 1).sum();
+        let tail = (1_u64 << 20).div_ceil(self.cluster_bytes) + 1;
+        let searched: u64 = clusters.map(|count| count.min(tail)).sum();
+        3 * followed.min(most + lens_bytes.len() as u64)
+            + searched.min(most)
+            + passes * (self.scan() + self.tree())
     }
 }
 
@@ -147,7 +151,7 @@ fn use_all(device: &CountingDevice<PatchedDevice<'_>>) {
         if let Ok(content) = volume.read(entry, 1 << 20) {
             assert_eq!(content.len() as u64, u64::from(entry.len_bytes));
         }
-        within("read", bounds.read(1 << 20));
+        within("read", bounds.read(u64::from(entry.len_bytes).min(1 << 20)));
     }
     inspect(&volume, &entries, &bounds, device);
     edit(&volume);
@@ -160,13 +164,11 @@ fn inspect(
     device: &CountingDevice<PatchedDevice<'_>>,
 ) {
     device.take_reads();
-    let clusters = u64::from(volume.geometry().clusters);
-    let most = 3 * clusters * bounds.cluster_bytes;
     let lens: Vec<u64> = entries
         .iter()
         .map(|entry| match entry.is_dir() {
             true => u64::from(MAX_DIR_SLOTS) * 32,
-            false => u64::from(entry.len_bytes).min(most),
+            false => u64::from(entry.len_bytes),
         })
         .collect();
     match volume.inspect(entries) {

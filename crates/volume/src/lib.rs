@@ -12,6 +12,7 @@
 //! Used by the program `promptstick` only; it knows nothing of prompts or models. What is promised
 //! exactly, with the bound on reads and the journal byte by byte, is in `docs/SPEC.md`.
 
+mod bitmap;
 mod boot;
 mod bytes;
 mod chain;

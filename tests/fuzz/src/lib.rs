@@ -3,7 +3,7 @@
 //!
 //! `fuzz_targets/` makes a program of clang's fuzzing engine of each (`cargo xtask fuzz`);
 //! `tests/replay.rs` runs them over `corpus/` and over mutations of it, with the ordinary compiler,
-//! and `tests/hostile.rs` builds the worst volumes for the reader's budget. An input is the
+//! and `tests/hostile/` builds the worst volumes for the reader's budget. An input is the
 //! target's own short notation (a base image and what is changed in it), so that a corpus is some
 //! kilobytes and most mutations mean something.
 

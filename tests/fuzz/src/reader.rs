@@ -4,7 +4,7 @@ use volume::{Entry, MAX_NAME_UNITS, ReadError, Volume};
 
 use crate::alloc::peak_of;
 use crate::base::TIME;
-use crate::budget::{Budget, Limit};
+use crate::budget::Budget;
 use crate::image::Recipe;
 use crate::input::Input;
 use crate::metered::Metered;
@@ -24,6 +24,8 @@ const PATHS: [&str; 3] = [
 ];
 /// Most files that are read one by one.
 const MAX_FILES: usize = 24;
+/// What is written.
+const ANSWER: &[u8] = &[b'x'; 3000];
 /// Longest content that is asked for.
 const CONTENT_BYTES: u64 = 64 * 1024;
 
@@ -50,42 +52,37 @@ pub fn read_everything(device: &Metered) {
     Budget::OPEN.check("open", device, memory);
     let Ok(volume) = opened else { return };
     let budget = Budget::of(volume.geometry());
-    let _ = within(device, "dirty marks", budget.dirty_marks(), || {
-        volume.dirty_marks()
-    });
-    let _ = within(device, "label", budget.label(), || volume.label());
-    let _ = within(device, "free space", budget.free_bytes(), || {
-        volume.free_bytes()
-    });
+    let _ = budget
+        .dirty_marks()
+        .within(device, "dirty marks", || volume.dirty_marks());
+    let _ = budget.label().within(device, "label", || volume.label());
+    let _ = budget
+        .free_bytes()
+        .within(device, "free space", || volume.free_bytes());
     let mut entries = Vec::new();
     for folder in FOLDERS {
         let limit = budget.list(parts(folder));
-        let listed = within(device, "list", limit, || volume.list(folder));
+        let listed = limit.within(device, "list", || volume.list(folder));
         entries.extend(listed.unwrap_or_default());
     }
     entries.iter().for_each(check_entry);
     for path in PATHS {
         let limit = budget.find(parts(path));
-        let _ = within(device, "find", limit, || volume.find(path));
+        let _ = limit.within(device, "find", || volume.find(path));
     }
     read_files(device, &volume, &budget, &entries);
     inspect(device, &volume, &budget, &entries);
-    let scanned = within(device, "scan", budget.scan(), || scan::Scan::read(&volume));
+    let scanned = budget
+        .scan()
+        .within(device, "scan", || scan::Scan::read(&volume));
     if let Ok(scan) = scanned {
         let _ = (scan.observations(), scan.as_view(), scan.exists("a.txt"));
     }
-    edit(&volume);
+    edit(device, &volume, &budget);
 }
 
 fn parts(path: &str) -> u64 {
     path.split('/').filter(|part| !part.is_empty()).count() as u64
-}
-
-fn within<T>(device: &Metered, what: &str, limit: Limit, work: impl FnOnce() -> T) -> T {
-    device.take_reads();
-    let (result, memory_bytes) = peak_of(work);
-    limit.check(what, device, memory_bytes);
-    result
 }
 
 /// What a directory says is one name that a path can hold.
@@ -100,7 +97,7 @@ fn check_entry(entry: &Entry) {
 fn read_files(device: &Metered, volume: &Volume<&Metered>, budget: &Budget, entries: &[Entry]) {
     for entry in entries.iter().take(MAX_FILES) {
         let limit = budget.read(u64::from(entry.len_bytes).min(CONTENT_BYTES));
-        let read = within(device, "read", limit, || volume.read(entry, CONTENT_BYTES));
+        let read = limit.within(device, "read", || volume.read(entry, CONTENT_BYTES));
         if let Ok(content) = read {
             assert_eq!(content.len() as u64, u64::from(entry.len_bytes));
         }
@@ -123,12 +120,20 @@ fn inspect(device: &Metered, volume: &Volume<&Metered>, budget: &Budget, entries
 }
 
 /// An edit of such a volume is refused or not; its change set is of whole sectors of the volume.
-fn edit(volume: &Volume<&Metered>) {
+fn edit(device: &Metered, volume: &Volume<&Metered>, budget: &Budget) {
     let mut edit = volume.edit();
-    let _ = edit.create("prompts/a new response.txt", &[b'x'; 3000], TIME);
-    let _ = edit.make_dir("ask/new folder", TIME);
-    let _ = edit.replace("a.txt", b"other", TIME);
-    let Ok(changes) = edit.finish() else { return };
+    let path = "prompts/a new response.txt";
+    let limit = budget.create(parts(path), ANSWER.len() as u64);
+    let _ = limit.within(device, "create", || edit.create(path, ANSWER, TIME));
+    let path = "ask/new folder";
+    let limit = budget.create(parts(path), 1);
+    let _ = limit.within(device, "make a folder", || edit.make_dir(path, TIME));
+    let limit = budget.replace(1, u64::from(u32::MAX), ANSWER.len() as u64);
+    let _ = limit.within(device, "replace", || edit.replace("a.txt", ANSWER, TIME));
+    let limit = budget.finish(3, 2 * ANSWER.len() as u64);
+    let Ok(changes) = limit.within(device, "finish", || edit.finish()) else {
+        return;
+    };
     let geometry = volume.geometry();
     let volume_end = geometry.partition_offset_bytes + geometry.volume_bytes;
     let mut at = geometry.partition_offset_bytes;

@@ -11,11 +11,18 @@ const DAMAGED: u64 = 400;
 fn most_reads(geometry: &Geometry, change_bytes: u64) -> u64 {
     let scan = geometry.fat_bytes.div_ceil(64 * 1024);
     let clusters = u64::from(geometry.clusters);
+    let cluster_bytes = u64::from(geometry.cluster_bytes);
+    let root = match geometry.root {
+        volume::Root::Fixed { slots, .. } => u64::from(slots),
+        volume::Root::Chain { .. } => 0,
+    };
+    let started = (root + clusters * cluster_bytes / 32).min(volume::MAX_TREE_SLOTS.into());
     let slots = u64::from(volume::MAX_TREE_SLOTS) + u64::from(volume::MAX_DIR_SLOTS);
     let piece = u64::from(geometry.cluster_bytes.min(4096));
     let walk = 2 * ((slots * 32).div_ceil(piece) + volume::MAX_TREE_FOLDERS as u64 + 1);
-    let changed = change_bytes / u64::from(geometry.sector_bytes);
-    32 * clusters + 8 * scan + 3 * walk + 16 * changed + 64
+    let walk = walk.min((2 * clusters * cluster_bytes + 32 * root) / piece + 2);
+    let changed = (change_bytes + (2 << 20) + cluster_bytes) / u64::from(geometry.sector_bytes);
+    27 * clusters + 3 * started + 8 * scan + 4 * walk + 2 * changed + 64
 }
 
 /// Damages some bytes where it matters.

@@ -32,9 +32,9 @@ pub fn read<D: ReadAt>(
     };
     let stamp = scan::stamp(&entry);
     if job.digest == scan::digest_of_damaged(stamp) {
-        return Ok(refuse(Complaint::Damaged {
-            why: why_damaged(volume, entry)?,
-        }));
+        // A file that turns out to be whole was mended meanwhile, in the table alone.
+        let why = why_damaged(volume, entry)?;
+        return Ok(why.map_or(Question::Changed, |why| refuse(Complaint::Damaged { why })));
     }
     if job.digest == scan::digest_of_large(stamp) {
         return Ok(refuse(Complaint::TooLarge {
@@ -52,14 +52,15 @@ pub fn read<D: ReadAt>(
     })
 }
 
-fn why_damaged<D: ReadAt>(volume: &Volume<D>, entry: Entry) -> Result<String, ReadError> {
+/// What is wrong with a file, if it still is.
+fn why_damaged<D: ReadAt>(volume: &Volume<D>, entry: Entry) -> Result<Option<String>, ReadError> {
     match volume.inspect(&[entry]) {
         Ok(inspections) => {
             let mut problems = inspections.iter().flat_map(|found| &found.problems);
-            Ok(problems.next().map(ToString::to_string).unwrap_or_default())
+            Ok(problems.next().map(ToString::to_string))
         }
         Err(error @ ReadError::Io(_)) => Err(error),
-        Err(error) => Ok(error.to_string()),
+        Err(error) => Ok(Some(error.to_string())),
     }
 }
 

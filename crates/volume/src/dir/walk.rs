@@ -27,7 +27,8 @@ pub(crate) fn walk<D: ReadAt + ?Sized>(
 ) -> Result<(), ReadError> {
     let mut slots_left = MAX_TREE_SLOTS;
     let mut seen = BTreeSet::new();
-    let mut waiting = vec![DirPlace::root(view.geometry)];
+    let root = DirPlace::root(view.geometry);
+    let mut waiting = vec![root];
     while let Some(place) = waiting.pop() {
         let mut slots = SlotReader::new(view, place);
         loop {
@@ -47,13 +48,15 @@ pub(crate) fn walk<D: ReadAt + ?Sized>(
                 continue;
             }
             visit(slot.offset_bytes, first);
-            if bytes[11] & ATTR_DIRECTORY != 0 && seen.insert(first) {
+            let inside = DirPlace::Chain {
+                first_cluster: first,
+            };
+            // An entry that leads to the root must not have it visited twice.
+            if bytes[11] & ATTR_DIRECTORY != 0 && inside != root && seen.insert(first) {
                 if seen.len() > MAX_TREE_FOLDERS {
                     return Err(ReadError::TreeTooLarge);
                 }
-                waiting.push(DirPlace::Chain {
-                    first_cluster: first,
-                });
+                waiting.push(inside);
             }
             if slots.slots_read() > slots_left {
                 return Err(ReadError::TreeTooLarge);

@@ -3,8 +3,8 @@
 //!
 //! Invariants: a call that fails leaves the edit as it was; the boot sector, the label and whatever
 //! a call does not name stay bit-identical; clusters that a call frees are not used by that call.
-//! `overlay` holds the sectors, `table` the allocation, `folder` the slots, `short_name` and `taken`
-//! the names.
+//! `overlay` holds the sectors, `table` the allocation, `folder` the slots, `short_name` and
+//! `taken` the names.
 
 mod folder;
 mod overlay;

@@ -2,12 +2,14 @@
 //! of the allocation table.
 //!
 //! Bounds: one step more than the length needs (a folder: than the largest folder needs),
-//! [`MAX_EXTENTS`](super::MAX_EXTENTS), and the clusters that the caller has left.
+//! [`MAX_EXTENTS`](super::MAX_EXTENTS), and what the caller has [`Followed`] already: a chain that
+//! comes to a cluster of an earlier one is cross-linked, and followed no further.
 
 use std::io;
 
 use super::MAX_EXTENTS;
 use super::problem::{ChainProblem, Extent, Inspection};
+use crate::bitmap::Bitmap;
 use crate::boot::Geometry;
 use crate::chain::{ChainEnd, ChainWalk, Step};
 use crate::device::ReadAt;
@@ -50,11 +52,35 @@ fn clusters(geometry: &Geometry, bytes: u64) -> u32 {
     u32::try_from(geometry.clusters_for(bytes)).unwrap_or(u32::MAX)
 }
 
-/// Follows the chain, taking each of its clusters from `clusters_left`.
+/// What the chains of one call have come to.
+pub(super) struct Followed {
+    clusters: Bitmap,
+    /// Steps that are left. On a volume that nobody writes meanwhile they suffice: a chain takes at
+    /// most three times its clusters ([`ChainWalk`]), and no two have one in common.
+    steps_left: u64,
+}
+
+impl Followed {
+    pub(super) fn new(geometry: &Geometry) -> Self {
+        Self {
+            clusters: Bitmap::new(geometry.last_cluster()),
+            steps_left: 3 * u64::from(geometry.clusters),
+        }
+    }
+
+    fn add(&mut self, chain: &[Extent]) {
+        for extent in chain {
+            let clusters = extent.first_cluster..extent.first_cluster + extent.clusters;
+            clusters.for_each(|cluster| self.clusters.set(cluster));
+        }
+    }
+}
+
+/// Follows the chain.
 pub(super) fn follow<D: ReadAt + ?Sized>(
     view: View<'_, D>,
     entry: &Entry,
-    clusters_left: &mut u64,
+    followed: &mut Followed,
 ) -> io::Result<(Inspection, Vec<Extent>)> {
     let mut inspection = Inspection {
         entry_bytes: entry.len_bytes,
@@ -63,7 +89,7 @@ pub(super) fn follow<D: ReadAt + ?Sized>(
     let mut chain = Chain {
         extents: Vec::new(),
         clusters: 0,
-        clusters_left,
+        followed,
     };
     let expected = Expected::of(view.geometry, entry);
     if entry.first_cluster == 0 {
@@ -85,6 +111,7 @@ pub(super) fn follow<D: ReadAt + ?Sized>(
             .problems
             .push(ChainProblem::FatCopiesDiffer { cluster });
     }
+    chain.followed.add(&chain.extents);
     Ok((inspection, chain.extents))
 }
 
@@ -94,12 +121,10 @@ pub(super) fn folder<D: ReadAt + ?Sized>(
     first_cluster: u32,
 ) -> io::Result<(Vec<Extent>, Option<ChainProblem>)> {
     let expected = Expected::of_folder(view.geometry);
-    // One chain: the length of the longest folder bounds it.
-    let mut clusters_left = u64::from(expected.most) + 1;
     let mut chain = Chain {
         extents: Vec::new(),
         clusters: 0,
-        clusters_left: &mut clusters_left,
+        followed: &mut Followed::new(view.geometry),
     };
     let problem = chain.follow(view, first_cluster, &expected)?;
     Ok((chain.extents, problem))
@@ -109,7 +134,7 @@ pub(super) fn folder<D: ReadAt + ?Sized>(
 struct Chain<'a> {
     extents: Vec<Extent>,
     clusters: u32,
-    clusters_left: &'a mut u64,
+    followed: &'a mut Followed,
 }
 
 impl Chain<'_> {
@@ -137,10 +162,13 @@ impl Chain<'_> {
             if self.clusters >= expected.most {
                 return Ok(Some(expected.if_longer));
             }
-            let Some(left) = self.clusters_left.checked_sub(1) else {
-                return Ok(Some(ChainProblem::SharedTooOften));
+            if self.followed.clusters.has(cluster) {
+                return Ok(Some(ChainProblem::CrossLinked { cluster }));
+            }
+            let Some(left) = self.followed.steps_left.checked_sub(1) else {
+                return Ok(Some(ChainProblem::Loop));
             };
-            *self.clusters_left = left;
+            self.followed.steps_left = left;
             if !push(&mut self.extents, cluster) {
                 return Ok(Some(ChainProblem::TooFragmented));
             }

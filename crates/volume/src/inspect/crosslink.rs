@@ -82,9 +82,7 @@ impl Batch {
         self.find_in_folders(view)?;
         for (owner, cluster) in self.found {
             if let Some(inspection) = results.get_mut(owner) {
-                inspection
-                    .problems
-                    .push(ChainProblem::CrossLinked { cluster });
+                inspection.add_cross_link(cluster);
             }
         }
         Ok(())

@@ -6,8 +6,8 @@
 //! those chains (`crosslink`). Memory follows the number of extents, at most [`MAX_EXTENTS`].
 //!
 //! Files that share clusters could make the work the product of their number and the volume's
-//! size. So all chains of one call together are followed for [`FOLLOWED_TIMES`] the clusters that
-//! there are: where nothing is shared, once is enough.
+//! size. So a cluster is followed for one file of a call only: the next that comes to it is
+//! cross-linked, as the first is.
 
 mod chains;
 mod crosslink;
@@ -30,10 +30,6 @@ pub(crate) use problem::Extent;
 /// Most extents held at a time; a file in more pieces is refused, more files take another pass.
 pub(crate) const MAX_EXTENTS: usize = 131_072;
 
-/// How many times the clusters of the volume are followed in one call. A single chain that comes
-/// back to itself is known for it after three times its clusters ([`crate::chain::ChainWalk`]).
-pub(crate) const FOLLOWED_TIMES: u64 = 3;
-
 /// Inspects the entries; the result has their order.
 pub(crate) fn inspect<D: ReadAt + ?Sized>(
     view: View<'_, D>,
@@ -48,7 +44,7 @@ pub(crate) fn inspect_and_keep<D: ReadAt + ?Sized>(
     entries: &[Entry],
     mut keep: impl FnMut(Vec<Extent>),
 ) -> Result<Vec<Inspection>, ReadError> {
-    let mut clusters_left = FOLLOWED_TIMES * u64::from(view.geometry.clusters);
+    let mut followed = chains::Followed::new(view.geometry);
     // An entry that was named twice must not be taken for two that share clusters.
     let mut first_of_slot = BTreeMap::new();
     let mut results: Vec<Inspection> = Vec::with_capacity(entries.len());
@@ -61,7 +57,7 @@ pub(crate) fn inspect_and_keep<D: ReadAt + ?Sized>(
             }
             Slot::Vacant(vacant) => vacant.insert(number),
         };
-        let (inspection, chain) = one(view, entry, &mut clusters_left)?;
+        let (inspection, chain) = one(view, entry, &mut followed)?;
         if batch.len() + chain.len() > MAX_EXTENTS {
             std::mem::take(&mut batch).mark(view, &mut results)?;
         }
@@ -82,10 +78,9 @@ pub(crate) fn inspect_and_keep<D: ReadAt + ?Sized>(
 fn one<D: ReadAt + ?Sized>(
     view: View<'_, D>,
     entry: &Entry,
-    clusters_left: &mut u64,
+    followed: &mut chains::Followed,
 ) -> Result<(Inspection, Vec<Extent>), ReadError> {
-    let (mut inspection, chain) =
-        chains::follow(view, entry, clusters_left).map_err(ReadError::Io)?;
+    let (mut inspection, chain) = chains::follow(view, entry, followed).map_err(ReadError::Io)?;
     if !entry.is_dir() && inspection.problems.is_empty() {
         let bytes = nul_tail::find(view, entry.len_bytes, &chain);
         if let Some(bytes) = bytes.map_err(ReadError::Io)? {

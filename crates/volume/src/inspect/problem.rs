@@ -33,6 +33,14 @@ impl Inspection {
     pub fn is_consistent(&self) -> bool {
         self.problems.is_empty()
     }
+
+    /// Adds the problem, unless the chain itself came to somebody else's cluster.
+    pub(super) fn add_cross_link(&mut self, cluster: u32) {
+        let is_link = |problem: &ChainProblem| matches!(problem, ChainProblem::CrossLinked { .. });
+        if !self.problems.iter().any(is_link) {
+            self.problems.push(ChainProblem::CrossLinked { cluster });
+        }
+    }
 }
 
 /// A reason not to believe an entry. The text completes "the file is not complete: …".
@@ -89,9 +97,6 @@ pub enum ChainProblem {
     /// In more pieces than an inspection follows.
     #[error("it is in too many pieces")]
     TooFragmented,
-    /// The chains that were to be followed share clusters, and so many that it comes to no end.
-    #[error("it and others belong to more clusters than the volume has")]
-    SharedTooOften,
 }
 
 impl ChainProblem {

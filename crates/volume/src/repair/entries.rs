@@ -98,15 +98,14 @@ impl<D: ReadAt> Repairer<'_, D> {
         long: &[u64],
     ) -> Step<Option<Folder>> {
         let start = self.start(&slot.bytes);
-        if !self.take_back(start, path)? {
+        let Some(begins_folder) = self.begins_folder(start, path)? else {
             self.found(path, Fault::NoStart);
             self.put_start(&mut slot.bytes, 0);
             slot.bytes[28..].fill(0);
             return Ok(None);
-        }
+        };
         let has_length = slot.bytes[28..] != [0; 4];
-        let is_folder = self.content_of(start)? != Content::Other;
-        if !is_folder && has_length {
+        if !begins_folder && has_length {
             self.found(path, Fault::IsAFile);
             slot.bytes[11] &= !ATTR_DIRECTORY;
             return Ok(None);
@@ -115,7 +114,7 @@ impl<D: ReadAt> Repairer<'_, D> {
             self.found(path, Fault::FolderLength);
             slot.bytes[28..].fill(0);
         }
-        if !is_folder {
+        if !begins_folder {
             self.found(path, Fault::NotAFolder);
             self.put_start(&mut slot.bytes, 0);
             return Ok(None);
@@ -133,18 +132,32 @@ impl<D: ReadAt> Repairer<'_, D> {
         Ok(Some(folder.child(start, name)))
     }
 
-    /// Whether a folder can start here. One whose cluster is free in the table, but holds just that
-    /// folder, gets it back: the table was written late.
-    fn take_back(&mut self, start: u32, path: &str) -> Step<bool> {
-        if self.is_in_use(start)? {
-            return Ok(true);
+    /// Whether a folder begins here; `None` where nothing can start. One whose cluster is free in
+    /// the table, but holds just that folder, gets it back: the table was written late.
+    fn begins_folder(&mut self, start: u32, path: &str) -> Step<Option<bool>> {
+        if !self.geometry.has_cluster(start) {
+            return Ok(None);
         }
-        let is_free = self.geometry.has_cluster(start) && self.value(start)? == FatValue::Free;
-        if !is_free || self.content_of(start)? != (Content::Folder { own: true }) {
-            return Ok(false);
+        let content = if self.begins_none.has(start) {
+            Content::Other
+        } else if self.used.has(start) {
+            // The first entry for it was believed.
+            return Ok(Some(true));
+        } else {
+            self.content_of(start)?
+        };
+        let (can_start, begins_folder) = match self.value(start)? {
+            FatValue::Next(_) | FatValue::End => (true, content != Content::Other),
+            FatValue::Free if content == (Content::Folder { own: true }) => {
+                self.found(path, Fault::FolderNotAllocated);
+                self.end_chain(start)?;
+                (true, true)
+            }
+            _ => (false, false),
+        };
+        if !begins_folder {
+            self.begins_none.set(start);
         }
-        self.found(path, Fault::FolderNotAllocated);
-        self.end_chain(start)?;
-        Ok(true)
+        Ok(can_start.then_some(begins_folder))
     }
 }

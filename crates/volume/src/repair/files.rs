@@ -7,11 +7,11 @@
 //! Clusters that another file has are copied one by one, each copy leading on into the shared
 //! chain, so that the file is whole after every single step.
 
-use super::bitmap::Bitmap;
 use super::dots::{DOT, DOT_DOT, is_dots};
 use super::report::Fault;
 use super::slots::{Folder, Slots};
 use super::state::{Repairer, Step};
+use crate::bitmap::Bitmap;
 use crate::bytes::{index, put, u32_at};
 use crate::device::ReadAt;
 use crate::dir::{ATTR_DIRECTORY, DELETED, END, MAX_TREE_SLOTS, Slot, lfn};
@@ -96,7 +96,6 @@ impl<D: ReadAt> Repairer<'_, D> {
         let mut tally = Tally::default();
         let mut waiting = vec![Folder::root(self.geometry)];
         while let Some(folder) = waiting.pop() {
-            tally.folder()?;
             let mut slots = Slots::new(folder.place);
             let mut long = lfn::LongName::new();
             let mut long_slots = Vec::new();
@@ -122,7 +121,10 @@ impl<D: ReadAt> Repairer<'_, D> {
                     long_slots,
                     number: tally.slots(),
                 };
-                waiting.extend(visit(self, &found)?);
+                if let Some(inside) = visit(self, &found)? {
+                    tally.folder()?;
+                    waiting.push(inside);
+                }
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 //! Invariant: a folder is entered when its first cluster is claimed for it, so each is entered once
 //! and the folders are a tree. Bounds as for [`crate::dir::walk`].
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use super::dots::Look;
 use super::long::LongSlots;
@@ -11,6 +11,7 @@ use super::names::{self, ShortName};
 use super::report::Fault;
 use super::slots::{Folder, Slots};
 use super::state::{Halt, Repairer, Step};
+use crate::bitmap::Bitmap;
 use crate::boot::FatType;
 use crate::bytes::u16_at;
 use crate::device::ReadAt;
@@ -39,7 +40,8 @@ pub(super) struct Progress {
     behind_end: u32,
 }
 
-/// Counts what a walk over all folders has seen.
+/// Counts what a walk over all folders has seen: slots, and folders from when they wait to be
+/// entered, since those take memory.
 #[derive(Default)]
 pub(super) struct Tally {
     folders: usize,
@@ -94,10 +96,10 @@ impl<D: ReadAt> Repairer<'_, D> {
         let mut tally = Tally::default();
         let mut waiting = vec![Folder::root(self.geometry)];
         while let Some(folder) = waiting.pop() {
-            tally.folder()?;
             self.check_folder(&folder, &mut waiting, &mut tally)?;
-            self.checkpoint()?;
         }
+        // Nothing asks any more, and the steps that follow need the memory.
+        self.begins_none = Bitmap::new(0);
         Ok(())
     }
 
@@ -110,6 +112,7 @@ impl<D: ReadAt> Repairer<'_, D> {
             self.found("", Fault::FolderNotAllocated);
             self.end_chain(root)?;
         }
+        self.begins_none.set(root);
         self.claim_folder(root, "")
     }
 
@@ -135,17 +138,17 @@ impl<D: ReadAt> Repairer<'_, D> {
 
     /// How many clusters of a chain are the folder's: up to the last that looks like slots and the
     /// blank ones behind it, before what is claimed already (itself too), before another folder's
-    /// beginning, and at most as many as FAT allows.
-    fn folder_clusters(&self, first: u32) -> Step<u64> {
+    /// beginning, before what was looked at for another folder and cut off, and at most as many as
+    /// FAT allows.
+    fn folder_clusters(&mut self, first: u32) -> Step<u64> {
         let most = u64::from(MAX_DIR_SLOTS) * u64::from(DIR_SLOT_BYTES);
         let most = self.geometry.clusters_for(most);
-        let mut seen = BTreeSet::from([first]);
         let (mut whole, mut cluster) = (1, first);
         for number in 2..=most {
             let Some(next) = self.next(cluster)? else {
                 break;
             };
-            if self.used.has(next) || !seen.insert(next) {
+            if next == first || self.used.has(next) || self.begins_none.has(next) {
                 break;
             }
             match self.look_of(next)? {
@@ -154,6 +157,7 @@ impl<D: ReadAt> Repairer<'_, D> {
                 Some(Look::Blank) if whole == number - 1 => whole = number,
                 Some(Look::Blank | Look::Other) => {}
             }
+            self.begins_none.set(next);
             cluster = next;
         }
         Ok(whole)
@@ -165,7 +169,6 @@ impl<D: ReadAt> Repairer<'_, D> {
         waiting: &mut Vec<Folder>,
         tally: &mut Tally,
     ) -> Step {
-        let mut slots = Slots::new(folder.place);
         let mut progress = Progress {
             number: 0,
             long: LongSlots::default(),
@@ -174,12 +177,8 @@ impl<D: ReadAt> Repairer<'_, D> {
             after_end: Vec::new(),
             behind_end: 0,
         };
-        while let Some(slot) = self.next_slot(&mut slots)? {
-            tally.slot()?;
-            waiting.extend(self.check_slot(folder, &slot, &mut progress)?);
-            progress.number += 1;
-        }
-        self.drop_long(&mut progress.long)?;
+        let outcome = self.check_slots(folder, &mut progress, waiting, tally);
+        // What a round that ends here has done is in no later report.
         let slots = progress.long.orphans();
         if slots > 0 {
             self.found(&folder.path, Fault::OrphanNames { slots });
@@ -188,7 +187,29 @@ impl<D: ReadAt> Repairer<'_, D> {
         if slots > 0 {
             self.found(&folder.path, Fault::BehindEnd { slots });
         }
-        Ok(())
+        outcome
+    }
+
+    /// The round may end after each slot: one folder can have as much to mend as many.
+    fn check_slots(
+        &mut self,
+        folder: &Folder,
+        progress: &mut Progress,
+        waiting: &mut Vec<Folder>,
+        tally: &mut Tally,
+    ) -> Step {
+        let mut slots = Slots::new(folder.place);
+        while let Some(slot) = self.next_slot(&mut slots)? {
+            tally.slot()?;
+            if let Some(inside) = self.check_slot(folder, &slot, progress)? {
+                tally.folder()?;
+                waiting.push(inside);
+            }
+            progress.number += 1;
+            self.checkpoint()?;
+        }
+        self.drop_long(&mut progress.long)?;
+        self.checkpoint()
     }
 
     /// A slot of any kind; gives the folder that it leads to.

@@ -4,10 +4,10 @@
 //! chains are apart. Then those that begin somewhere are taken, and what is still left runs in
 //! circles and is cut open at its lowest cluster.
 
-use super::bitmap::Bitmap;
 use super::recovered::Recovered;
 use super::report::Fault;
 use super::state::{Repairer, Step};
+use crate::bitmap::Bitmap;
 use crate::boot::FIRST_CLUSTER;
 use crate::device::ReadAt;
 use crate::fat::FatValue;

@@ -7,17 +7,15 @@
 //! * `table`: both copies of the table become one, and every link leads to a cluster in use. From
 //!   here on a free cluster is one that nothing refers to, so that later steps may allocate.
 //! * `folders`: a folder at a time, its chain and its slots (`slots`, `entries`, `long`, `dots`,
-//!   `names`). From
-//!   here on the folders are a tree, and no entry starts at a free cluster.
-//! * `files`: each file's chain against its length (`fit`), those that fit before those that do not;
-//!   clusters that two files have are copied.
+//!   `names`). From here on the folders are a tree, and no entry starts at a free cluster.
+//! * `files`: each file's chain against its length (`fit`), those that fit before those that do
+//!   not; clusters that two files have are copied.
 //! * `lost`: what is in use and was reached by no entry becomes files (`recovered`).
 //! * `marks`: the count of free space, then the marks that say that a host was not done.
 //!
 //! Each step's changes leave the volume no worse when the round ends after them. `used` has a bit
 //! for each cluster that some entry reached in this round.
 
-mod bitmap;
 mod dots;
 mod entries;
 mod files;

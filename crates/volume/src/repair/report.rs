@@ -14,7 +14,8 @@ pub const MAX_FINDINGS: usize = 1000;
 #[non_exhaustive]
 pub struct RepairLimits {
     /// Where a round ends, bytes of changed sectors; it may pass it by one cluster and some
-    /// sectors. Less than [`RepairLimits::MIN_CHANGE_BYTES`] counts as that.
+    /// sectors, or by the slots of one folder whose end mark moves, 2 MiB. Less than
+    /// [`RepairLimits::MIN_CHANGE_BYTES`] counts as that.
     pub change_bytes: u64,
 }
 

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::bitmap::Bitmap;
 use super::report::{Fault, Finding, RepairLimits, RepairReport};
+use crate::bitmap::Bitmap;
 use crate::boot::Geometry;
 use crate::bytes::{index, is_zero, put};
 use crate::device::ReadAt;
@@ -53,6 +53,9 @@ pub(super) struct Repairer<'a, D: ReadAt> {
     /// Whether the copies differed anywhere.
     pub(super) tables_differ: bool,
     pub(super) used: Bitmap,
+    /// Clusters that were looked at and begin no folder. However many entries and chains lead to
+    /// one, it is read once.
+    pub(super) begins_none: Bitmap,
     /// No cluster is free any more; none becomes free in a repair.
     pub(super) is_full: bool,
     pub(super) report: RepairReport,
@@ -75,6 +78,7 @@ impl<'a, D: ReadAt> Repairer<'a, D> {
             preferred_copy: 0,
             tables_differ: false,
             used: Bitmap::new(geometry.last_cluster()),
+            begins_none: Bitmap::new(geometry.last_cluster()),
             is_full: false,
             report: RepairReport::default(),
             time,

@@ -1,11 +1,14 @@
 //! The reader's budget, as `docs/SPEC.md` section 1.4 has it: the most reads, bytes read and bytes
 //! of memory of each operation, as a function of the volume's geometry and of named constants.
 //! Nothing in it depends on what the volume holds, but for the number and length of the files that
-//! the caller names.
+//! the caller names. What changes a volume is in `changes`.
+
+mod changes;
 
 use mailbox::limits::{JOBS_MAX, PROMPT_LIMIT_BYTES};
-use volume::{Entry, Geometry, MAX_DIR_SLOTS, MAX_TREE_FOLDERS, MAX_TREE_SLOTS};
+use volume::{Entry, Geometry, MAX_DIR_SLOTS, MAX_TREE_FOLDERS, MAX_TREE_SLOTS, Root};
 
+use crate::alloc::peak_of;
 use crate::metered::{Metered, Reads};
 
 const KIB: u64 = 1024;
@@ -21,7 +24,8 @@ const SLOT_BYTES: u64 = 32;
 const NUL_SEARCH_BYTES: u64 = MIB;
 /// Extents held at a time.
 const MAX_EXTENTS: u64 = 131_072;
-/// How many times an inspection follows the volume's clusters.
+/// How many times an inspection follows the volume's clusters: where a chain runs in a circle, that
+/// is known after as many steps.
 const FOLLOWED_TIMES: u64 = 3;
 
 /// Memory of an operation that returns nothing large: 16 windows, buffers of at most a cluster or
@@ -51,9 +55,24 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// Does something; panics where it costs more.
+    pub fn within<T>(self, device: &Metered, what: &str, work: impl FnOnce() -> T) -> T {
+        device.take_reads();
+        let (result, memory_bytes) = peak_of(work);
+        self.check(what, device, memory_bytes);
+        result
+    }
+
     /// Panics where an operation that has just ended cost more.
     pub fn check(self, what: &str, device: &Metered, memory_bytes: u64) {
-        let Reads { count, bytes } = device.take_reads();
+        self.check_taken(what, device.take_reads(), memory_bytes);
+        let longest_bytes = device.longest_bytes();
+        assert!(longest_bytes <= MAX_READ_BYTES, "{what}: {longest_bytes}");
+    }
+
+    /// The same for what was read.
+    pub fn check_taken(self, what: &str, taken: Reads, memory_bytes: u64) {
+        let Reads { count, bytes } = taken;
         let Self { reads, .. } = self;
         assert!(count <= reads.count, "{what}: {count} reads, {self:?}");
         assert!(bytes <= reads.bytes, "{what}: {bytes} bytes read, {self:?}");
@@ -62,8 +81,16 @@ impl Limit {
             bytes <= self.memory_bytes,
             "{what}: {bytes} bytes of memory, {self:?}"
         );
-        let longest_bytes = device.longest_bytes();
-        assert!(longest_bytes <= MAX_READ_BYTES, "{what}: {longest_bytes}");
+    }
+
+    /// Both within one operation.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let memory_bytes = self.memory_bytes + other.memory_bytes;
+        Self {
+            memory_bytes,
+            ..self.then(other)
+        }
     }
 
     /// One operation after another: what each returns goes before the next.
@@ -86,6 +113,11 @@ pub struct Budget {
     clusters: u64,
     table_bytes: u64,
     piece_bytes: u64,
+    sector_bytes: u64,
+    /// Of FAT16's root.
+    root_slots: u64,
+    /// Most slots that a walk over all folders can come to.
+    slots: u64,
 }
 
 impl Budget {
@@ -102,11 +134,19 @@ impl Budget {
     #[must_use]
     pub fn of(geometry: &Geometry) -> Self {
         let cluster_bytes = u64::from(geometry.cluster_bytes);
+        let root_slots = match geometry.root {
+            Root::Fixed { slots, .. } => u64::from(slots),
+            Root::Chain { .. } => 0,
+        };
+        let slots = root_slots + u64::from(geometry.clusters) * (cluster_bytes / SLOT_BYTES);
         Self {
             cluster_bytes,
             clusters: u64::from(geometry.clusters),
             table_bytes: geometry.fat_bytes,
             piece_bytes: cluster_bytes.min(PIECE_BYTES),
+            sector_bytes: u64::from(geometry.sector_bytes),
+            root_slots,
+            slots: slots.min(u64::from(MAX_TREE_SLOTS)),
         }
     }
 
@@ -219,7 +259,8 @@ impl Budget {
             memory_bytes: FIXED_MEMORY_BYTES
                 + count * INSPECTED_BYTES
                 + held * EXTENT_BYTES
-                + folders * FOLDER_BYTES,
+                + folders * FOLDER_BYTES
+                + self.clusters.div_ceil(8),
         }
     }
 
@@ -238,10 +279,11 @@ impl Budget {
     #[must_use]
     pub fn scan(&self) -> Limit {
         let files = JOBS_MAX as u64 + 1;
-        // Any length is possible. No chain has more pieces than the volume has clusters, and all
-        // together are followed so many times.
-        let lens = std::iter::repeat_n(u64::from(u32::MAX), JOBS_MAX + 1);
-        let inspect = self.inspect_lens(lens, FOLLOWED_TIMES * self.clusters);
+        // Longer ones are refused for that, and their chains not followed. Each cluster may be a
+        // piece of its own.
+        let lens = std::iter::repeat_n(PROMPT_LIMIT_BYTES, JOBS_MAX + 1);
+        let pieces = files * PROMPT_LIMIT_BYTES.div_ceil(self.cluster_bytes);
+        let inspect = self.inspect_lens(lens, pieces.min(FOLLOWED_TIMES * self.clusters));
         let content = self.read(PROMPT_LIMIT_BYTES).reads;
         let steps = self.dirty_marks().then(self.list(0));
         let steps = steps.then(self.list(1)).then(self.list(1)).then(inspect);

@@ -7,186 +7,89 @@
 
 use fuzz::alloc::peak_of;
 use fuzz::budget::Budget;
-use fuzz::metered::Metered;
+use fuzz::metered::{Metered, Reads};
 use fuzz::read_everything;
 use scan::Scan;
-use volume::testing::PagedImage;
-use volume::{ChainProblem, FatType, FormatOptions, Geometry, ReadError, Root, Volume, WriteAt};
+use volume::{ChainProblem, FatType, ReadError, Root, Volume};
 
-const SLOT_BYTES: u64 = 32;
-/// Most slots of a folder.
-const FOLDER_SLOTS: u32 = 65_536;
-const END: u32 = 0x0FFF_FFFF;
-const FILE: u8 = 0x20;
-const FOLDER: u8 = 0x10;
+mod craft;
+mod repair;
 
-/// A volume that is written slot by slot and entry by entry.
-struct Hostile {
-    image: PagedImage,
-    geometry: Geometry,
-    /// The next cluster that nothing has used.
-    free: u32,
+use craft::{END, FILE, FOLDER, FOLDER_SLOTS, Hostile, SLOT_BYTES, broad_prompt, entry, prompt};
+
+/// Clusters of 512 bytes of the longest file that is inspected: a longer one is no prompt, which
+/// its entry says.
+const PROMPT_CLUSTERS: u32 = 128;
+/// Prompts that are followed.
+const FOLLOWED: u32 = 10_000;
+
+/// Reads all of it within the budget; the scan if it could be made.
+fn check(hostile: Hostile, what: &str) -> Scan {
+    let device = Metered::still(hostile.image);
+    read_everything(&device);
+    scan(&device, what).0
 }
 
-impl Hostile {
-    fn new(mib: u64, fat_type: FatType, cluster_bytes: u32, root_slots: Option<u16>) -> Self {
-        let mut image = PagedImage::blank(mib << 20);
-        let options = FormatOptions {
-            fat_type: Some(fat_type),
-            cluster_bytes: Some(cluster_bytes),
-            root_slots,
-            ..FormatOptions::default()
-        };
-        volume::format(&mut image, &options).unwrap();
-        let geometry = Volume::open(&image).unwrap().geometry().clone();
-        let free = 3;
-        Self {
-            image,
-            geometry,
-            free,
-        }
-    }
-
-    /// FAT32 in clusters of 512 bytes: the most chains and pieces a byte.
-    fn fat32(mib: u64) -> Self {
-        Self::new(mib, FatType::Fat32, 512, None)
-    }
-
-    fn put(&mut self, offset_bytes: u64, bytes: &[u8]) {
-        self.image.write_at(offset_bytes, bytes).unwrap();
-    }
-
-    /// A cluster's entry in both copies of the table.
-    fn link(&mut self, cluster: u32, value: u32) {
-        let count = self.geometry.fat_type.entry_bytes();
-        for copy in 0..u64::from(self.geometry.fat_copies) {
-            let table = self.geometry.fat_offset_bytes + copy * self.geometry.fat_bytes;
-            let at = table + u64::from(cluster) * u64::from(count);
-            self.put(at, &value.to_le_bytes()[..count as usize]);
-        }
-    }
-
-    /// The next `count` clusters as one chain.
-    fn chain(&mut self, count: u32) -> u32 {
-        let first = self.free;
-        self.free += count;
-        for cluster in first..self.free - 1 {
-            self.link(cluster, cluster + 1);
-        }
-        self.link(self.free - 1, END);
-        first
-    }
-
-    /// A chain through every other cluster and back: no two of its clusters are neighbours.
-    fn scattered(&mut self, count: u32) -> u32 {
-        let first = self.free;
-        self.free += 2 * count;
-        for number in 0..count {
-            let next = if number + 1 == count {
-                END
-            } else {
-                first + 2 * number + 2
-            };
-            self.link(first + 2 * number, next);
-        }
-        first
-    }
-
-    /// A chain that hops over the table, so that each step is in another window of it.
-    fn hopping(&mut self, count: u32) -> u32 {
-        const HOP: u32 = 4099;
-        assert!(
-            !count.is_multiple_of(HOP),
-            "it is prime, so that all are visited"
-        );
-        let first = self.free;
-        self.free += count;
-        for number in 0..count {
-            let next = (number + HOP) % count;
-            let value = if next == 0 { END } else { first + next };
-            self.link(first + number, value);
-        }
-        first
-    }
-
-    /// A slot of a folder that lies in neighbouring clusters from `first` on.
-    fn slot(&mut self, first: u32, number: u32, slot: &[u8; 32]) {
-        let at = self.geometry.cluster_offset(first).unwrap();
-        self.put(at + u64::from(number) * SLOT_BYTES, slot);
-    }
-
-    /// Makes a folder of `slots` slots and its entry number `at` in the folder at `parent`.
-    fn folder(&mut self, parent: u32, at: u32, name: &str, slots: u32) -> u32 {
-        let slots_a_cluster = self.geometry.cluster_bytes / 32;
-        let first = self.chain(slots.div_ceil(slots_a_cluster));
-        self.slot(parent, at, &entry(name, FOLDER, first, 0));
-        first
-    }
-
-    /// The root of FAT32, made as long as a folder can be.
-    fn long_root(&mut self) -> u32 {
-        let Root::Chain { first_cluster } = self.geometry.root else {
-            panic!("FAT32");
-        };
-        let rest = self.chain(FOLDER_SLOTS / 16 - 1);
-        assert_eq!(rest, first_cluster + 1);
-        self.link(first_cluster, rest);
-        first_cluster
-    }
-
-    /// Reads all of it within the budget; the scan if it could be made.
-    fn check(self, what: &str) -> Scan {
-        let device = Metered::still(self.image);
-        read_everything(&device);
-        let volume = Volume::open(&device).unwrap();
-        let limit = Budget::of(volume.geometry()).scan();
-        device.take_reads();
-        let (scan, memory_bytes) = peak_of(|| Scan::read(&volume));
-        let reads = device.take_reads();
-        println!("{what}: a scan takes {reads:?}, {memory_bytes} bytes of memory, of {limit:?}");
-        scan.unwrap()
-    }
-}
-
-/// A slot with an 8.3 name, given with its blanks.
-fn entry(name: impl AsRef<[u8]>, attributes: u8, first: u32, len_bytes: u32) -> [u8; 32] {
-    let mut slot = [0; 32];
-    slot[..11].copy_from_slice(name.as_ref());
-    slot[11] = attributes;
-    slot[20..22].copy_from_slice(&first.to_le_bytes()[2..]);
-    slot[24..26].copy_from_slice(&0x58_A6_u16.to_le_bytes());
-    slot[26..28].copy_from_slice(&first.to_le_bytes()[..2]);
-    slot[28..].copy_from_slice(&len_bytes.to_le_bytes());
-    slot
-}
-
-fn prompt(number: u32) -> String {
-    format!("P{number:07}TXT")
-}
-
-/// The same of signs that take three bytes each once they are read.
-fn broad_prompt(number: u32) -> [u8; 11] {
-    let mut name = *b"\xB0\xB0\xB0\xB0\xB0\xB0\xB0\xB0TXT";
-    for (place, sign) in name[..8].iter_mut().enumerate() {
-        *sign += (number >> (4 * place)).to_le_bytes()[0] & 0x0F;
-    }
-    name
+/// One scan within the budget, and what it read.
+fn scan(device: &Metered, what: &str) -> (Scan, Reads) {
+    let volume = Volume::open(device).unwrap();
+    let limit = Budget::of(volume.geometry()).scan();
+    device.take_reads();
+    let (scan, memory_bytes) = peak_of(|| Scan::read(&volume));
+    let reads = device.take_reads();
+    println!("{what}: a scan takes {reads:?}, {memory_bytes} bytes of memory, of {limit:?}");
+    limit.check_taken(what, reads, memory_bytes);
+    (scan.unwrap(), reads)
 }
 
 #[test]
 fn ten_thousand_prompts_in_one_chain() {
-    let mut hostile = Hostile::fat32(40);
+    let mut hostile = Hostile::fat32(80);
     let root = hostile.long_root();
-    // As long as a prompt may be: a longer one is refused for that, and its chain not followed.
-    let clusters = 128;
-    let first = hostile.hopping(clusters);
+    let first = hostile.hopping(PROMPT_CLUSTERS);
     for number in 0..FOLDER_SLOTS {
-        let slot = entry(prompt(number), FILE, first, clusters * 512);
+        let slot = entry(prompt(number), FILE, first, PROMPT_CLUSTERS * 512);
         hostile.slot(root, number, &slot);
     }
-    let scan = hostile.check("shared chains");
-    assert!(scan.observations().iter().all(|seen| !seen.consistent));
+    // The last that is followed has a chain of its own.
+    let alone = hostile.hopping(PROMPT_CLUSTERS);
+    let slot = entry(prompt(FOLLOWED - 1), FILE, alone, PROMPT_CLUSTERS * 512);
+    hostile.slot(root, FOLLOWED - 1, &slot);
+    let device = Metered::still(hostile.image);
+    read_everything(&device);
+    let (scan, Reads { count, .. }) = scan(&device, "shared chains");
+    let seen = scan.observations();
+    let (last, others) = seen.split_last().unwrap();
+    assert!(last.consistent && others.iter().all(|seen| !seen.consistent));
     assert!(scan.waiting > 50_000);
+    // The folder twice, to be listed and in the walk, and two chains: each cluster three times in
+    // the tables, once for its NULs, and twice for the content of the one that is believed.
+    let folder = 2 * u64::from(FOLDER_SLOTS) / 16;
+    let most = 2 * folder + (2 * 4 + 2) * u64::from(PROMPT_CLUSTERS) + 20;
+    assert!((most * 9 / 10..most).contains(&count), "{count} of {most}");
+}
+
+/// Nothing is shared and nothing damaged: each is whole, empty of anything but NULs, and read.
+#[test]
+fn ten_thousand_prompts_of_pieces_all_over_the_table() {
+    let mut hostile = Hostile::fat32(720);
+    let root = hostile.long_root();
+    let first = hostile.free;
+    for number in 0..FOLLOWED {
+        // Ten windows of the table from one piece to the next.
+        let piece = |at: u32| first + at * FOLLOWED + number;
+        for at in 0..PROMPT_CLUSTERS - 1 {
+            hostile.link(piece(at), piece(at + 1));
+        }
+        hostile.link(piece(PROMPT_CLUSTERS - 1), END);
+        let slot = entry(prompt(number), FILE, piece(0), PROMPT_CLUSTERS * 512);
+        hostile.slot(root, number, &slot);
+    }
+    let (scan, Reads { count, .. }) = scan(&Metered::still(hostile.image), "pieces");
+    assert!(scan.observations().iter().all(|seen| seen.consistent));
+    // Three looks at the table for each cluster, one at its NULs, and to read it two.
+    let pieces = u64::from(FOLLOWED * PROMPT_CLUSTERS);
+    assert!((6 * pieces..7 * pieces).contains(&count), "{count}");
 }
 
 #[test]
@@ -198,7 +101,7 @@ fn a_file_that_shares_nothing_is_believed_beside_two_that_do() {
     hostile.slot(root, 0, &entry("A       TXT", FILE, shared, 120 * 512));
     hostile.slot(root, 1, &entry("B       TXT", FILE, shared, 120 * 512));
     hostile.slot(root, 2, &entry("C       TXT", FILE, alone, 1000));
-    let scan = hostile.check("two files in one chain");
+    let scan = check(hostile, "two files in one chain");
     let believed: Vec<bool> = scan
         .observations()
         .iter()
@@ -226,7 +129,7 @@ fn three_folders_full_of_prompts() {
             hostile.slot(folder, number, &slot);
         }
     }
-    let scan = hostile.check("three full folders");
+    let scan = check(hostile, "three full folders");
     assert_eq!(scan.observations().len(), 10_000);
     let listed = u32::try_from(scan.times.len()).unwrap();
     assert_eq!(listed, 3 * FOLDER_SLOTS);
@@ -267,7 +170,7 @@ fn a_folder_full_of_the_longest_names() {
     assert_eq!(u32::try_from(listed.len()), Ok(FOLDER_SLOTS / 21));
     assert_eq!(listed[0].name.encode_utf16().count(), 255);
     drop(volume);
-    hostile.check("longest names");
+    check(hostile, "longest names");
 }
 
 #[test]
@@ -295,7 +198,7 @@ fn folders_in_folders_without_end() {
     let inspected = volume.inspect(&[entry]);
     assert!(matches!(inspected, Err(ReadError::TreeTooLarge)));
     drop(volume);
-    let scan = hostile.check("70,000 folders");
+    let scan = check(hostile, "70,000 folders");
     assert!(!scan.observations()[0].consistent, "nothing is known of it");
 }
 
@@ -330,7 +233,7 @@ fn chains_that_come_back() {
     let inspected = volume.inspect(&[entry]).unwrap();
     assert_eq!(inspected[0].problems[0], ChainProblem::Loop);
     drop(volume);
-    let scan = hostile.check("circles");
+    let scan = check(hostile, "circles");
     let unreadable = scan.unreadable.iter().map(|(folder, _)| *folder);
     assert!(unreadable.eq(["prompts"]));
 }
@@ -352,7 +255,7 @@ fn files_in_more_pieces_than_are_held() {
         [ChainProblem::NulTail { .. }]
     ));
     drop(volume);
-    hostile.check("140,000 pieces");
+    check(hostile, "140,000 pieces");
 }
 
 #[test]
@@ -372,5 +275,5 @@ fn the_longest_fixed_root() {
         let slot = entry(prompt(number), FILE, at, (number + 1) * 512);
         hostile.put(offset_bytes + u64::from(number) * SLOT_BYTES, &slot);
     }
-    hostile.check("65,520 slots in FAT16's root");
+    check(hostile, "65,520 slots in FAT16's root");
 }

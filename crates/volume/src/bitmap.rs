@@ -1,28 +1,29 @@
-//! One bit a cluster. The only memory of a repair that grows with the volume: 1 MiB for 32 GiB in
-//! clusters of 4 KiB. Numbers beyond the last cluster read as set and are not stored.
+//! One bit a cluster: the only memory of an inspection or a repair that grows with the volume,
+//! 1 MiB for 32 GiB in clusters of 4 KiB. Numbers beyond the last cluster read as set and are not
+//! stored.
 
 use crate::bytes::index;
 
-pub(super) struct Bitmap {
+pub(crate) struct Bitmap {
     bits: Vec<u64>,
 }
 
 impl Bitmap {
     /// All clear, for numbers up to `last`.
-    pub(super) fn new(last: u32) -> Self {
+    pub(crate) fn new(last: u32) -> Self {
         Self {
             bits: vec![0; index(u64::from(last) / 64 + 1)],
         }
     }
 
     #[inline]
-    pub(super) fn has(&self, cluster: u32) -> bool {
+    pub(crate) fn has(&self, cluster: u32) -> bool {
         let word = self.bits.get(index(u64::from(cluster) / 64));
         word.is_none_or(|word| word >> (cluster % 64) & 1 != 0)
     }
 
     #[inline]
-    pub(super) fn set(&mut self, cluster: u32) {
+    pub(crate) fn set(&mut self, cluster: u32) {
         if let Some(word) = self.bits.get_mut(index(u64::from(cluster) / 64)) {
             *word |= 1 << (cluster % 64);
         }
