@@ -201,8 +201,8 @@ impl Drives for Stick {
         Ok(true)
     }
 
-    fn bus(&self) -> Bus {
-        self.usb.bus()
+    fn bus(&self) -> anyhow::Result<Bus> {
+        Ok(self.usb.bus())
     }
 
     fn answer_drives(&self) -> usize {
