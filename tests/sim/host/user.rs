@@ -121,7 +121,6 @@ impl Host {
             if let Ok(Some(content)) = volume.get(&path) {
                 self.note(|| format!("LUN 0: reads {path}, {} bytes", content.len()));
                 self.readings.push(Reading {
-                    at_ms: self.now_ms,
                     lun: 0,
                     path,
                     content,

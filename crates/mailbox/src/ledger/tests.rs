@@ -1,5 +1,7 @@
 //! The ledger's file against cuts, flips, foreign volumes, full disks and years of use.
 
+use volume::testing::Random;
+
 use super::codec::{self, HEADER_BYTES};
 use super::file::COMPACT_MIN_BYTES;
 use super::*;
@@ -7,7 +9,7 @@ use crate::digest::Digest;
 use crate::error::MailboxError;
 use crate::job::{JobId, Stamp};
 use crate::name::OutcomeKind;
-use crate::testing::{Chance, CutDisk, DiskFault};
+use crate::testing::{CutDisk, DiskFault};
 
 const SERIAL: u32 = 7;
 
@@ -358,7 +360,7 @@ fn a_fault_at_any_operation_of_a_compaction_loses_no_record() {
             .clone()
             .filter(|id| ledger.append(&mut disk, &[added(*id, &long)]).is_ok())
             .collect();
-        disk.restart(&mut Chance(case as u64));
+        disk.restart(&mut Random::new(case as u64));
         let ledger = Ledger::open(&mut disk, SERIAL).unwrap();
         for id in recorded {
             assert!(
