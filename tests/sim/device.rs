@@ -40,10 +40,7 @@ impl Device {
     /// One that starts now.
     pub fn new(stick: Stick) -> Self {
         Self {
-            written: Written {
-                modified: stick.disk.modified(),
-                told_ms: None,
-            },
+            written: Written::start(&stick),
             stick,
             session: None,
             opens_ms: 0,
@@ -70,6 +67,7 @@ impl Device {
     /// The daemon is gone without a word, and starts again at `at_ms`.
     pub fn kill(&mut self, at_ms: u64) {
         self.session = None;
+        self.stick.disk.process().start_anew();
         self.was_ejected = false;
         self.opens_ms = at_ms;
         self.stick.engine.forget();
@@ -102,9 +100,14 @@ impl Device {
         self.was_ejected = was_ejected;
     }
 
-    /// Does what is due, until there is nothing left at this instant. Whether anything was.
+    /// Whether nothing runs: there is no power, or the process was killed.
+    fn is_gone(&self) -> bool {
+        self.stick.disk.is_off() || self.stick.disk.process().is_killed()
+    }
+
+    /// Does what is due, until there is nothing left at this instant, or it is gone.
     pub fn run(&mut self) {
-        if self.stick.disk.is_off() {
+        if self.is_gone() {
             return;
         }
         if self.session.is_none() {
@@ -114,7 +117,11 @@ impl Device {
             self.open();
         }
         for _ in 0..STEPS_MAX {
-            match self.step() {
+            let step = self.step();
+            if self.is_gone() {
+                return;
+            }
+            match step {
                 Some(true) => {}
                 Some(false) => {
                     self.in_a_row = 0;
@@ -128,6 +135,9 @@ impl Device {
 
     fn open(&mut self) {
         let was_ejected = std::mem::take(&mut self.was_ejected);
+        // What happened before is told to nobody.
+        self.written = Written::start(&self.stick);
+        self.stick.usb.forget_events();
         let opened = Session::open(&CONFIG, self.stick.clone(), was_ejected, Mode::Serve);
         match opened {
             Ok(session) => {
@@ -143,11 +153,11 @@ impl Device {
 
     /// The session failed: the host gets the volume as it is, unless a change of it is half done.
     fn end(&mut self) {
-        self.session = None;
-        self.stick.engine.forget();
-        if self.stick.disk.is_off() {
+        if self.is_gone() {
             return;
         }
+        self.session = None;
+        self.stick.engine.forget();
         self.failures += 1;
         self.opens_ms = self.stick.now_ms() + daemon::RECOVERY_MS;
         self.in_a_row += 1;
@@ -187,6 +197,14 @@ struct Written {
 }
 
 impl Written {
+    /// Nothing, from now on.
+    fn start(stick: &Stick) -> Self {
+        Self {
+            modified: stick.disk.modified(),
+            told_ms: None,
+        }
+    }
+
     /// Whether it is time to tell of something.
     fn is_due(&mut self, stick: &Stick) -> bool {
         if std::mem::replace(&mut self.modified, stick.disk.modified()) != stick.disk.modified() {

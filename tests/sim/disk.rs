@@ -3,19 +3,20 @@
 //! State files and the journal are files of one [`CutDisk`]; the image's writes and syncs count on
 //! the same counter, so that one cut or fault hits any operation of the three. After a cut, each
 //! page of a write of the image that was not synced is there, not there, or torn at a byte, each by
-//! itself; what was synced stays. The device's handle and the host's way to the image differ: the
-//! device's records a violation if it writes while a host can reach the medium.
-//! Used by the runner (device side) and by `usb` (host side).
+//! itself; what was synced stays. The device's handles and the host's way to the image differ: the
+//! device's are a [`Process`]'s, and record a violation if it writes while a host can reach the
+//! medium. Used by the runner (device side) and by `usb` (host side).
 
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
-use mailbox::testing::{Chance, CutDisk, DiskFault};
+use mailbox::testing::{CutDisk, DiskFault};
 use volume::testing::{PagedImage, Random};
 use volume::{ReadAt, WriteAt};
 
-use super::journal::Journal;
+use super::files::{Files, Journal};
+use super::process::{Of, Process};
 
 /// What the kernel writes back as one.
 const PAGE_BYTES: usize = 4096;
@@ -24,6 +25,7 @@ const PAGE_BYTES: usize = 4096;
 #[derive(Clone)]
 pub struct Disk {
     files: CutDisk,
+    process: Process,
     medium: Rc<RefCell<Stored>>,
 }
 
@@ -37,8 +39,6 @@ struct Stored {
     /// The device wrote, since somebody asked.
     is_written: bool,
     violations: Vec<String>,
-    read_fault_after: Option<usize>,
-    read_faults: usize,
 }
 
 impl Stored {
@@ -77,6 +77,7 @@ impl Disk {
     pub fn new(image: PagedImage) -> Self {
         Self {
             files: CutDisk::default(),
+            process: Process::default(),
             medium: Rc::new(RefCell::new(Stored {
                 durable: image.clone(),
                 now: image,
@@ -85,8 +86,6 @@ impl Disk {
                 is_lent: false,
                 is_written: false,
                 violations: Vec::new(),
-                read_fault_after: None,
-                read_faults: 0,
             })),
         }
     }
@@ -98,12 +97,27 @@ impl Disk {
 
     /// The journal beside the image.
     pub fn journal(&self) -> Journal {
-        Journal::new(self.files.clone())
+        Journal::new(self.state())
     }
 
     /// The state folder.
-    pub fn state(&self) -> CutDisk {
-        self.files.clone()
+    pub fn state(&self) -> Files {
+        Files::new(self.files.clone(), self.process.clone())
+    }
+
+    /// The process that has the device's handles.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The state folder and the journal, whoever looks.
+    pub fn files(&self) -> &CutDisk {
+        &self.files
+    }
+
+    /// Whether a change of the image is half done, or its journal has not been removed yet.
+    pub fn has_journal(&self) -> bool {
+        Journal::is_in(&self.files)
     }
 
     /// The power goes at the operation after so many more, of any kind.
@@ -117,19 +131,20 @@ impl Disk {
         self.files.fail_after(operations, fault);
     }
 
-    /// The device's read of the image after so many more fails once with EIO.
-    pub fn fail_read_after(&self, reads: usize) {
-        self.medium.borrow_mut().read_fault_after = Some(reads);
+    /// Nothing goes wrong any more that was to go wrong.
+    pub fn forget_planned(&self) {
+        self.files.forget_planned();
+        self.process.forget_planned();
     }
 
-    /// Operations so far, of any kind but reads.
-    pub fn operations(&self) -> usize {
-        self.files.operations()
+    /// Counts an operation on a file that is not simulated.
+    pub fn count_operation(&self) -> io::Result<()> {
+        self.files.count_operation()
     }
 
-    /// Operations and reads that failed as they were told to; cuts do not count.
+    /// Operations that failed as they were told to; cuts do not count.
     pub fn faults(&self) -> usize {
-        self.files.faults() + self.medium.borrow().read_faults
+        self.files.faults()
     }
 
     /// Whether there is no power.
@@ -143,7 +158,7 @@ impl Disk {
         self.files.cut();
         self.medium.borrow_mut().is_lent = false;
         self.medium.borrow_mut().lose_power(random);
-        self.files.restart(&mut Chance(random.bits()));
+        self.files.restart(random);
     }
 
     /// Grows with each write of the image, by whomever.
@@ -171,6 +186,11 @@ impl Disk {
         self.medium.borrow_mut().is_lent = is_lent;
     }
 
+    /// Whether a host can reach it.
+    pub fn is_lent(&self) -> bool {
+        self.medium.borrow().is_lent
+    }
+
     /// A host's read; never a fault.
     pub fn host_read(&self, offset: u64, data: &mut [u8]) -> io::Result<()> {
         self.medium.borrow().now.read_at(offset, data)
@@ -191,6 +211,17 @@ impl Disk {
             stored.unsynced.clear();
         }
         counted.map_err(as_io)
+    }
+
+    /// The device writes, which it must not while a host can reach the medium.
+    fn note_write(&self, offset: u64, len_bytes: usize) {
+        let mut stored = self.medium.borrow_mut();
+        stored.is_written = true;
+        if stored.is_lent {
+            let what = format!("the device wrote {len_bytes} bytes at {offset}");
+            let what = format!("{what} while a host can reach the medium");
+            stored.violations.push(what);
+        }
     }
 
     /// Counts an operation and carries it out; also where the power goes at it, since it may have
@@ -223,41 +254,24 @@ impl ReadAt for Image {
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        if self.0.is_off() {
-            return Err(io::Error::other("the power is off"));
-        }
-        let mut stored = self.0.medium.borrow_mut();
-        match stored.read_fault_after.as_mut() {
-            Some(0) => {
-                stored.read_fault_after = None;
-                stored.read_faults += 1;
-                Err(DiskFault::Io.error())
+        self.0.process.look(Of::Image, || {
+            if self.0.is_off() {
+                return Err(io::Error::other("the power is off"));
             }
-            after => {
-                if let Some(left) = after {
-                    *left -= 1;
-                }
-                stored.now.read_at(offset, buf)
-            }
-        }
+            self.0.host_read(offset, buf)
+        })
     }
 }
 
 impl WriteAt for Image {
     fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut stored = self.0.medium.borrow_mut();
-        stored.is_written = true;
-        if stored.is_lent {
-            let what = format!("the device wrote {} bytes at {offset}", data.len());
-            stored
-                .violations
-                .push(format!("{what} while a host can reach the medium"));
-        }
-        drop(stored);
-        self.0.host_write(offset, data)
+        self.0.process.change(Of::Image, || {
+            self.0.note_write(offset, data.len());
+            self.0.host_write(offset, data)
+        })
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.0.host_sync()
+        self.0.process.change(Of::Image, || self.0.host_sync())
     }
 }

@@ -262,7 +262,7 @@ fn ten_thousand_prompts_on_one_volume() {
     });
     assert_eq!(host.free_bytes(), free_bytes, "clusters leak");
     assert_eq!(judge::fsck(&host.stick.disk.snapshot()), None);
-    let state = host.stick.disk.state();
+    let state = host.stick.disk.files();
     let ledger_bytes = state.bytes("ledger").map_or(0, |bytes| bytes.len());
     let kept = state.list("answers").unwrap().len();
     println!(

@@ -14,16 +14,22 @@ pub struct Figures {
     /// Times that the daemon opened the volume.
     pub sessions: u64,
     pub virtual_ms: u64,
-    /// Files that hosts have written, and rewritten.
-    pub contents: u64,
+    /// Files that hosts have written with their content, each time that they did.
+    pub files: u64,
     /// Prompts that the engine was given.
     pub asked: u64,
-    /// Times that the power went.
+    /// Times that the power went in the middle of an operation of the disk.
     pub cuts: u64,
-    /// Times that the daemon was killed alone.
-    pub kills: u64,
-    /// Operations and reads of the disk that failed.
-    pub faults: u64,
+    /// Times that it went with the plug.
+    pub unplugged: u64,
+    /// Times that the daemon was killed just before or after a request to the kernel.
+    pub kills_at: u64,
+    /// Times that it was killed between two of its steps.
+    pub kills_between: u64,
+    /// Writes, syncs and changes of names that failed.
+    pub disk_faults: u64,
+    /// The daemon's reads, and its requests about the drive, that failed.
+    pub refusals: u64,
 }
 
 impl AddAssign for Figures {
@@ -32,11 +38,14 @@ impl AddAssign for Figures {
         self.stays += other.stays;
         self.sessions += other.sessions;
         self.virtual_ms += other.virtual_ms;
-        self.contents += other.contents;
+        self.files += other.files;
         self.asked += other.asked;
         self.cuts += other.cuts;
-        self.kills += other.kills;
-        self.faults += other.faults;
+        self.unplugged += other.unplugged;
+        self.kills_at += other.kills_at;
+        self.kills_between += other.kills_between;
+        self.disk_faults += other.disk_faults;
+        self.refusals += other.refusals;
     }
 }
 
@@ -45,16 +54,21 @@ impl fmt::Display for Figures {
         write!(
             f,
             "{} histories, {} stays at a host, {} sessions of the daemon, {:.0} virtual hours; \
-             {} files written, {} prompts asked; {} power cuts, {} kills, {} disk faults",
+             {} files written by hosts, {} prompts asked; {} power cuts at an operation, \
+             {} unpluggings with the power; {} kills at an operation, {} between; {} writes or \
+             syncs failed, {} reads or requests about the drive",
             self.histories,
             self.stays,
             self.sessions,
             self.virtual_ms as f64 / MS_PER_HOUR,
-            self.contents,
+            self.files,
             self.asked,
             self.cuts,
-            self.kills,
-            self.faults,
+            self.unplugged,
+            self.kills_at,
+            self.kills_between,
+            self.disk_faults,
+            self.refusals,
         )
     }
 }

@@ -5,15 +5,14 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use volume::testing::{PagedImage, Random};
-use volume::{FatTime, FatType, FormatOptions, JournalStore as _, Volume, WriteAt as _};
-
-use mailbox::testing::DiskFault;
+use volume::{FatTime, FatType, FormatOptions, Volume, WriteAt as _};
 
 use super::device::Device;
 use super::engine::Engine;
 use super::figures::Figures;
 use super::host::{Belief, Host, KINDS, Kind, Log};
 use super::judge;
+use super::trouble::Trouble;
 use super::world::Stick;
 
 /// A host's longest stay, virtual ms: then it is asked to let go.
@@ -28,12 +27,26 @@ const FSCK_OF: usize = 8;
 /// Of so many histories, one has the larger file system.
 const FAT32_OF: usize = 32;
 
+/// Troubles that come together, at most.
+const TOGETHER_MAX: usize = 3;
+/// From a kill to the next daemon, at least and at most, ms.
+const RESTART_MS: (usize, usize) = (500, 4_500);
+
 /// What came of a history.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Outcome {
     /// What must not be.
     pub violations: Vec<String>,
     pub figures: Figures,
+    pub left: Left,
+}
+
+/// What is left on the device's disk.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Left {
+    image: PagedImage,
+    /// The state folder and what lies beside the image.
+    files: Vec<(String, Vec<u8>)>,
 }
 
 /// Runs the history of a seed.
@@ -52,7 +65,8 @@ struct History {
     /// Something goes wrong at that time.
     trouble_ms: Option<u64>,
     log: Log,
-    outcome: Outcome,
+    violations: Vec<String>,
+    figures: Figures,
 }
 
 impl History {
@@ -70,19 +84,36 @@ impl History {
             published: BTreeSet::new(),
             trouble_ms: None,
             log,
-            outcome: Outcome::default(),
+            violations: Vec::new(),
+            figures: Figures::default(),
         }
     }
 
     fn run(mut self) -> Outcome {
         for _ in 0..=self.random.below(3) {
             self.stay();
-            if !self.outcome.violations.is_empty() {
+            if !self.violations.is_empty() {
                 break;
             }
         }
         self.come_to_rest("nobody is plugged in any more");
+        if self.failures() > 0 && self.violations.is_empty() {
+            self.start_once_more();
+        }
         self.end()
+    }
+
+    /// What the disk or the kernel refused may have left something for the next start to mend.
+    fn start_once_more(&mut self) {
+        self.stick.disk.forget_planned();
+        self.lose_power();
+        self.come_to_rest("after the next start");
+    }
+
+    /// How much was refused.
+    fn failures(&self) -> u64 {
+        let disk = &self.stick.disk;
+        disk.faults() as u64 + disk.process().refused()
     }
 
     fn now_ms(&self) -> u64 {
@@ -96,7 +127,7 @@ impl History {
         let belief = std::mem::take(&mut self.belief);
         let host = Host::new(kind, random, usb, belief, self.now_ms(), self.log.clone());
         self.host = Some(host);
-        self.outcome.figures.stays += 1;
+        self.figures.stays += 1;
         self.plan_trouble();
         let end_ms = self.now_ms() + STAY_MAX_MS;
         self.pass(end_ms, |history| history.host().is_done());
@@ -124,6 +155,7 @@ impl History {
         if self.random.below(10) < 7 {
             self.log
                 .note(self.now_ms(), || format!("{kind:?} was the supply"));
+            self.figures.unplugged += 1;
             self.lose_power();
         }
     }
@@ -149,14 +181,14 @@ impl History {
                 self.device.trouble
             ),
         };
-        self.outcome.violations.push(format!("{what} ({when})"));
+        self.violations.push(format!("{what} ({when})"));
     }
 
     /// Lets time pass until the condition holds or the time is over.
     fn pass(&mut self, end_ms: u64, mut condition: impl FnMut(&mut Self) -> bool) {
         loop {
             self.act();
-            if condition(self) || !self.outcome.violations.is_empty() {
+            if condition(self) || !self.violations.is_empty() {
                 return;
             }
             let next_ms = self.next_ms().max(self.now_ms());
@@ -190,27 +222,37 @@ impl History {
         }
         self.device.run();
         if self.stick.disk.is_off() {
+            self.figures.cuts += 1;
             self.lose_power();
+        }
+        if self.stick.disk.process().is_killed() {
+            self.figures.kills_at += 1;
+            self.restart();
         }
         self.look_at_publication();
         self.collect();
     }
 
-    /// What has just been published answers what its prompt is now.
+    /// What has just been published answers what its prompt is now. Until it is complete, no host
+    /// gets it.
     fn look_at_publication(&mut self) {
-        let is_whole = matches!(self.stick.disk.journal().len_bytes(), Ok(None));
-        if !is_whole || !self.stick.disk.take_written() {
+        let disk = &self.stick.disk;
+        if disk.has_journal() && disk.is_lent() {
+            let what = "a host can reach a medium whose journal is there";
+            self.violations.push(what.into());
+        }
+        if disk.has_journal() || !self.stick.disk.take_written() {
             return;
         }
         let image = self.stick.disk.snapshot();
         let belief = self.host.as_ref().map_or(&self.belief, Host::belief);
         let published = judge::judge_published(&image, belief, &self.published);
         self.published = published.responses;
-        self.outcome.violations.extend(published.faults);
+        self.violations.extend(published.faults);
     }
 
     fn collect(&mut self) {
-        let violations = &mut self.outcome.violations;
+        let violations = &mut self.violations;
         violations.append(&mut self.device.violations);
         violations.append(&mut self.stick.disk.take_violations());
         if let Some(host) = &mut self.host {
@@ -233,43 +275,36 @@ impl History {
         self.trouble_ms = Some(self.now_ms() + self.random.below(wait_ms) as u64);
     }
 
+    /// Trouble often comes alone.
     fn make_trouble(&mut self) {
-        let operations = [5, 40, 200][self.random.below(3)];
-        let after = self.random.below(operations);
-        let now_ms = self.now_ms();
-        match self.random.below(8) {
-            0..3 => {
-                self.log
-                    .note(now_ms, || format!("power goes in {after} operations"));
-                self.stick.disk.cut_after(after);
-            }
-            3 => {
-                self.log
-                    .note(now_ms, || "the configuration is read again".into());
-                self.device.reload();
-            }
-            4 => {
-                let starts_ms = now_ms + 500 + self.random.below(4_000) as u64;
-                self.log.note(now_ms, || "the daemon is killed".into());
-                self.outcome.figures.kills += 1;
-                self.device.kill(starts_ms);
-            }
-            5 => {
-                self.log.note(now_ms, || format!("a read fails in {after}"));
-                self.stick.disk.fail_read_after(after);
-            }
-            number => {
-                let fault = [DiskFault::Io, DiskFault::Full][number % 2];
-                self.log
-                    .note(now_ms, || format!("{fault:?} in {after} operations"));
-                self.stick.disk.fail_after(after, fault);
+        let together = 1 + self.random.below(TOGETHER_MAX).saturating_sub(1);
+        for _ in 0..together {
+            let trouble = Trouble::draw(&mut self.random);
+            self.log
+                .note(self.now_ms(), || format!("trouble: {trouble:?}"));
+            trouble.plan(&self.stick);
+            match trouble {
+                Trouble::Kill => {
+                    self.figures.kills_between += 1;
+                    self.restart();
+                }
+                Trouble::Reload => self.device.reload(),
+                _ => {}
             }
         }
         self.plan_trouble();
     }
 
+    /// The daemon was killed; the next one comes soon.
+    fn restart(&mut self) {
+        let (least_ms, most_ms) = RESTART_MS;
+        let wait_ms = (least_ms + self.random.below(most_ms - least_ms)) as u64;
+        self.log
+            .note(self.now_ms(), || "the daemon was killed".into());
+        self.device.kill(self.now_ms() + wait_ms);
+    }
+
     fn lose_power(&mut self) {
-        self.outcome.figures.cuts += 1;
         self.stick.lose_power(&mut self.random);
         let boot_ms = 1_000 + self.random.below(20_000) as u64;
         self.log.note(self.now_ms(), || "the power is gone".into());
@@ -281,20 +316,32 @@ impl History {
     }
 
     fn end(mut self) -> Outcome {
-        let image = self.stick.disk.snapshot();
-        let faults = judge::judge(&image, &self.belief, &self.stick.engine);
-        self.outcome.violations.extend(faults);
+        let Stick { disk, engine, .. } = &self.stick;
+        let image = disk.snapshot();
+        let faults = judge::judge(&image, &self.belief, engine);
+        self.violations.extend(faults);
         if self.random.below(FSCK_OF) == 0 {
-            self.outcome.violations.extend(judge::fsck(&image));
+            self.violations.extend(judge::fsck(&image));
         }
-        let figures = &mut self.outcome.figures;
-        figures.histories = 1;
-        figures.virtual_ms = self.stick.now_ms();
-        figures.sessions = self.device.sessions;
-        figures.asked = self.stick.engine.asked();
-        figures.faults = self.stick.disk.faults() as u64;
-        figures.contents = self.belief.contents_count();
-        self.outcome
+        let files = disk.files().names().into_iter();
+        let files = files.map(|name| (disk.files().bytes(&name).unwrap_or_default(), name));
+        Outcome {
+            violations: self.violations,
+            figures: Figures {
+                histories: 1,
+                virtual_ms: self.stick.now_ms(),
+                sessions: self.device.sessions,
+                asked: engine.asked(),
+                disk_faults: disk.faults() as u64,
+                refusals: disk.process().refused(),
+                files: self.belief.written(),
+                ..self.figures
+            },
+            left: Left {
+                files: files.map(|(bytes, name)| (name, bytes)).collect(),
+                image,
+            },
+        }
     }
 }
 

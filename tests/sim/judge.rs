@@ -104,10 +104,15 @@ fn answered(files: &Files, belief: &Belief, engine: &Engine, faults: &mut Vec<St
             answers.pop()
         });
         let is_answered = newest.is_some_and(|(_, newest)| expected.as_deref() == Some(newest));
+        // One that a host was about to delete when it was cut off, from a prompt that is the same.
+        let is_kept = files.iter().any(|(name, content)| {
+            let is_response = name.contains(".response") && prompt_of(name).as_ref() == Some(path);
+            is_response && belief.is_in_doubt(name) && expected.as_ref() == Some(content)
+        });
         // It may have failed, and been asked again after the power was gone.
         let has_error =
             has_failed(content, engine) && files.keys().any(|name| is_error_of(path, name));
-        if !is_answered && !has_error {
+        if !is_answered && !is_kept && !has_error {
             let newest = newest.map(|(name, _)| name);
             faults.push(format!(
                 "{path} has no answer; the newest there is {newest:?}"
@@ -161,8 +166,8 @@ pub struct Published {
     pub faults: Vec<String>,
 }
 
-/// What was published just now must be the answer to what its prompt holds just now; `before` are the
-/// responses after the publication before. A volume that cannot be read is judged at the end.
+/// What was published just now must be the answer to what its prompt holds just now; `before` are
+/// the responses after the publication before. A volume that cannot be read is judged at the end.
 pub fn judge_published(
     image: &PagedImage,
     belief: &Belief,

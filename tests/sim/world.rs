@@ -2,13 +2,13 @@
 //! answers when its time has come, and a clock that the runner holds.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use engine::{ModelOptions, Request};
 use mailbox::MailboxError;
-use mailbox::testing::CutDisk;
 use medium::gadget::Ejection;
 use medium::{Bus, How, Timing};
 use promptstick::daemon::{
@@ -19,7 +19,9 @@ use volume::testing::PagedImage;
 
 use super::disk::{Disk, Image};
 use super::engine::Engine;
-use super::journal::Journal;
+use super::files::{Files, Journal};
+use super::gadget::Gadget;
+use super::process::{Of, Process};
 use super::usb::{LUNS, Medium, Usb};
 
 /// LUN of the drive that takes prompts.
@@ -88,21 +90,50 @@ impl Stick {
     }
 }
 
+impl Stick {
+    fn gadget(&self) -> Gadget {
+        Gadget::new(self.usb.clone(), self.process().clone())
+    }
+
+    fn process(&self) -> &Process {
+        self.disk.process()
+    }
+
+    fn open_image(&self) -> io::Result<Image> {
+        let disk = &self.disk;
+        self.process().look(Of::Image, || Ok(disk.image()))
+    }
+
+    /// A medium for answers that is inserted is neither added to nor replaced.
+    fn change_medium<T>(
+        &mut self,
+        at: usize,
+        work: impl FnOnce(&mut Self) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        ensure!(!self.usb.is_inserted(at + 1), "it is inserted");
+        let process = self.process().clone();
+        process.change(Of::Files, || {
+            let counted = self.disk.count_operation();
+            counted.map(|()| work(self))
+        })?
+    }
+}
+
 impl Storage for Stick {
     type Image = Image;
     type Journal = Journal;
-    type State = CutDisk;
+    type State = Files;
 
     fn image_name(&self) -> String {
         "the image".into()
     }
 
     fn read_image(&self) -> anyhow::Result<Image> {
-        Ok(self.disk.image())
+        Ok(self.open_image()?)
     }
 
     fn mend_image(&mut self) -> anyhow::Result<Image> {
-        Ok(self.disk.image())
+        Ok(self.open_image()?)
     }
 
     fn mended(&mut self, _: Image) -> anyhow::Result<()> {
@@ -110,15 +141,22 @@ impl Storage for Stick {
     }
 
     fn modified(&self) -> Option<SystemTime> {
-        Some(SystemTime::UNIX_EPOCH + Duration::from_nanos(self.disk.modified()))
+        let modified = || Ok(Duration::from_nanos(self.disk.modified()));
+        let modified = self.process().look(Of::Image, modified);
+        Some(SystemTime::UNIX_EPOCH + modified.ok()?)
     }
 
     fn journal(&self) -> Journal {
         self.disk.journal()
     }
 
-    fn open_state(&mut self) -> Result<CutDisk, MailboxError> {
-        Ok(self.disk.state())
+    fn open_state(&mut self) -> Result<Files, MailboxError> {
+        let disk = &self.disk;
+        let opened = self.process().look(Of::Files, || Ok(disk.state()));
+        opened.map_err(|source| MailboxError::Open {
+            path: "state".into(),
+            source,
+        })
     }
 }
 
@@ -132,40 +170,42 @@ impl Drives for Stick {
     }
 
     fn found(&mut self) -> anyhow::Result<Found> {
-        Ok(match (self.usb.is_bound(), self.usb.is_inserted(PROMPTS)) {
-            (false, _) => Found::Alone,
-            (true, true) => Found::Held,
-            (true, false) => Found::Absent,
+        Ok(match self.gadget().is_bound()? {
+            false => Found::Alone,
+            true if self.gadget().is_inserted(PROMPTS)? => Found::Held,
+            true => Found::Absent,
         })
     }
 
     fn disconnect(&mut self) -> anyhow::Result<()> {
-        self.usb.unbind();
-        Ok(())
+        Ok(self.gadget().unbind()?)
     }
 
     fn connect(&mut self) -> anyhow::Result<()> {
-        if !self.usb.is_inserted(PROMPTS) {
-            self.usb.insert(PROMPTS, Medium::Stick);
-        }
-        self.usb.bind();
-        Ok(())
+        self.gadget().insert(PROMPTS, Medium::Stick)?;
+        Ok(self.gadget().bind()?)
     }
 
     fn try_take(&mut self, how: How) -> anyhow::Result<Option<Image>> {
         match how {
             How::Asked | How::Asleep => {
-                if self.usb.eject(PROMPTS) == Ejection::Busy {
+                if self.gadget().eject(PROMPTS)? == Ejection::Busy {
                     return Ok(None);
                 }
                 if how == How::Asleep {
-                    self.usb.unbind();
+                    self.gadget().unbind()?;
                 }
             }
             How::Ejected => {}
-            How::Alone => self.usb.unbind(),
+            How::Alone => self.gadget().unbind()?,
         }
-        Ok(Some(self.disk.image()))
+        let opened = self.open_image();
+        match how {
+            How::Asked if opened.is_err() => self.gadget().insert(PROMPTS, Medium::Stick)?,
+            How::Asleep | How::Alone if opened.is_err() => self.connect()?,
+            _ => {}
+        }
+        Ok(Some(opened?))
     }
 
     fn put_back(&mut self, how: How, _: Image) -> anyhow::Result<()> {
@@ -183,26 +223,25 @@ impl Drives for Stick {
     }
 
     fn insert(&mut self) -> anyhow::Result<()> {
-        self.usb.insert(PROMPTS, Medium::Stick);
-        Ok(())
+        Ok(self.gadget().insert(PROMPTS, Medium::Stick)?)
     }
 
     fn is_empty(&self) -> anyhow::Result<bool> {
-        Ok(!self.usb.is_inserted(PROMPTS))
+        Ok(!self.gadget().is_inserted(PROMPTS)?)
     }
 
     async fn rebind(&mut self) -> anyhow::Result<bool> {
-        if self.usb.eject(PROMPTS) == Ejection::Busy {
+        if self.gadget().eject(PROMPTS)? == Ejection::Busy {
             return Ok(false);
         }
-        self.usb.unbind();
+        self.gadget().unbind()?;
         self.set_now(self.now_ms() + REBIND_MS);
         self.connect()?;
         Ok(true)
     }
 
-    fn bus(&self) -> Bus {
-        self.usb.bus()
+    fn bus(&self) -> anyhow::Result<Bus> {
+        Ok(self.gadget().bus()?)
     }
 
     fn answer_drives(&self) -> usize {
@@ -210,10 +249,11 @@ impl Drives for Stick {
     }
 
     fn is_answers_empty(&self, at: usize) -> anyhow::Result<bool> {
-        Ok(!self.usb.is_inserted(at + 1))
+        Ok(!self.gadget().is_inserted(at + 1)?)
     }
 
     fn answers_files(&self, at: usize) -> anyhow::Result<Vec<(String, u64)>> {
+        self.process().look(Of::Files, || Ok(()))?;
         let media = self.media.borrow();
         let image = media[at].as_ref().context("there is no medium")?;
         let files = GrowingVolume::open(image.clone())?.files()?.into_iter();
@@ -228,48 +268,53 @@ impl Drives for Stick {
         volume_serial: u32,
         newest_first: impl IntoIterator<Item = Answer>,
     ) -> anyhow::Result<usize> {
-        assert!(!self.usb.is_inserted(at + 1), "the medium is inserted");
-        self.serial.set(self.serial.get() + 1);
-        let serial = self.serial.get() ^ volume_serial.rotate_left(16);
-        let mut image = self.blank.clone();
-        let count = answers_image::make(&mut image, serial, newest_first)?;
-        self.media.borrow_mut()[at] = Some(image);
-        Ok(count)
+        self.change_medium(at, |stick| {
+            stick.serial.set(stick.serial.get() + 1);
+            let serial = stick.serial.get() ^ volume_serial.rotate_left(16);
+            let mut image = stick.blank.clone();
+            let count = answers_image::make(&mut image, serial, newest_first)?;
+            stick.media.borrow_mut()[at] = Some(image);
+            Ok(count)
+        })
     }
 
     fn add_answers(&mut self, at: usize, answers: &[Answer]) -> anyhow::Result<Append> {
-        assert!(!self.usb.is_inserted(at + 1), "the medium is inserted");
-        match &mut self.media.borrow_mut()[at] {
+        self.change_medium(at, |stick| match &mut stick.media.borrow_mut()[at] {
             Some(image) => answers_image::add(image, answers),
             None => Ok(Append::Full),
-        }
+        })
     }
 
     fn insert_answers(&mut self, at: usize) -> anyhow::Result<()> {
         let image = self.media.borrow()[at].clone();
         let image = image.context("there is no medium")?;
-        self.usb.insert(at + 1, Medium::ReadOnly(image));
-        Ok(())
+        Ok(self.gadget().insert(at + 1, Medium::ReadOnly(image))?)
     }
 
     fn eject_answers(&mut self, at: usize) -> anyhow::Result<bool> {
-        Ok(self.usb.eject(at + 1) == Ejection::Granted)
+        Ok(self.gadget().eject(at + 1)? == Ejection::Granted)
     }
 
     fn force_answers(&mut self, at: usize) -> anyhow::Result<()> {
-        self.usb.force_eject(at + 1);
-        Ok(())
+        Ok(self.gadget().force_eject(at + 1)?)
     }
 }
 
 impl Thinking for Stick {
     fn ask(&mut self, _: &ModelOptions, request: Request) -> anyhow::Result<()> {
-        self.engine.ask(self.now_ms(), &request);
-        Ok(())
+        Ok(self.process().change(Of::Engine, || {
+            self.engine.ask(self.now_ms(), &request);
+            Ok(())
+        })?)
     }
 
     async fn cancel(&mut self) {
-        self.engine.forget();
+        let cancelled = self.process().change(Of::Engine, || {
+            self.engine.forget();
+            Ok(())
+        });
+        // Only a killed process cannot, and that has none any more.
+        cancelled.ok();
     }
 }
 

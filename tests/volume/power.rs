@@ -1,8 +1,12 @@
 //! The power goes at every single operation of a publication, and of the recovery after it: the
 //! volume is exactly the old one or exactly the new one, whatever was lost, torn or reordered.
 
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+
 use volume::testing::{AfterCut, Fate, PagedImage, PowerLab, Random};
-use volume::{ChangeSet, ReadAt, Recovery, Volume, WriteAt};
+use volume::{ChangeSet, JournalStore, ReadAt, Recovery, Volume, WriteAt};
 
 use super::support::{self, Mkfs, TIME};
 
@@ -202,6 +206,109 @@ fn cut_recovery(scene: &Scene, found: &AfterCut, random: &mut Random) {
             settles(scene, lab.after_cut(fate));
         }
     }
+}
+
+/// A handle of a process that is killed when it has asked for so many things.
+struct Killed<T> {
+    of: T,
+    left: Rc<Cell<usize>>,
+}
+
+impl<T> Killed<T> {
+    fn ask<R>(&mut self, work: impl FnOnce(&mut T) -> io::Result<R>) -> io::Result<R> {
+        let left = self.left.get().checked_sub(1);
+        self.left.set(left.ok_or(io::ErrorKind::NotConnected)?);
+        work(&mut self.of)
+    }
+}
+
+impl<T: ReadAt> ReadAt for Killed<T> {
+    fn len(&self) -> u64 {
+        self.of.len()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.of.read_at(offset, buf)
+    }
+}
+
+impl<T: WriteAt> WriteAt for Killed<T> {
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.ask(|device| device.write_at(offset, data))
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.ask(WriteAt::sync)
+    }
+}
+
+impl<T: JournalStore> JournalStore for Killed<T> {
+    fn len_bytes(&self) -> io::Result<Option<u64>> {
+        self.of.len_bytes()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.of.read_at(offset, buf)
+    }
+
+    fn create(&mut self) -> io::Result<()> {
+        self.ask(JournalStore::create)
+    }
+
+    fn append(&mut self, data: &[u8]) -> io::Result<()> {
+        self.ask(|journal| journal.append(data))
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.ask(JournalStore::sync)
+    }
+
+    fn sync_folder(&mut self) -> io::Result<()> {
+        self.ask(JournalStore::sync_folder)
+    }
+
+    fn remove(&mut self) -> io::Result<()> {
+        self.ask(JournalStore::remove)
+    }
+
+    fn put_aside(&mut self) -> io::Result<()> {
+        self.ask(JournalStore::put_aside)
+    }
+}
+
+/// The journal that a killed process has left may be in a cache only, and nobody can tell.
+#[test]
+fn killed_at_every_operation_and_cut_at_every_one_of_the_recovery() {
+    let scene = scene(Mkfs::FAT16);
+    let mut random = Random::new(11);
+    let mut replayed = 0;
+    for asks in 0.. {
+        let mut was_killed = false;
+        for cut_at in 0.. {
+            let lab = PowerLab::new(AfterCut::image_only(scene.old.clone()), Some(cut_at));
+            let left = Rc::new(Cell::new(asks));
+            let (of, shared) = (lab.device(), left.clone());
+            let mut device = Killed { of, left: shared };
+            let (of, shared) = (lab.journal(), left.clone());
+            let mut journal = Killed { of, left: shared };
+            let published = volume::publish_with(&mut device, &mut journal, &scene.changes);
+            if lab.was_cut() {
+                continue;
+            }
+            was_killed = published.is_err();
+            let _ = volume::recover_with(&mut lab.device(), &mut lab.journal());
+            if !lab.was_cut() {
+                break;
+            }
+            for fate in [Fate::Lost, Fate::Kept, Fate::Random(random.bits())] {
+                replayed += u32::from(settles(&scene, lab.after_cut(fate)));
+            }
+        }
+        if !was_killed {
+            break;
+        }
+    }
+    assert!(replayed > 50, "{replayed}");
 }
 
 #[test]

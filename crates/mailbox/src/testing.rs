@@ -5,8 +5,9 @@
 //! Faults that it injects: after a cut, bytes that were not synced are there, not there, there in
 //! part, or there as zeros; names that were not synced with their folder are there up to some
 //! point of their order (as a journalling file system leaves them). The operation at which the
-//! power goes may or may not have happened. Apart from cuts, one operation can be made to fail as a
+//! power goes may or may not have happened. Apart from cuts, operations can be made to fail as a
 //! full or a failing disk does. What was synced is never lost. The choice hangs on a seed alone.
+//! Any number of cuts and faults can be planned; what is to come stays so when the power is back.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::io;
 use std::rc::Rc;
 
 use nix::errno::Errno;
+use volume::testing::Random;
 
 use crate::disk::Disk;
 
@@ -41,13 +43,34 @@ struct Inner {
     durable_names: BTreeMap<String, usize>,
     pending: Vec<NameChange>,
     operations: usize,
-    fault_at: Option<(usize, Fault)>,
+    /// What is to happen at which operation.
+    planned: Vec<(usize, Fault)>,
     is_off: bool,
     faults: usize,
+    /// Faults of which a test was told.
+    faults_taken: usize,
+}
+
+impl Inner {
+    /// Counts an operation; what is planned for it, a cut before all else.
+    fn next_fault(&mut self) -> Option<Fault> {
+        let number = self.operations;
+        self.operations += 1;
+        let due = self.planned.extract_if(.., |(at, _)| *at <= number);
+        due.map(|(_, fault)| fault).max()
+    }
+
+    /// The name changes of a folder are durable, those of others are not.
+    fn sync_folder(&mut self, folder: &str) {
+        let of_folder = |change: &mut NameChange| folder_of(change.name()) == folder;
+        for change in self.pending.extract_if(.., of_folder) {
+            apply(&mut self.durable_names, &change);
+        }
+    }
 }
 
 /// How an operation fails that is no power cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DiskFault {
     /// ENOSPC.
     Full,
@@ -67,10 +90,24 @@ impl DiskFault {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The last is the most important one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
-    Cut,
     Fail(DiskFault),
+    Cut,
+}
+
+impl NameChange {
+    /// A name that it changes; a file stays in its folder.
+    fn name(&self) -> &str {
+        let (Self::Link(name, _) | Self::Unlink(name) | Self::Rename(name, _)) = self;
+        name
+    }
+}
+
+/// The folder of a name, as `sync_folder` takes it.
+fn folder_of(name: &str) -> &str {
+    name.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 fn apply(names: &mut BTreeMap<String, usize>, change: &NameChange) {
@@ -89,25 +126,10 @@ fn apply(names: &mut BTreeMap<String, usize>, change: &NameChange) {
     }
 }
 
-/// A small generator (Steele and others, SplitMix64): the replay needs its seed only.
-pub struct Chance(pub u64);
-
-impl Chance {
-    /// A number below `end`.
-    pub fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % end.max(1) as u64).unwrap_or(0)
-    }
-}
-
 impl CutDisk {
     /// Cuts the power at the operation after so many more.
     pub fn cut_after(&self, operations: usize) {
-        let mut inner = self.0.borrow_mut();
-        inner.fault_at = Some((inner.operations + operations, Fault::Cut));
+        self.plan(operations, Fault::Cut);
     }
 
     /// Cuts the power now.
@@ -117,8 +139,12 @@ impl CutDisk {
 
     /// Lets the operation after so many more fail once.
     pub fn fail_after(&self, operations: usize, fault: DiskFault) {
-        let mut inner = self.0.borrow_mut();
-        inner.fault_at = Some((inner.operations + operations, Fault::Fail(fault)));
+        self.plan(operations, Fault::Fail(fault));
+    }
+
+    /// Nothing that was planned happens any more.
+    pub fn forget_planned(&self) {
+        self.0.borrow_mut().planned.clear();
     }
 
     /// Counts an operation on storage that shares this disk's power.
@@ -150,28 +176,25 @@ impl CutDisk {
     /// Whether an operation has failed as `fail_after` said; asked once for each.
     pub fn takes_fault(&self) -> bool {
         let mut inner = self.0.borrow_mut();
-        let operations = inner.operations;
-        inner
-            .fault_at
-            .take_if(|(at, fault)| *at < operations && matches!(fault, Fault::Fail(_)))
-            .is_some()
+        let is_new = inner.faults_taken < inner.faults;
+        inner.faults_taken += usize::from(is_new);
+        is_new
     }
 
     /// Power comes back: what is there now is what a cut leaves.
-    pub fn restart(&self, chance: &mut Chance) {
+    pub fn restart(&self, random: &mut Random) {
         let mut inner = self.0.borrow_mut();
         let inner = &mut *inner;
-        let kept = chance.below(inner.pending.len() + 1);
+        let kept = random.below(inner.pending.len() + 1);
         for change in inner.pending.drain(..).take(kept) {
             apply(&mut inner.durable_names, &change);
         }
         inner.names = inner.durable_names.clone();
         for file in &mut inner.files {
-            file.now = left_over(file, chance);
+            file.now = left_over(file, random);
             file.durable = file.now.clone();
         }
         inner.is_off = false;
-        inner.fault_at = None;
     }
 
     /// A file's bytes, for a test to look at.
@@ -200,23 +223,27 @@ impl CutDisk {
         self.0.borrow().names.keys().cloned().collect()
     }
 
+    fn plan(&self, operations: usize, fault: Fault) {
+        let mut inner = self.0.borrow_mut();
+        let at = inner.operations + operations;
+        inner.planned.push((at, fault));
+    }
+
     /// Counts an operation and carries it out, unless its fault is due.
     fn operate<T>(&self, operation: impl FnOnce(&mut Inner) -> io::Result<T>) -> io::Result<T> {
         let mut inner = self.0.borrow_mut();
         if inner.is_off {
             return Err(io::Error::other("the power is off"));
         }
-        let due = inner.fault_at.filter(|(at, _)| *at == inner.operations);
-        inner.operations += 1;
-        match due {
+        match inner.next_fault() {
             None => operation(&mut inner),
-            Some((_, Fault::Cut)) => {
+            Some(Fault::Cut) => {
                 // It may have happened: `restart` decides.
                 let _ = operation(&mut inner);
                 inner.is_off = true;
                 Err(io::Error::other("the power was cut"))
             }
-            Some((_, Fault::Fail(fault))) => {
+            Some(Fault::Fail(fault)) => {
                 inner.faults += 1;
                 Err(fault.error())
             }
@@ -225,7 +252,7 @@ impl CutDisk {
 }
 
 /// What a cut leaves of a file's bytes.
-fn left_over(file: &File, chance: &mut Chance) -> Vec<u8> {
+fn left_over(file: &File, random: &mut Random) -> Vec<u8> {
     let same = file
         .now
         .iter()
@@ -233,13 +260,13 @@ fn left_over(file: &File, chance: &mut Chance) -> Vec<u8> {
         .take_while(|(a, b)| a == b)
         .count();
     let written = file.now.len() - same;
-    match chance.below(5) {
+    match random.below(5) {
         0 => file.durable.clone(),
         1 => file.now.clone(),
-        2 => file.now[..same + chance.below(written + 1)].to_vec(),
+        2 => file.now[..same + random.below(written + 1)].to_vec(),
         3 => {
             let mut bytes = file.now.clone();
-            bytes[same + chance.below(written + 1)..].fill(0);
+            bytes[same + random.below(written + 1)..].fill(0);
             bytes
         }
         // Cut back, but nothing of the new bytes: set_len alone has happened.
@@ -319,10 +346,9 @@ impl Disk for CutDisk {
         })
     }
 
-    fn sync_folder(&mut self, _: &str) -> io::Result<()> {
+    fn sync_folder(&mut self, folder: &str) -> io::Result<()> {
         self.operate(|inner| {
-            inner.durable_names = inner.names.clone();
-            inner.pending.clear();
+            inner.sync_folder(folder);
             Ok(())
         })
     }
@@ -334,5 +360,45 @@ impl Disk for CutDisk {
             .iter()
             .filter_map(|name| Some(name.strip_prefix(&prefix)?.into()))
             .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_durable_with_their_own_folder_and_no_other() {
+        let lost = (0..20).filter(|seed| {
+            let mut disk = CutDisk::default();
+            for name in ["top", "folder/within"] {
+                disk.write(name, b"x").unwrap();
+                disk.sync(name).unwrap();
+            }
+            disk.sync_folder("folder").unwrap();
+            disk.cut();
+            disk.restart(&mut Random::new(*seed));
+            assert!(disk.bytes("folder/within").is_some(), "seed {seed}");
+            disk.bytes("top").is_none()
+        });
+        let lost = lost.count();
+        assert!((1..20).contains(&lost), "{lost} of 20");
+    }
+
+    #[test]
+    fn what_is_planned_happens_in_its_order_and_outlives_a_cut() {
+        let mut disk = CutDisk::default();
+        disk.cut_after(1);
+        disk.fail_after(0, DiskFault::Full);
+        disk.fail_after(2, DiskFault::Io);
+        let mut error = || disk.write("a", b"x").unwrap_err().raw_os_error();
+        assert_eq!(error(), Some(Errno::ENOSPC as i32));
+        assert_eq!(error(), None, "the cut");
+        assert!(disk.is_off());
+        disk.restart(&mut Random::new(0));
+        let error = disk.write("a", b"x").unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(Errno::EIO as i32));
+        assert_eq!(disk.faults(), 2);
+        disk.write("a", b"x").unwrap();
     }
 }

@@ -22,6 +22,8 @@ pub struct Belief {
     ever: BTreeMap<String, Vec<Content>>,
     /// How many contents a prompt had had when an answer to it was last deleted.
     answers_deleted: BTreeMap<String, usize>,
+    /// Files that were written, each time that they were.
+    written: u64,
 }
 
 /// One path.
@@ -50,8 +52,14 @@ impl FileBelief {
 }
 
 impl Belief {
-    /// A file is being written, or replaced.
+    /// A file is being made, or emptied.
+    pub fn made(&mut self, path: &str) {
+        self.touch(path, Some([].into()));
+    }
+
+    /// A file is getting its content.
     pub fn wrote(&mut self, path: &str, content: &[u8]) {
+        self.written += 1;
         self.touch(path, Some(content.into()));
     }
 
@@ -100,12 +108,9 @@ impl Belief {
         self.files.contains_key(path)
     }
 
-    /// How many contents were written.
-    pub fn contents_count(&self) -> u64 {
-        self.ever
-            .values()
-            .map(|contents| contents.len() as u64)
-            .sum()
+    /// How often a file was written.
+    pub fn written(&self) -> u64 {
+        self.written
     }
 
     /// What the prompt at `path` ever held as a whole.

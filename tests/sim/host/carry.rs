@@ -106,7 +106,7 @@ impl Host {
         };
         match step {
             Step::Create(path) => {
-                self.belief.wrote(path, b"");
+                self.belief.made(path);
                 self.stick.kept.remove(path);
                 volume.create_cached(path)
             }

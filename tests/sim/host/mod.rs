@@ -98,7 +98,8 @@ impl Host {
         if self.user.is_gone {
             return None;
         }
-        let by_user = [self.user.yank_ms, self.user.resume_ms];
+        let disturbed_ms = self.user.disturbance.map(|(at_ms, _)| at_ms);
+        let by_user = [self.user.yank_ms, self.user.resume_ms, disturbed_ms];
         let mut next_ms = by_user.into_iter().flatten().min();
         let mut at = |other: Option<u64>| next_ms = next_ms.into_iter().chain(other).min();
         let is_met = self
@@ -136,6 +137,11 @@ impl Host {
             self.usb.resume();
         }
         self.watch_link();
+        if let Some((at_ms, disturbance)) = self.user.disturbance
+            && at_ms <= now_ms
+        {
+            self.disturb(disturbance);
+        }
         while self.is_up() && self.run_once() {}
     }
 

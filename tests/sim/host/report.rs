@@ -26,7 +26,6 @@ pub enum Violation {
 /// A file that a user has read.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    pub at_ms: u64,
     pub lun: usize,
     pub path: String,
     pub content: Vec<u8>,

@@ -178,12 +178,7 @@ impl Host {
                 }
                 for (path, content) in read {
                     self.note(|| format!("LUN {lun}: reads {path}, {} bytes", content.len()));
-                    self.readings.push(Reading {
-                        at_ms,
-                        lun,
-                        path,
-                        content,
-                    });
+                    self.readings.push(Reading { lun, path, content });
                 }
             }
             Err(failure) => self.screen_failed(at, &failure),

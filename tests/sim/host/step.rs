@@ -103,6 +103,10 @@ impl Lane {
         self.steps.clear();
     }
 
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }

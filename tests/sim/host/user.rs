@@ -1,7 +1,7 @@
 //! The user of a host: what is done next, and when.
 //!
 //! Actions wait until the one before has been carried out; suspending, resetting and pulling the
-//! plug do not. `chores` has what is done to files.
+//! plug do not: they come in the middle of a write as well. `chores` has what is done to files.
 
 use volume::testing::Random;
 
@@ -11,6 +11,18 @@ use super::plan::Plan;
 use super::step::{Step, Steps};
 use super::{Host, Kind, Reading};
 
+/// What a host's drivers and its lid do to the drive while programs are at work.
+#[derive(Clone, Copy, Debug)]
+pub enum Disturbance {
+    Sleep,
+    Reset,
+}
+
+/// Of a hundred actions, so many are disturbed.
+const DISTURBED_PERCENT: u64 = 8;
+/// The most that it takes from the beginning of an action, ms: beyond most writes' end.
+const DISTURBED_MAX_MS: u64 = 4000;
+
 /// What there is to do, and how the user is about to leave.
 pub struct User {
     /// Actions that are left.
@@ -18,6 +30,8 @@ pub struct User {
     pub next_ms: u64,
     /// The plug is pulled at this time, whatever is on its way.
     pub yank_ms: Option<u64>,
+    /// The drive is disturbed at this time, whatever is on its way.
+    pub disturbance: Option<(u64, Disturbance)>,
     /// The host sleeps until then; `None` while it sleeps means for good.
     pub resume_ms: Option<u64>,
     pub has_powered_off: bool,
@@ -37,6 +51,7 @@ impl User {
             left: 2 + random.below(10),
             next_ms: now_ms,
             yank_ms: pulls.then(|| now_ms + between(random, 500, stay_ms)),
+            disturbance: None,
             resume_ms: None,
             has_powered_off: false,
             is_leaving: false,
@@ -81,6 +96,7 @@ impl Host {
             27 => return self.reset_or_not(),
             _ => return self.eject_answers(),
         };
+        self.plan_disturbance();
         self.note(|| format!("user: {}", steps.iter().map(name_of).collect::<String>()));
         self.stick.job.push(self.now_ms, steps);
     }
@@ -121,7 +137,6 @@ impl Host {
             if let Ok(Some(content)) = volume.get(&path) {
                 self.note(|| format!("LUN 0: reads {path}, {} bytes", content.len()));
                 self.readings.push(Reading {
-                    at_ms: self.now_ms,
                     lun: 0,
                     path,
                     content,
@@ -154,6 +169,28 @@ impl Host {
                 steps
             }
             _ => self.plan().eject(),
+        }
+    }
+
+    fn plan_disturbance(&mut self) {
+        if percent(&mut self.random, DISTURBED_PERCENT) {
+            let at_ms = self.now_ms + between(&mut self.random, 0, DISTURBED_MAX_MS);
+            let kinds = [Disturbance::Sleep, Disturbance::Reset];
+            let kind = kinds[self.random.below(kinds.len())];
+            self.user.disturbance = Some((at_ms, kind));
+        }
+    }
+
+    /// The drive is disturbed, unless the host cannot reach it just now.
+    pub(super) fn disturb(&mut self, disturbance: Disturbance) {
+        self.user.disturbance = None;
+        let is_leaving = self.user.is_leaving || self.user.has_powered_off;
+        if !is_leaving && self.is_up() {
+            self.note(|| format!("{disturbance:?} with {} at work", self.stick.job.len()));
+            match disturbance {
+                Disturbance::Sleep => self.sleep(),
+                Disturbance::Reset => self.reset_or_not(),
+            }
         }
     }
 

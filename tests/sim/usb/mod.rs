@@ -230,10 +230,11 @@ impl Usb {
         std::mem::take(&mut self.change().read)
     }
 
-    /// Whether anything waits for the device.
-    pub fn has_events(&self) -> bool {
-        let inner = self.inner();
-        inner.wrote || inner.closed || inner.read || inner.bus_changed
+    /// Nobody waits any more for what has happened.
+    pub fn forget_events(&self) {
+        let mut inner = self.change();
+        (inner.wrote, inner.closed, inner.read) = (false, false, false);
+        inner.bus_changed = false;
     }
 
     /// The device starts anew after a loss of power: nothing is bound or inserted.
@@ -244,12 +245,6 @@ impl Usb {
         inner.luns = Default::default();
         inner.connect();
         inner.lend();
-        (inner.wrote, inner.closed, inner.read) = (false, false, false);
-    }
-
-    /// Whoever takes the drive away now is an operator: hosts that hold a medium do not complain.
-    pub fn excuse(&self) {
-        self.change().excuses += 1;
     }
 
     pub fn excuses(&self) -> u64 {

@@ -81,10 +81,6 @@ impl Usb {
         inner.connect();
     }
 
-    pub fn is_attached(&self) -> bool {
-        self.inner().is_plugged
-    }
-
     /// The host sleeps.
     pub fn suspend(&self) {
         let mut inner = self.change();

@@ -117,9 +117,14 @@ impl Ledger {
         }
         let dropped_bytes = rest.len() as u64;
         let len_bytes = (bytes.len() as u64).saturating_sub(dropped_bytes);
-        if dropped_bytes > 0 {
-            append_durably(disk, len_bytes, &[]).map_err(MailboxError::io("mend the ledger"))?;
-        }
+        // Whoever wrote it may have been killed before its bytes and its name were durable.
+        let mended = match dropped_bytes {
+            0 => disk.sync(LEDGER_NAME),
+            _ => append_durably(disk, len_bytes, &[]),
+        };
+        mended
+            .and_then(|()| disk.sync_folder(""))
+            .map_err(MailboxError::io("mend the ledger"))?;
         let history = History::Resumed {
             records,
             dropped_bytes,

@@ -1,5 +1,7 @@
 //! The ledger's file against cuts, flips, foreign volumes, full disks and years of use.
 
+use volume::testing::Random;
+
 use super::codec::{self, HEADER_BYTES};
 use super::file::COMPACT_MIN_BYTES;
 use super::*;
@@ -7,7 +9,7 @@ use crate::digest::Digest;
 use crate::error::MailboxError;
 use crate::job::{JobId, Stamp};
 use crate::name::OutcomeKind;
-use crate::testing::{Chance, CutDisk, DiskFault};
+use crate::testing::{CutDisk, DiskFault};
 
 const SERIAL: u32 = 7;
 
@@ -358,7 +360,7 @@ fn a_fault_at_any_operation_of_a_compaction_loses_no_record() {
             .clone()
             .filter(|id| ledger.append(&mut disk, &[added(*id, &long)]).is_ok())
             .collect();
-        disk.restart(&mut Chance(case as u64));
+        disk.restart(&mut Random::new(case as u64));
         let ledger = Ledger::open(&mut disk, SERIAL).unwrap();
         for id in recorded {
             assert!(
@@ -367,4 +369,36 @@ fn a_fault_at_any_operation_of_a_compaction_loses_no_record() {
             );
         }
     }
+}
+
+/// Whoever had the ledger open before may have been killed in the middle of anything: what it left
+/// is read from a cache, and a power cut may still take it.
+#[test]
+fn what_was_read_at_the_start_is_as_durable_as_what_comes_after() {
+    let long = "x".repeat(2000);
+    let ids = 1000..1016_u64;
+    let mut at = 0;
+    loop {
+        let (mut disk, mut ledger) = nearly_compacted();
+        disk.fail_after(at, DiskFault::Io);
+        for id in ids.clone() {
+            let _ = ledger.append(&mut disk, &[added(id, &long)]);
+        }
+        let was_killed = disk.takes_fault();
+        disk.forget_planned();
+        let mut ledger = Ledger::open(&mut disk, SERIAL).unwrap();
+        if at % 2 == 0 {
+            ledger.append(&mut disk, &[added(2000, "new.txt")]).unwrap();
+        }
+        let known = ledger.state().clone();
+        disk.cut();
+        disk.restart(&mut Random::new(at as u64));
+        let again = Ledger::open(&mut disk, SERIAL).unwrap();
+        assert!(again.state() == &known, "killed at {at}");
+        if !was_killed {
+            break;
+        }
+        at += 1;
+    }
+    assert!(at > 30, "{at}");
 }

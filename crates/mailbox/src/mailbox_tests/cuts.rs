@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use volume::testing::Random;
+
 use super::rig::Rig;
 use crate::SettingsFile::Content;
-use crate::testing::{Chance, CutDisk};
+use crate::testing::CutDisk;
 use crate::{Digest, Mailbox, MailboxError};
 
 /// Ways in which each cut may turn out.
@@ -112,7 +114,7 @@ fn a_power_cut_while_a_stranger_has_the_intended_name_loses_neither_file() {
 
 /// A user mistypes the settings. Returns how many operations it took.
 fn settings_day(cut_at: usize, seed: u64) -> usize {
-    let (disk, mut chance) = (CutDisk::default(), Chance(seed));
+    let (disk, mut random) = (CutDisk::default(), Random::new(seed));
     disk.cut_after(cut_at);
     let mut on_volume = BTreeMap::new();
     let (good, bad) = (Content(b"top_k = 3"), Content(b"top_j = 3"));
@@ -121,7 +123,7 @@ fn settings_day(cut_at: usize, seed: u64) -> usize {
             .and_then(|mut mailbox| step(&mut mailbox))
             .is_err()
         {
-            disk.restart(&mut chance);
+            disk.restart(&mut random);
         }
     };
     step(&mut |mailbox| mailbox.feed_settings(good.clone()).map(drop));

@@ -6,8 +6,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use volume::testing::Random;
+
 use crate::name::fold;
-use crate::testing::{Chance, CutDisk};
+use crate::testing::CutDisk;
 use crate::{Changes, Digest, JobId, Mailbox, MailboxError, Outcome, Sighting, Stamp};
 
 const SERIAL: u32 = 1;
@@ -21,7 +23,7 @@ struct File {
 pub struct Rig {
     pub disk: CutDisk,
     mailbox: Option<Mailbox<CutDisk>>,
-    chance: Chance,
+    random: Random,
     clock: u16,
     prompts: BTreeMap<String, File>,
     pub answers: BTreeMap<String, String>,
@@ -56,7 +58,7 @@ impl Rig {
         Self {
             disk: CutDisk::default(),
             mailbox: None,
-            chance: Chance(seed),
+            random: Random::new(seed),
             clock: 0,
             prompts: BTreeMap::new(),
             answers: BTreeMap::new(),
@@ -164,7 +166,7 @@ impl Rig {
 
     pub fn restart(&mut self) {
         self.mailbox = None;
-        self.disk.restart(&mut self.chance);
+        self.disk.restart(&mut self.random);
     }
 
     /// Does a step of the daemon until it succeeds. Whenever the power goes, it comes back; after a

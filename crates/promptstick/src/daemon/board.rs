@@ -151,7 +151,7 @@ impl Drives for Board<'_> {
         self.tools.drive.rebind(&self.config.image).await
     }
 
-    fn bus(&self) -> Bus {
+    fn bus(&self) -> anyhow::Result<Bus> {
         self.tools.drive.bus()
     }
 

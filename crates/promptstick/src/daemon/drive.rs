@@ -278,14 +278,14 @@ impl Drive {
     }
 
     /// The state of the connection. A plain file has a host at all times.
-    pub fn bus(&self) -> Bus {
-        let Self::Usb(gadget) = self else {
-            return Bus::Configured;
-        };
-        gadget.bus().unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot read the state of the bus");
-            Bus::Detached
-        })
+    ///
+    /// # Errors
+    /// It cannot be read: there may be a host.
+    pub fn bus(&self) -> anyhow::Result<Bus> {
+        match self {
+            Self::Plain(_) => Ok(Bus::Configured),
+            Self::Usb(gadget) => gadget.bus().context("cannot read the state of the bus"),
+        }
     }
 
     /// Ends it. When somebody `asked` for that, nothing is left behind, and whoever uses the drive

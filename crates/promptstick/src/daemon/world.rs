@@ -151,7 +151,10 @@ pub trait Drives: Storage {
     fn rebind(&mut self) -> impl Future<Output = anyhow::Result<bool>>;
 
     /// The state of the connection. A plain file has a host at all times.
-    fn bus(&self) -> Bus;
+    ///
+    /// # Errors
+    /// It cannot be read: there may be a host.
+    fn bus(&self) -> anyhow::Result<Bus>;
 
     /// How many drives there are for answers.
     fn answer_drives(&self) -> usize;

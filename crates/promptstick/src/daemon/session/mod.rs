@@ -32,7 +32,8 @@ pub use mend::{Offer, offer};
 use mend::{has_journal, mend};
 use shelf::Answers;
 
-/// How often a host that sleeps is looked at while something waits for it.
+/// How often a host that sleeps is looked at while something waits for it, and the bus while it is
+/// not known whether there is one.
 const WAKING_MS: u64 = 2_000;
 
 /// How long the work goes on.
@@ -82,6 +83,8 @@ pub struct Session<'a, W: World> {
     no_room: bool,
     /// The image's time of change before the last reading.
     read_at: Option<SystemTime>,
+    /// The state of the connection could not be read when it was last looked at.
+    is_bus_unknown: bool,
 }
 
 /// The prompt that the engine works on.
@@ -121,7 +124,7 @@ impl<'a, W: World> Session<'a, W> {
         if found == Found::Alone {
             world.connect()?;
         }
-        let (now_ms, bus) = (world.now_ms(), world.bus());
+        let (now_ms, bus) = (world.now_ms(), world.bus()?);
         let (timing, report) = match mode {
             Mode::Serve => (world.timing(), Report::to_log(config.log_prompts)),
             Mode::Once => (Timing::ONCE, Report::to_terminal()),
@@ -146,6 +149,7 @@ impl<'a, W: World> Session<'a, W> {
             stale: false,
             no_room: false,
             read_at: None,
+            is_bus_unknown: false,
             config,
             world,
             mode,
@@ -161,13 +165,13 @@ impl<'a, W: World> Session<'a, W> {
     /// The image or the state folder failed; the session must be opened again.
     pub async fn advance(&mut self) -> anyhow::Result<Step> {
         self.tick();
-        let step = match self.due() {
+        let step = match self.due()? {
             Some(medium::Action::Read) => self.read().await?,
             Some(medium::Action::Take(how)) => self.take(how).await?,
             Some(medium::Action::Insert) => self.insert(),
             Some(medium::Action::Rebind) => self.rebind().await?,
             Some(medium::Action::Show) => self.show(),
-            None => match self.due_for_answers() {
+            None => match self.due_for_answers()? {
                 Some(action) => self.change_answers(action),
                 None => self.start_next()?,
             },
@@ -189,20 +193,24 @@ impl<'a, W: World> Session<'a, W> {
 
     /// What is due for the medium. Whether the host is there and awake is looked at before it is
     /// asked for anything: not every controller tells when that changes.
-    fn due(&mut self) -> Option<medium::Action> {
-        let action = self.machine.poll(self.world.now_ms())?;
-        if action == medium::Action::Read {
-            return Some(action);
+    ///
+    /// # Errors
+    /// That cannot be told, so nothing may be done.
+    fn due(&mut self) -> anyhow::Result<Option<medium::Action>> {
+        let action = self.machine.poll(self.world.now_ms());
+        if matches!(action, None | Some(medium::Action::Read)) {
+            return Ok(action);
         }
-        self.look_at_bus();
-        self.machine.poll(self.world.now_ms())
+        self.look_at_bus()?;
+        Ok(self.machine.poll(self.world.now_ms()))
     }
 
     /// The same for the media with answers.
-    fn due_for_answers(&mut self) -> Option<ShelfAction> {
-        self.answers.shelf.poll(self.world.now_ms())?;
-        self.look_at_bus();
-        self.answers.shelf.poll(self.world.now_ms())
+    fn due_for_answers(&mut self) -> anyhow::Result<Option<ShelfAction>> {
+        if self.answers.shelf.poll(self.world.now_ms()).is_some() {
+            self.look_at_bus()?;
+        }
+        Ok(self.answers.shelf.poll(self.world.now_ms()))
     }
 
     /// A host may have written.
@@ -237,7 +245,7 @@ impl<'a, W: World> Session<'a, W> {
         let deadlines = [
             self.machine.deadline_ms(),
             self.answers.deadline_ms(self.running.is_some()),
-            self.machine.awaits_waking().then_some(waking_ms),
+            self.must_look_at_bus().then_some(waking_ms),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -257,22 +265,35 @@ impl<'a, W: World> Session<'a, W> {
             Woken::Looked => {
                 self.machine.handle(self.world.now_ms(), Event::Looked);
             }
-            Woken::Bus => self.look_at_bus(),
-            // Not every controller tells that its host wakes.
-            Woken::Time if self.machine.awaits_waking() => self.look_at_bus(),
+            Woken::Bus => self.try_look_at_bus(),
+            Woken::Time if self.must_look_at_bus() => self.try_look_at_bus(),
             Woken::Time => {}
         }
         None
     }
 
-    fn look_at_bus(&mut self) {
-        if !self.world.is_usb() {
-            return;
+    /// Not every controller tells that its host wakes.
+    fn must_look_at_bus(&self) -> bool {
+        self.is_bus_unknown || self.machine.awaits_waking()
+    }
+
+    /// What cannot be told now is looked at again, in any case before anything is done.
+    fn try_look_at_bus(&mut self) {
+        if let Err(error) = self.look_at_bus() {
+            tracing::warn!("{error:#}");
         }
-        let (now_ms, bus) = (self.world.now_ms(), self.world.bus());
-        self.report.bus(now_ms, bus);
-        self.machine.handle(now_ms, Event::Bus(bus));
-        self.answers.shelf.handle(now_ms, ShelfEvent::Bus(bus));
+    }
+
+    fn look_at_bus(&mut self) -> anyhow::Result<()> {
+        if self.world.is_usb() {
+            let bus = self.world.bus();
+            self.is_bus_unknown = bus.is_err();
+            let (now_ms, bus) = (self.world.now_ms(), bus?);
+            self.report.bus(now_ms, bus);
+            self.machine.handle(now_ms, Event::Bus(bus));
+            self.answers.shelf.handle(now_ms, ShelfEvent::Bus(bus));
+        }
+        Ok(())
     }
 
     /// What the LED is to show.

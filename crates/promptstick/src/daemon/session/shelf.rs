@@ -53,7 +53,7 @@ impl Answers {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let (now_ms, count) = (world.now_ms(), world.answer_drives());
         let force_ms = config.force_answers.map(millis);
-        let mut shelf = Shelf::new(timing, now_ms, count, world.bus(), force_ms);
+        let mut shelf = Shelf::new(timing, now_ms, count, world.bus()?, force_ms);
         let mut found = Vec::new();
         let mut media = Vec::new();
         for at in 0..count {
@@ -190,6 +190,7 @@ impl<W: World> Session<'_, W> {
             }
             Err(error) => {
                 self.report.put_off(Part::Answers, &error);
+                self.find_answers(action);
                 let (ShelfAction::Insert(at) | ShelfAction::Eject(at) | ShelfAction::Force(at)) =
                     action;
                 ShelfEvent::Failed(at)
@@ -197,6 +198,17 @@ impl<W: World> Session<'_, W> {
         };
         self.answers.shelf.handle(self.world.now_ms(), event);
         Step::Again
+    }
+
+    /// After a failed insertion: the medium may be in the drive all the same, and has to be taken
+    /// out before it can be changed.
+    fn find_answers(&mut self, failed: ShelfAction) {
+        if let ShelfAction::Insert(at) = failed
+            && matches!(self.world.is_answers_empty(at), Ok(false))
+        {
+            let now_ms = self.world.now_ms();
+            self.answers.shelf.found(now_ms, at);
+        }
     }
 
     /// Whether no host holds on to a medium with answers. Those that it does not hold are taken

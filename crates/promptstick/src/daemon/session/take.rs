@@ -56,10 +56,10 @@ impl<W: World> Session<'_, W> {
             return Ok(self.refused(refusal));
         }
         if let Err(error) = &result
-            && !is_harmless(error)
+            && !(is_harmless(error) && matches!(has_journal(&self.world), Ok(false)))
         {
-            // The journal may have to be completed first: whoever opens the next session does
-            // that, and gives the medium back.
+            // The journal has to be completed or put aside first: whoever opens the next session
+            // does that, and gives the medium back.
             drop(image);
             return result.map(|_| Step::Again);
         }
@@ -68,7 +68,7 @@ impl<W: World> Session<'_, W> {
         self.machine
             .handle(self.world.now_ms(), Event::Returned { changed });
         if how == How::Asleep {
-            self.look_at_bus();
+            self.look_at_bus()?;
         }
         match result {
             Ok(Used::OtherVolume) => Ok(Step::OtherVolume),
@@ -114,7 +114,7 @@ impl<W: World> Session<'_, W> {
         }
         let event = Event::Rebound { connected };
         self.machine.handle(self.world.now_ms(), event);
-        self.look_at_bus();
+        self.look_at_bus()?;
         Ok(Step::Again)
     }
 

@@ -1,0 +1,157 @@
+//! What the disk or the kernel refuses, at each operation in turn, with one host: it never costs
+//! the host its medium, no half-done change reaches it, and all is well when it is over.
+
+use labhost::model::{Marks, Volume as HostVolume};
+use mailbox::testing::DiskFault;
+use medium::Bus;
+use nix::errno::Errno;
+use volume::testing::Random;
+
+use super::device::Device;
+use super::engine::Engine;
+use super::history::{blank, image};
+use super::judge;
+use super::process::Of;
+use super::usb::Port;
+use super::world::Stick;
+
+/// As often as the device looks at anything.
+const STEP_MS: u64 = 50;
+/// Requests that are refused where none is to come through.
+const ALL: usize = 10_000;
+const PROMPT: &[u8] = b"what is it?\n";
+
+struct Desk {
+    stick: Stick,
+    device: Device,
+}
+
+impl Desk {
+    /// A stick in a computer that has found it.
+    fn new() -> Self {
+        let engine = Engine::reliable(Random::new(3));
+        let stick = Stick::new(image(false), blank(), engine);
+        stick.usb.attach();
+        let device = Device::new(stick.clone());
+        let mut desk = Self { stick, device };
+        desk.pass(5_000, |_| {});
+        assert_eq!(desk.stick.usb.bus(), Bus::Configured);
+        desk.stick.usb.test_unit_ready(0).ok();
+        desk
+    }
+
+    /// Time passes; what must hold at each instant does.
+    fn pass(&mut self, for_ms: u64, mut look: impl FnMut(&Self)) {
+        let end_ms = self.stick.now_ms() + for_ms;
+        while self.stick.now_ms() < end_ms {
+            self.stick.set_now(self.stick.now_ms() + STEP_MS);
+            self.device.run();
+            let disk = &self.stick.disk;
+            assert!(!disk.has_journal() || !disk.is_lent(), "half done, and lent");
+            look(self);
+        }
+    }
+
+    fn port(&self) -> Port {
+        let usb = self.stick.usb.clone();
+        Port { usb, lun: 0 }
+    }
+
+    /// The computer writes a prompt, and lets go where it is told to.
+    fn write(&mut self, lets_go: bool) {
+        let port = self.port();
+        let mut volume = HostVolume::open(&port).unwrap();
+        port.prevent(true).unwrap();
+        volume.mark(Marks::Both, true).unwrap();
+        volume.create_empty("p.txt").unwrap();
+        volume.fill("p.txt", PROMPT).unwrap();
+        volume.send_metadata().unwrap();
+        if lets_go {
+            volume.mark(Marks::Both, false).unwrap();
+            self.stick.usb.synchronize_cache(0).unwrap();
+            port.prevent(false).unwrap();
+        }
+    }
+
+    fn is_answered(&self) -> bool {
+        let files = judge::files(&self.stick.disk.snapshot()).unwrap();
+        files.get("p.response.txt") == judge::response(&PROMPT.into()).as_ref()
+    }
+}
+
+#[test]
+fn a_bus_that_cannot_be_read_is_not_a_host_that_is_gone() {
+    let mut desk = Desk::new();
+    desk.write(false);
+    desk.pass(100_000, |_| {});
+    desk.stick.usb.reset();
+    let process = desk.stick.disk.process().clone();
+    (0..ALL).for_each(|at| process.refuse_after(Of::Bus, at, Errno::EIO));
+    let met = desk.stick.usb.enumerations();
+    desk.pass(60_000, |desk| {
+        let is_same = desk.stick.usb.enumerations() == met;
+        assert!(is_same, "taken from its host");
+    });
+    assert!(process.refused() > 2);
+    process.forget_planned();
+    desk.stick.usb.detach();
+    desk.pass(60_000, |_| {});
+    assert!(desk.is_answered(), "{}", desk.device.trouble);
+}
+
+#[test]
+fn a_host_that_leaves_unseen_is_missed_later() {
+    for refused in 1..4 {
+        let mut desk = Desk::new();
+        desk.write(false);
+        desk.pass(100_000, |_| {});
+        let process = desk.stick.disk.process().clone();
+        (0..refused).for_each(|at| process.refuse_after(Of::Bus, at, Errno::EIO));
+        desk.stick.usb.detach();
+        desk.pass(60_000, |_| {});
+        assert!(desk.is_answered(), "{refused}: {}", desk.device.trouble);
+    }
+}
+
+/// What fails for a while from each operation on.
+fn with_faults(plan: impl Fn(&Desk, usize), failed: impl Fn(&Desk) -> bool) {
+    let mut at = 0;
+    loop {
+        let mut desk = Desk::new();
+        desk.write(true);
+        plan(&desk, at);
+        desk.pass(100_000, |_| {});
+        let (trouble, usb) = (&desk.device.trouble, &desk.stick.usb);
+        assert!(desk.is_answered(), "{at}: {trouble}");
+        assert!(usb.is_bound() && usb.is_inserted(0), "{at}: {trouble}");
+        let violations = desk.stick.disk.take_violations();
+        assert!(violations.is_empty(), "{at}: {violations:?}");
+        if !failed(&desk) {
+            break;
+        }
+        at += 1;
+    }
+    assert!(at > 5, "only {at} operations");
+}
+
+#[test]
+fn a_disk_that_fails_for_a_while_is_survived() {
+    for times in [1, 2, 3, 8] {
+        let plan = |desk: &Desk, at: usize| {
+            let full = |at| desk.stick.disk.fail_after(at, DiskFault::Full);
+            (at..at + times).for_each(full);
+        };
+        with_faults(plan, |desk| desk.stick.disk.faults() > 0);
+    }
+}
+
+#[test]
+fn a_drive_that_cannot_be_changed_for_a_while_is_survived() {
+    for (of, times) in [(Of::Drive, 1), (Of::Drive, 3), (Of::Files, 1), (Of::Image, 2), (Of::Bus, 2)] {
+        let plan = |desk: &Desk, at: usize| {
+            let process = desk.stick.disk.process();
+            (at..at + times).for_each(|at| process.refuse_after(of, at, Errno::EIO));
+        };
+        with_faults(plan, |desk| desk.stick.disk.process().refused() > 0);
+    }
+}
