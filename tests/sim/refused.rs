@@ -47,7 +47,10 @@ impl Desk {
             self.stick.set_now(self.stick.now_ms() + STEP_MS);
             self.device.run();
             let disk = &self.stick.disk;
-            assert!(!disk.has_journal() || !disk.is_lent(), "half done, and lent");
+            assert!(
+                !disk.has_journal() || !disk.is_lent(),
+                "half done, and lent"
+            );
             look(self);
         }
     }
@@ -147,7 +150,13 @@ fn a_disk_that_fails_for_a_while_is_survived() {
 
 #[test]
 fn a_drive_that_cannot_be_changed_for_a_while_is_survived() {
-    for (of, times) in [(Of::Drive, 1), (Of::Drive, 3), (Of::Files, 1), (Of::Image, 2), (Of::Bus, 2)] {
+    for (of, times) in [
+        (Of::Drive, 1),
+        (Of::Drive, 3),
+        (Of::Files, 1),
+        (Of::Image, 2),
+        (Of::Bus, 2),
+    ] {
         let plan = |desk: &Desk, at: usize| {
             let process = desk.stick.disk.process();
             (at..at + times).for_each(|at| process.refuse_after(of, at, Errno::EIO));

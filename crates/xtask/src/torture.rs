@@ -91,9 +91,14 @@ fn line(cut: &Cut, since: Duration) -> String {
     } = cut;
     let reached = format!("{reached:?}").to_lowercase();
     let journal = if cut.found_journal { ", journal" } else { "" };
+    let mended = if cut.was_mended {
+        ", mended with e2fsck -y"
+    } else {
+        ""
+    };
     let mut line = format!(
-        "{:7.1} s  cut {number}: {reached} publication{journal} ({}); {lost} of {unflushed} sectors \
-         lost",
+        "{:7.1} s  cut {number}: {reached} publication{journal} ({}); {lost} of {unflushed} \
+         sectors lost{mended}",
         since.as_secs_f64(),
         cut.how
     );
@@ -109,8 +114,9 @@ fn summary(torture: &Torture, cuts: &[Cut], wall: Duration) -> String {
     let requests = || cuts.iter().filter_map(|cut| cut.requests);
     format!(
         "{} cuts (seed {}, Linux {}) in {}: {} before an answer was there, {} between it and its \
-         publication, {} after; {} left a journal; {} had unflushed sectors, {} lost some; a publication \
-         took {} to {} requests to the disk; after {} something was lost",
+         publication, {} after; {} left a journal; {} had unflushed sectors, {} lost some; \
+         {} file systems needed e2fsck -y; a publication took {} to {} requests to the disk; \
+         after {} something was lost",
         cuts.len(),
         torture.seed,
         torture.series.name(),
@@ -121,6 +127,7 @@ fn summary(torture: &Torture, cuts: &[Cut], wall: Duration) -> String {
         count(&|cut| cut.found_journal),
         count(&|cut| cut.unflushed > 0),
         count(&|cut| cut.lost > 0),
+        count(&|cut| cut.was_mended),
         requests().min().unwrap_or_default(),
         requests().max().unwrap_or_default(),
         count(&|cut| !cut.losses.is_empty()),
@@ -159,6 +166,7 @@ mod tests {
             reached: Reached::Within,
             unflushed: 9,
             lost: 4,
+            was_mended: true,
             found_journal: true,
             requests: Some(30),
             losses: vec!["own 1.bin is gone".into()],

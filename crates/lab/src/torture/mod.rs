@@ -1,11 +1,11 @@
 //! Cuts of the power in the middle of the stick's work, as many as somebody wants: QEMU is killed,
 //! and of what the guest had not flushed to its disk some is lost. Each next boot finishes what was
 //! open, and that is judged here, outside. `labhost::scenario::torture` is what a boot does. Used
-//! by
-//! `cargo xtask torture` and by `tests/lab`.
+//! by `cargo xtask torture` and by `tests/lab`.
 
 mod cut;
 mod disk;
+mod ext4;
 mod judge;
 mod nbd;
 
@@ -23,6 +23,7 @@ use crate::programs::Programs;
 use crate::{LabError, Result, Series, tool};
 use cut::Plan;
 use disk::{Disk, Fallen, Fate};
+use ext4::Checked;
 use judge::Promises;
 use nbd::Shared;
 
@@ -68,6 +69,8 @@ pub struct Cut {
     pub unflushed: u64,
     /// Of these, lost.
     pub lost: u64,
+    /// `e2fsck -p` did not mend the file system, and `e2fsck -y` did.
+    pub was_mended: bool,
     /// The next boot found the journal of a publication.
     pub found_journal: bool,
     /// Writes and flushes from the first answer until it was on the volume, where it came so far.
@@ -171,6 +174,8 @@ impl<'a> Stick<'a> {
         let fate = Fate::choose(random);
         let fallen = without_client(disk)?.fall(fate, random);
         let Fallen { unflushed, lost } = fallen.at(&path)?;
+        let disk = self.socket.file("disk");
+        let checked = ext4::check(&disk, &self.socket.file("disk.copy"))?;
         self.open = Some(Cut {
             number,
             reached,
@@ -178,7 +183,11 @@ impl<'a> Stick<'a> {
             lost,
             found_journal: false,
             requests,
-            losses: self.broken_file_system()?,
+            was_mended: matches!(checked, Checked::Mended(_)),
+            losses: match checked {
+                Checked::Whole | Checked::Mended(_) => Vec::new(),
+                Checked::Broken(said) => vec![format!("e2fsck: {said}")],
+            },
             how: format!("{plan}, {by}, {fate:?}"),
             wall: report.wall,
         });
@@ -263,24 +272,6 @@ impl<'a> Stick<'a> {
             }
         }
         Ok((reached, requests))
-    }
-
-    /// What `e2fsck` cannot repair by itself, on a copy: the guest is to replay the journal.
-    fn broken_file_system(&self) -> Result<Vec<String>> {
-        let (disk, copy) = (self.socket.file("disk"), self.socket.file("disk.copy"));
-        let mut cp = tool::command("cp");
-        tool::run(cp.arg("--sparse=always").args([&disk, &copy]))?;
-        let mut e2fsck = tool::command("e2fsck");
-        let checked = e2fsck.args(["-f", "-p"]).arg(&copy).output().at(&copy)?;
-        /// Bits of its exit status: errors were corrected.
-        const CORRECTED: i32 = 1;
-        Ok(match checked.status.code() {
-            Some(0 | CORRECTED) => Vec::new(),
-            _ => vec![format!(
-                "e2fsck: {}",
-                String::from_utf8_lossy(&checked.stdout)
-            )],
-        })
     }
 }
 
