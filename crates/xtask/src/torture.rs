@@ -92,8 +92,8 @@ fn line(cut: &Cut, since: Duration) -> String {
     let reached = format!("{reached:?}").to_lowercase();
     let journal = if cut.found_journal { ", journal" } else { "" };
     let mut line = format!(
-        "{:7.1} s  cut {number}: {reached} publication{journal} ({}); {lost} of {unflushed} sectors \
-         lost",
+        "{:7.1} s  cut {number}: {reached} publication{journal} ({}); \
+         {lost} of {unflushed} sectors lost",
         since.as_secs_f64(),
         cut.how
     );
@@ -109,8 +109,8 @@ fn summary(torture: &Torture, cuts: &[Cut], wall: Duration) -> String {
     let requests = || cuts.iter().filter_map(|cut| cut.requests);
     format!(
         "{} cuts (seed {}, Linux {}) in {}: {} before an answer was there, {} between it and its \
-         publication, {} after; {} left a journal; {} had unflushed sectors, {} lost some; a publication \
-         took {} to {} requests to the disk; after {} something was lost",
+         publication, {} after; {} left a journal; {} had unflushed sectors, {} lost some; \
+         a publication took {} to {} requests to the disk; after {} something was lost",
         cuts.len(),
         torture.seed,
         torture.series.name(),
