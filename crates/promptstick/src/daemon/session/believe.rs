@@ -45,8 +45,8 @@ impl<W: World> Session<'_, W> {
         Ok(Step::Again)
     }
 
-    /// Where the ledger could not be told that an answer is on the volume, it finds it there, before
-    /// the host deletes it and it counts as never written.
+    /// Where the ledger could not be told that an answer is on the volume, it finds it there,
+    /// before the host deletes it and it counts as never written.
     fn note_published(&mut self, volume: &Volume<W::Image>) {
         let noted = (self.mailbox).resolve_intents(&|path| digest(volume, path));
         if let Err(error) = noted {
