@@ -28,7 +28,7 @@ const SECONDS: &str = "PROMPTSTICK_SIM_SECONDS";
 fn nothing_is_lost_in_thousands_of_histories() {
     let found = explore(SEEDS, None);
     println!("simulation: {}", found.figures);
-    assert!(found.failures.is_empty(), "{}", found.failures.join("\n"));
+    assert!(found.failures.is_empty(), "{}", found.report());
     assert!(found.figures.stays >= 10_000, "{}", found.figures);
 }
 
@@ -39,7 +39,7 @@ fn explored() {
     let end = Instant::now() + Duration::from_secs(number(SECONDS).unwrap_or(60));
     let found = explore(start..u64::MAX, Some(end));
     println!("simulation: {}", found.figures);
-    assert!(found.failures.is_empty(), "{}", found.failures.join("\n"));
+    assert!(found.failures.is_empty(), "{}", found.report());
 }
 
 #[test]
@@ -73,16 +73,42 @@ fn a_seed_is_a_history() {
 }
 
 /// What was found.
-#[derive(Default)]
 struct Found {
+    start: Instant,
     figures: Figures,
     failures: Vec<String>,
+    /// How long it took to the first of them, and how many histories.
+    first: Option<(Duration, u64)>,
+}
+
+impl Found {
+    fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            figures: Figures::default(),
+            failures: Vec::new(),
+            first: None,
+        }
+    }
+
+    fn fail(&mut self, failure: String) {
+        let histories = self.figures.histories;
+        self.first.get_or_insert((self.start.elapsed(), histories));
+        self.failures.push(failure);
+    }
+
+    fn report(&self) -> String {
+        let (after, histories) = self.first.unwrap_or_default();
+        let seconds = after.as_secs_f64();
+        let failures = self.failures.join("\n");
+        format!("noticed after {histories} histories and {seconds:.1} s\n{failures}")
+    }
 }
 
 /// Runs histories on all processors, until the seeds or the time are over.
 fn explore(seeds: Range<u64>, end: Option<Instant>) -> Found {
     let next = AtomicU64::new(seeds.start);
-    let found = Mutex::new(Found::default());
+    let found = Mutex::new(Found::new());
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     thread::scope(|scope| {
         for _ in 0..threads {
@@ -110,10 +136,10 @@ fn note(seed: u64, found: &Mutex<Found>) {
             found.figures += outcome.figures;
             if !outcome.violations.is_empty() {
                 let what = outcome.violations.join("; ");
-                found.failures.push(format!("seed {seed}: {what}"));
+                found.fail(format!("seed {seed}: {what}"));
             }
         }
-        Err(_) => found.failures.push(format!("seed {seed}: a panic")),
+        Err(_) => found.fail(format!("seed {seed}: a panic")),
     }
 }
 

@@ -76,6 +76,25 @@ impl Desk {
         }
     }
 
+    /// The computer holds the volume as soon as it shows the response, and deletes that later.
+    fn delete_response(&mut self) {
+        while !(self.is_answered() && self.stick.usb.is_inserted(0)) {
+            self.pass(STEP_MS, |_| {});
+            assert!(self.stick.now_ms() < 100_000, "{}", self.device.trouble);
+        }
+        self.stick.disk.forget_planned();
+        let port = self.port();
+        let mut volume = HostVolume::open(&port).unwrap();
+        port.prevent(true).unwrap();
+        volume.mark(Marks::Both, true).unwrap();
+        self.pass(5_000, |_| {});
+        volume.delete_cached("p.response.txt").unwrap();
+        volume.send_metadata().unwrap();
+        volume.mark(Marks::Both, false).unwrap();
+        self.stick.usb.synchronize_cache(0).unwrap();
+        port.prevent(false).unwrap();
+    }
+
     fn is_answered(&self) -> bool {
         let files = judge::files(&self.stick.disk.snapshot()).unwrap();
         files.get("p.response.txt") == judge::response(&PROMPT.into()).as_ref()
@@ -150,17 +169,32 @@ fn a_disk_that_fails_for_a_while_is_survived() {
 
 #[test]
 fn a_drive_that_cannot_be_changed_for_a_while_is_survived() {
-    for (of, times) in [
+    let refused = [
         (Of::Drive, 1),
         (Of::Drive, 3),
         (Of::Files, 1),
         (Of::Image, 2),
         (Of::Bus, 2),
-    ] {
+    ];
+    for (of, times) in refused {
         let plan = |desk: &Desk, at: usize| {
             let process = desk.stick.disk.process();
             (at..at + times).for_each(|at| process.refuse_after(of, at, Errno::EIO));
         };
         with_faults(plan, |desk| desk.stick.disk.process().refused() > 0);
+    }
+}
+
+#[test]
+fn an_answer_of_which_the_ledger_could_not_be_told_does_not_come_back() {
+    for at in 0..80 {
+        let mut desk = Desk::new();
+        desk.write(true);
+        desk.stick.disk.fail_after(at, DiskFault::Full);
+        desk.delete_response();
+        desk.pass(60_000, |_| {});
+        let files = judge::files(&desk.stick.disk.snapshot()).unwrap();
+        let is_back = files.keys().any(|path| path.contains(".response"));
+        assert!(!is_back, "{at}: {}", desk.device.trouble);
     }
 }

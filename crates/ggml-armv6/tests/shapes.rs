@@ -252,7 +252,8 @@ proptest! {
     #[test]
     fn rows_of_any_number_are_those_of_the_cpu_backend(
         (which, rows, blocks) in (0..TYPES.len(), 1_usize..40, 1_usize..17),
-        (wanted, before) in (prop::collection::vec(any::<prop::sample::Index>(), 1..20), 0_usize..5),
+        wanted in prop::collection::vec(any::<prop::sample::Index>(), 1..20),
+        before in 0_usize..5,
         seed: u64,
     ) {
         let _turn = Turn::new(Take::MatricesAndEmbedding);

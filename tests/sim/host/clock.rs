@@ -1,6 +1,7 @@
 //! The time that hosts give to files: the virtual clock, as FAT writes it.
 //!
-//! `fatfs` wants a provider that lives for ever, so the time is the thread's; a history runs in one.
+//! `fatfs` wants a provider that lives for ever, so the time is the thread's; a history runs in
+//! one.
 
 use std::cell::Cell;
 

@@ -3,8 +3,8 @@
 //! A journal is applied only when it is whole, is for this image, and each of its sectors is old,
 //! new, or a mixture of the two byte by byte (a torn write). Anything else means that somebody else
 //! wrote the image since, and then it is never applied. Idempotent, so it may be cut itself: for
-//! that no two sectors may overlap, or what one wrote would be foreign to the other; and the journal
-//! is made durable first, which a process that was killed may not have come to.
+//! that no two sectors may overlap, or what one wrote would be foreign to the other; and the
+//! journal is made durable first, which a process that was killed may not have come to.
 
 use std::path::Path;
 
@@ -95,8 +95,8 @@ pub fn recover_with<D: WriteAt, J: JournalStore>(
         // It lies on the device, so this fits.
         end_bytes = offset_bytes.saturating_add(sector.after.len() as u64);
     }
-    // Whoever wrote it may have been killed before it was durable, and it is read from a cache. From
-    // the first sector on, it has to outlive the power.
+    // Whoever wrote it may have been killed before it was durable, and it is read from a cache.
+    // From the first sector on, it has to outlive the power.
     store
         .sync()
         .and_then(|()| store.sync_folder())

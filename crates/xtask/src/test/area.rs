@@ -26,8 +26,8 @@ pub enum Area {
     Lab,
     /// `tests/fuzz`: the corpora replayed, and the reader's budget.
     Fuzz,
-    /// `tests/` `arm` and `crates/ggml-armv6`: what is built for the board, on an emulated core. And
-    /// `crates/armcost`, which counts there.
+    /// `tests/` `arm` and `crates/ggml-armv6`: what is built for the board, on an emulated core.
+    /// And `crates/armcost`, which counts there.
     Arm,
     /// `crates/ggml-armv6` with `AddressSanitizer`, on this machine. Not a part of everything.
     Sanitizer,

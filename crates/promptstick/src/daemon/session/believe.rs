@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use mailbox::{SettingsFile, Sighting};
 use medium::{Event, View};
-use volume::FatTime;
+use volume::{FatTime, Volume};
 
 use scan::Scan;
 
+use super::take::digest;
 use super::{Session, Step, open_volume};
+use crate::daemon::report::Part;
 use crate::daemon::world::World;
 
 /// The root, whose listing says which folders there are.
@@ -22,6 +24,7 @@ impl<W: World> Session<'_, W> {
         if volume.serial() != self.serial {
             return Ok(Step::OtherVolume);
         }
+        self.note_published(&volume);
         let scan = Scan::read(&volume)?;
         let event = Event::Read {
             in_use: scan.in_use,
@@ -40,6 +43,15 @@ impl<W: World> Session<'_, W> {
         self.unfinished = !scan.as_view().unsettled.is_subset(&self.damaged);
         self.believe(&scan, &view).await?;
         Ok(Step::Again)
+    }
+
+    /// Where the ledger could not be told that an answer is on the volume, it finds it there,
+    /// before the host deletes it and it counts as never written.
+    fn note_published(&mut self, volume: &Volume<W::Image>) {
+        let noted = (self.mailbox).resolve_intents(&|path| digest(volume, path));
+        if let Err(error) = noted {
+            self.report.put_off(Part::Volume, &error.into());
+        }
     }
 
     /// Hands what has settled to the mailbox. What has not is as it was, and so is everything in a
