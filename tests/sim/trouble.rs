@@ -17,6 +17,13 @@ pub enum Trouble {
     Kill,
     /// It is killed just before or after something that it asks the kernel for.
     KillAt { after: usize, moment: Moment },
+    /// The same, and the power goes soon after: what the process has left in a cache is built upon
+    /// by the next one, and is lost.
+    KillAndCut {
+        after: usize,
+        moment: Moment,
+        then: usize,
+    },
     /// The operator has another configuration.
     Reload,
     /// Writes or syncs fail, so many in a row.
@@ -39,6 +46,8 @@ pub enum Trouble {
 const OF_DRIVES: [Errno; 3] = [Errno::EIO, Errno::EBUSY, Errno::ENOENT];
 /// Of so many faults, one comes more than once.
 const LASTING_OF: usize = 4;
+/// Operations from a kill to the cut after it, at most: a recovery and a little more.
+const THEN_MAX: usize = 40;
 /// The most in a row.
 const TIMES_MAX: usize = 6;
 
@@ -56,12 +65,15 @@ impl Trouble {
             times,
             errno,
         };
-        match random.below(16) {
+        let moment = [Moment::Before, Moment::After][random.below(2)];
+        match random.below(18) {
             0..4 => Self::Cut { after },
             4 => Self::Kill,
-            5..8 => Self::KillAt {
+            5..8 => Self::KillAt { after, moment },
+            16.. => Self::KillAndCut {
                 after,
-                moment: [Moment::Before, Moment::After][random.below(2)],
+                moment,
+                then: random.below(THEN_MAX),
             },
             8 => Self::Reload,
             9..12 => Self::Disk {
@@ -81,6 +93,14 @@ impl Trouble {
         match self {
             Self::Cut { after } => stick.disk.cut_after(after),
             Self::KillAt { after, moment } => process.kill_after(after, moment),
+            Self::KillAndCut {
+                after,
+                moment,
+                then,
+            } => {
+                process.kill_after(after, moment);
+                stick.disk.cut_after(after + then);
+            }
             Self::Disk {
                 after,
                 times,
