@@ -104,10 +104,12 @@ fn answered(files: &Files, belief: &Belief, engine: &Engine, faults: &mut Vec<St
             answers.pop()
         });
         let is_answered = newest.is_some_and(|(_, newest)| expected.as_deref() == Some(newest));
-        // One that a host was about to delete when it was cut off, from a prompt that is the same.
+        // One that a host was about to delete when it was cut off: it may be whole, or what the cut
+        // has left of it, which answers the same prompt as well as a whole one does (SPEC 4.2).
         let is_kept = files.iter().any(|(name, content)| {
             let is_response = name.contains(".response") && prompt_of(name).as_ref() == Some(path);
-            is_response && belief.is_in_doubt(name) && expected.as_ref() == Some(content)
+            let answers = expected.as_ref() == Some(content) || belief.is_same_since_deletion(path);
+            is_response && belief.is_in_doubt(name) && answers
         });
         // It may have failed, and been asked again after the power was gone.
         let has_error =
