@@ -2,9 +2,9 @@
 //!
 //! The vector is scaled so that one integer step is small and yet no 32-bit sum overflows: a sum of
 //! products of integers is bounded by the product of the roots of both sums of squares
-//! (Cauchy-Schwarz), and a matrix knows its own. Sums may wrap around on the way; the result cannot.
-//! So a large value in one place leaves many bits to the others, and where it leaves too few
-//! ([`Norms::is_coarse`]), what rounding lost is multiplied in a second pass ([`subtract`]).
+//! (Cauchy-Schwarz), and a matrix knows its own. Sums may wrap around on the way; the result
+//! cannot. So a large value in one place leaves many bits to the others, and where it leaves too
+//! few ([`Norms::is_coarse`]), what rounding lost is multiplied in a second pass ([`subtract`]).
 //!
 //! 4 bits. A half word is S = n0 + 16 n1 + 256 n2 + 4096 n3 (the top one signed). The kernel
 //! multiplies S by a3, and `n_i`, moved to bit 11, by `c_i`. With
@@ -13,12 +13,22 @@
 //! c_i = 2 a_i - a3 16^i / 2048,  i = 0, 1, 2
 //! ```
 //!
-//! the sum is 4096 (a0 n0 + a1 n1 + a2 n2 + a3 n3). `c_i` is rounded once, so it carries `a_i` in steps
-//! of a half. n0, n1 and n2 are 8 more than what they stand for; what that adds, the same for every
-//! row, is subtracted where the sum begins.
+//! the sum is 4096 (a0 n0 + a1 n1 + a2 n2 + a3 n3). `c_i` is rounded once, so it carries `a_i` in
+//! steps of a half. n0, n1 and n2 are 8 more than what they stand for; what that adds, the same for
+//! every row, is subtracted where the sum begins.
 //!
-//! 8 bits. A half word is S = x0 + 256 x1. The kernel multiplies S by a1, and x0, moved to bit 8, by
-//! `c_0` = `a_0` - a1 / 256: the sum is 256 (a0 x0 + a1 x1).
+//! 5 bits. A half word is S = n0 + 32 n1 + 2048 n2, multiplied by a2; n0 and n1 are moved to bit 10
+//! and begin 16 too high. With
+//!
+//! ```text
+//! c_i = 2 a_i - a2 32^i / 1024,  i = 0, 1
+//! ```
+//!
+//! the sum is 2048 (a0 n0 + a1 n1 + a2 n2). The two columns that are left over are such a half
+//! without n1.
+//!
+//! 8 bits. A half word is S = x0 + 256 x1. The kernel multiplies S by a1, and x0, moved to bit 8,
+//! by `c_0` = `a_0` - a1 / 256: the sum is 256 (a0 x0 + a1 x1).
 //!
 //! Used by [`crate::matrix`].
 
@@ -28,15 +38,18 @@
     reason = "numbers are cut into lanes, bytes and nibbles on purpose"
 )]
 
+mod five;
+
 use crate::pack::{BLOCK_COLUMNS, BLOCK_LIMIT, Format, column_of, words_of};
 
 /// Vectors that a tile kernel takes at once.
 pub const TILE: usize = 4;
-/// Pairs of words in a block of coefficients, by format: `FourMin` has those of `Four`.
-const FOUR_PAIRS: usize = 9;
+/// Pairs of words in a block of coefficients, by format: for 4 and 5 bits, of which the first is
+/// for what integers begin too high by and for minima, and for 8.
+const OFFSET_PAIRS: usize = 9;
 const EIGHT_PAIRS: usize = 8;
 /// Adding it rounds an f32 to an integer, which then is the difference of the bits.
-const ROUNDER: f32 = 12_582_912.0;
+pub(crate) const ROUNDER: f32 = 12_582_912.0;
 /// What a block's sum is multiplied by for its minimum.
 const MINIMUM_UNIT: f32 = 32_768.0;
 /// Below such a sum, squares of single values may have been too small for an f32.
@@ -175,14 +188,16 @@ pub fn pairs(format: Format, columns: usize) -> usize {
 /// Pairs of words for 32 columns of a vector.
 pub(crate) const fn block_pairs(format: Format) -> usize {
     match format {
-        Format::Four | Format::FourMin => FOUR_PAIRS,
+        Format::Four | Format::FourMin | Format::Five | Format::FiveMin => OFFSET_PAIRS,
         Format::Eight => EIGHT_PAIRS,
     }
 }
 
-/// Writes a vector's coefficients: per 32 columns, for 4 bits what sums begin with and the sum for
-/// minima, then for each word (`c_0`, `a_3`), (`c_1`, `c_2`); for 8 bits for each word (`c_0`, `a_1`). The first
-/// of a pair is its lower half; of a word's two columns the first is its lower half.
+/// Writes a vector's coefficients, per 32 columns. For 4 and 5 bits, what sums begin with and the
+/// sum for minima come first. Then for each word, for 4 bits (`c_0`, `a_3`), (`c_1`, `c_2`); for 5
+/// bits `a_2`, `c_0`, `c_1`, and at the end `c_0` and `a_2` in one for what is left over; for 8
+/// bits (`c_0`, `a_1`). The first of a pair is its lower half; of a word's two columns the first is
+/// its lower half.
 pub fn write(format: Format, vector: &[f32], steps: f32, into: &mut [u64]) {
     let values = vector.as_chunks().0.iter();
     match format {
@@ -191,6 +206,12 @@ pub fn write(format: Format, vector: &[f32], steps: f32, into: &mut [u64]) {
             values
                 .zip(blocks)
                 .for_each(|(values, block)| write_four(values, steps, block));
+        }
+        Format::Five | Format::FiveMin => {
+            let blocks = into.as_chunks_mut().0.iter_mut();
+            values
+                .zip(blocks)
+                .for_each(|(values, block)| five::write(values, steps, block));
         }
         Format::Eight => {
             let blocks = into.as_chunks_mut().0.iter_mut();
@@ -205,6 +226,12 @@ pub fn write(format: Format, vector: &[f32], steps: f32, into: &mut [u64]) {
 #[inline]
 pub(crate) fn nearest(value: f32) -> i32 {
     ((value + ROUNDER).to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32)
+}
+
+/// The same, and that integer as a float, of what is below 2^22.
+#[inline]
+fn nearest_both(value: f32) -> (i32, f32) {
+    (nearest(value), (value + ROUNDER) - ROUNDER)
 }
 
 #[inline]
@@ -223,15 +250,14 @@ fn excess([c0, c1, c2]: [i32; 3], top: i32) -> i32 {
     (c0.wrapping_add(c1).wrapping_add(c2) << 11).wrapping_add(top * (1 + 16 + 256))
 }
 
-fn write_four(values: &[f32; BLOCK_COLUMNS], steps: f32, block: &mut [u64; FOUR_PAIRS]) {
+fn write_four(values: &[f32; BLOCK_COLUMNS], steps: f32, block: &mut [u64; OFFSET_PAIRS]) {
     let twice = 2.0 * steps;
     let (mut begin, mut sum) = (0_i32, 0.0_f32);
     for word in 0..words_of(Format::Four) {
         let half = |half: usize| {
             let value = |nibble: usize| values[column_of(word, half * 4 + nibble)];
             let (v0, v1, v2, v3) = (value(0), value(1), value(2), value(3));
-            let top = nearest(v3 * steps);
-            let taken = top as f32;
+            let (top, taken) = nearest_both(v3 * steps);
             let lower = [
                 nearest(v0 * twice - taken * (1.0 / 2_048.0)),
                 nearest(v1 * twice - taken * (1.0 / 128.0)),
@@ -254,8 +280,8 @@ fn write_four(values: &[f32; BLOCK_COLUMNS], steps: f32, block: &mut [u64; FOUR_
 fn write_eight(values: &[f32; BLOCK_COLUMNS], steps: f32, block: &mut [u64; EIGHT_PAIRS]) {
     for (four, coefficients) in values.as_chunks::<4>().0.iter().zip(block) {
         let half = |even: f32, odd: f32| {
-            let top = nearest(odd * steps);
-            (nearest(even * steps - top as f32 * (1.0 / 256.0)), top)
+            let (top, taken) = nearest_both(odd * steps);
+            (nearest(even * steps - taken * (1.0 / 256.0)), top)
         };
         let ((low, low_top), (high, high_top)) = (half(four[0], four[1]), half(four[2], four[3]));
         *coefficients = pair(lanes(low, high), lanes(low_top, high_top));
@@ -269,6 +295,7 @@ pub fn subtract(format: Format, coefficients: &[u64], steps: f32, vector: &mut [
     for (values, block) in vector.chunks_exact_mut(BLOCK_COLUMNS).zip(blocks) {
         match format {
             Format::Four | Format::FourMin => subtract_four(&block[1..], step, values),
+            Format::Five | Format::FiveMin => five::subtract(&block[1..], step, values),
             Format::Eight => subtract_eight(block, step, values),
         }
     }
@@ -281,8 +308,8 @@ pub fn write_rest_of_sums(
     (first, first_steps): (&[u64], f32),
     (second, second_steps): (&mut [u64], f32),
 ) {
-    let first = first.as_chunks::<FOUR_PAIRS>().0.iter();
-    let blocks = first.zip(second.as_chunks_mut::<FOUR_PAIRS>().0);
+    let first = first.as_chunks::<OFFSET_PAIRS>().0.iter();
+    let blocks = first.zip(second.as_chunks_mut::<OFFSET_PAIRS>().0);
     for (values, (first, second)) in vector.as_chunks::<BLOCK_COLUMNS>().0.iter().zip(blocks) {
         let said = (first[0] >> 32) as u32 as i32;
         let sum: f32 = values.iter().sum();
@@ -330,8 +357,9 @@ fn subtract_eight(block: &[u64], step: f32, values: &mut [f32]) {
 }
 
 /// Puts the coefficients of four vectors together: the same word of each, four times, as the tile
-/// kernels load them. Per 32 columns, for 4 bits the four beginnings and the four sums for minima
-/// come first, then for each word `a_3`, `c_0`, `c_1`, `c_2`; for 8 bits `a_1`, `c_0`.
+/// kernels load them. Per 32 columns, for 4 and 5 bits the four beginnings come first and the four
+/// sums for minima last; for each word `a_3`, `c_0`, `c_1`, `c_2` of 4 bits, in the order of one
+/// vector of 5 bits, and `a_1`, `c_0` of 8.
 pub fn interleave(format: Format, vectors: [&[u64]; TILE], into: &mut [u64]) {
     let size = block_pairs(format);
     for (number, tile) in into.chunks_exact_mut(size * TILE).enumerate() {
@@ -347,13 +375,21 @@ pub fn interleave(format: Format, vectors: [&[u64]; TILE], into: &mut [u64]) {
         match format {
             Format::Four | Format::FourMin => {
                 put(0, 0);
-                put(0, 32);
                 for word in 0..words_of(format) {
                     put(1 + 2 * word, 32);
                     put(1 + 2 * word, 0);
                     put(2 + 2 * word, 0);
                     put(2 + 2 * word, 32);
                 }
+                put(0, 32);
+            }
+            Format::Five | Format::FiveMin => {
+                put(0, 0);
+                for pair in 1..size {
+                    put(pair, 0);
+                    put(pair, 32);
+                }
+                put(0, 32);
             }
             Format::Eight => {
                 for word in 0..words_of(format) {
@@ -378,8 +414,8 @@ mod tests {
     proptest! {
         /// What a vector's integers stand for is within half a step of it, and no lane overflows.
         #[test]
-        fn coefficients_stand_for_the_vector(values in vector(), eight: bool) {
-            let format = if eight { Format::Eight } else { Format::Four };
+        fn coefficients_stand_for_the_vector(values in vector(), which in 0_usize..3) {
+            let format = [Format::Four, Format::Five, Format::Eight][which];
             let norms = Norms::of(&values);
             let steps = norms.steps(1.0e9).unwrap();
             prop_assume!(steps > 0.0);

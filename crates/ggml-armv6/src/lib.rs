@@ -9,6 +9,7 @@
 //! - [`kernels`]: packed matrix times coefficients, in assembly on `ARMv6` and portable elsewhere,
 //!   with the same integers in both;
 //! - [`attention`]: attention over an f16 key/value cache;
+//! - `gate`: the gate of a feed-forward part;
 //! - `backend`: what ggml calls;
 //! - `float_mode`: what a thread's floating-point unit does with numbers next to 0.
 //!
@@ -19,6 +20,7 @@ pub mod activations;
 pub mod attention;
 mod backend;
 mod float_mode;
+mod gate;
 pub mod kernels;
 pub mod matrix;
 pub mod pack;

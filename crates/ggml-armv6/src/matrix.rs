@@ -1,8 +1,8 @@
 //! A packed matrix and its products with f32 vectors. Used by `backend`.
 //!
-//! Invariants: a vector that holds what is no number gives rows of NaN, as a product of floats would;
-//! no vector makes a sum overflow. A value that is 2^16 times as large as the others leaves them as
-//! exact as they are without it.
+//! Invariants: a vector that holds what is no number gives rows of NaN, as a product of floats
+//! would; no vector makes a sum overflow. A value that is 2^16 times as large as the others leaves
+//! them as exact as they are without it.
 
 use crate::activations::{self, Norms, TILE, interleave, pairs, subtract, write_rest_of_sums};
 use crate::kernels::Product;
@@ -74,8 +74,8 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Multiplies vectors: `out[v * out_stride + r]` is the sum over c of weight (r, c) times value c
-    /// of vector v.
+    /// Multiplies vectors: `out[v * out_stride + r]` is the sum over c of weight (r, c) times value
+    /// c of vector v.
     ///
     /// # Panics
     /// Where a slice is shorter than counts and strides say.
@@ -198,7 +198,7 @@ impl<'a> Matrix<'a> {
         subtract(format, &input.coefficients, steps, &mut scratch.rest);
         let rest = &mut scratch.second;
         rest.prepare(format, &scratch.rest, self.limit, false, false);
-        if let (Format::FourMin, Some(second_steps)) = (format, rest.steps) {
+        if let (true, Some(second_steps)) = (format.has_minima(), rest.steps) {
             let first = (input.coefficients.as_slice(), steps);
             write_rest_of_sums(vector, first, (&mut rest.coefficients, second_steps));
         }
@@ -231,12 +231,12 @@ impl<'a> Matrix<'a> {
 
 /// Whether coefficients for one format are right for the other.
 fn is_same_kind(one: Format, other: Format) -> bool {
-    (one == Format::Eight) == (other == Format::Eight)
+    one.unit() == other.unit()
 }
 
 impl Input {
-    /// Makes the coefficients; `same` says that the vector is that of the last call, `kept` that its
-    /// coefficients are of the right kind.
+    /// Makes the coefficients; `same` says that the vector is that of the last call, `kept` that
+    /// its coefficients are of the right kind.
     fn prepare(&mut self, format: Format, vector: &[f32], limit: f32, same: bool, kept: bool) {
         let norms = match self.norms {
             Some(norms) if same => norms,

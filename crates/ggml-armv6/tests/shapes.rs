@@ -335,4 +335,54 @@ proptest! {
                 "{at}: {found}, not {expected}");
         }
     }
+
+    #[test]
+    fn gates_of_any_shape_are_those_of_the_cpu_backend(
+        (width, tokens, sequences) in (1_usize..70, 1_usize..5, 1_usize..3), seed: u64,
+    ) {
+        let _turn = Turn::new(Take::MatricesAndEmbedding);
+        let mut tensors = Tensors::new();
+        let context = tensors.context;
+        // SAFETY: as above.
+        let (found, expected) = unsafe {
+            let [w, t, s] = [width, tokens, sequences].map(|extent| extent as i64);
+            let vector = || sys::ggml_new_tensor_3d(context, sys::GGML_TYPE_F32, w, t, s);
+            let (gate, up) = (vector(), vector());
+            let [ours, reference] =
+                [0, 1].map(|_| sys::ggml_swiglu_split(context, gate, up));
+            tensors.place(sys::ggml_backend_cpu_buffer_type());
+            for (tensor, salt, size) in [(gate, 0, 30.0), (up, 1, 1.0)] {
+                let values = random(width * tokens * sequences, seed ^ salt);
+                set(tensor, &values.into_iter().map(|value| value * size).collect::<Vec<_>>());
+            }
+            compute_both(context, ours, reference);
+            (get(ours), get(reference))
+        };
+        for (at, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            prop_assert!((found - expected).abs() <= 3e-6 * expected.abs() + 1e-12,
+                "{at}: {found}, not {expected}");
+        }
+    }
+}
+
+/// Other gates, and those of what does not lie side by side, are the CPU backend's.
+#[test]
+fn only_gates_that_are_known_are_taken() {
+    let _turn = Turn::new(Take::MatricesAndEmbedding);
+    let tensors = Tensors::new();
+    let context = tensors.context;
+    // SAFETY: ggml's functions with tensors of theirs; the backend is freed once.
+    unsafe {
+        let device = sys::ggml_backend_dev_init(device(), std::ptr::null());
+        let vector = || sys::ggml_new_tensor_2d(context, sys::GGML_TYPE_F32, 8, 3);
+        let (gate, up) = (vector(), vector());
+        let is_taken = |node| sys::ggml_backend_supports_op(device, node);
+        assert!(is_taken(sys::ggml_swiglu_split(context, gate, up)));
+        assert!(!is_taken(sys::ggml_geglu_split(context, gate, up)));
+        assert!(!is_taken(sys::ggml_swiglu(context, gate)));
+        let part = |of| sys::ggml_view_2d(context, of, 4, 3, 32, 0);
+        let parts = sys::ggml_swiglu_split(context, part(gate), part(up));
+        assert!(!is_taken(parts));
+        sys::ggml_backend_free(device);
+    }
 }

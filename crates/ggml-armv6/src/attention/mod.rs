@@ -34,6 +34,8 @@ pub(crate) mod tests;
 
 use std::ops::Range;
 
+pub(crate) use softmax::SERIES;
+
 use mask::Runs;
 use part::Part;
 

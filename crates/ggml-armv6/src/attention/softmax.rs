@@ -12,7 +12,7 @@ pub(super) const LOWEST: f32 = -150.0;
 /// that the weights carry that factor.
 pub(super) const MAGIC: f32 = 12_582_912.0 + 96.0;
 /// 2ˣ for |x| ≤ 1/2 within 1.5e-7: coefficients of x⁵ to x⁰, by Remez's algorithm.
-pub(super) const SERIES: [f32; 6] = [
+pub(crate) const SERIES: [f32; 6] = [
     0.001_327_643_8,
     0.009_675_575,
     0.055_507_135,

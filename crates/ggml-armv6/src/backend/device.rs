@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use llama_cpp_sys_2 as ggml;
 use llama_cpp_sys_2::ggml_tensor;
 
-use super::operation::{self, Attend, Product, Rows};
+use super::operation::{self, Attend, Gated, Product, Rows};
 use super::sys::{
     API_VERSION, BackendPtr, BufferTypePtr, Device, DevicePtr, DeviceTable, Registry, RegistryPtr,
     RegistryTable,
@@ -232,6 +232,8 @@ unsafe extern "C" fn computes(_: DevicePtr, node: *const ggml_tensor) -> bool {
         ggml::GGML_OP_GET_ROWS => unsafe { Rows::of(node) }.is_some(),
         // SAFETY: the same.
         ggml::GGML_OP_FLASH_ATTN_EXT => unsafe { Attend::of(node) }.is_some(),
+        // SAFETY: the same.
+        ggml::GGML_OP_GLU => unsafe { Gated::of(node) }.is_some(),
         _ => false,
     }
 }

@@ -7,10 +7,11 @@ use llama_cpp_sys_2 as ggml;
 use llama_cpp_sys_2::{ggml_cgraph, ggml_status, ggml_tensor};
 
 use super::buffer::Packed;
-use super::operation::{Attend, Product, Rows, View};
+use super::operation::{Attend, Gated, Product, Rows, View};
 use super::sys::{Backend, BackendPtr, BackendTable, DevicePtr, Unused};
 use super::{guarded, warn};
 use crate::attention::{self, Attention, AttentionScratch};
+use crate::gate::swiglu;
 use crate::matrix::{Scratch, Vectors};
 
 const UNUSED: Unused = None;
@@ -151,6 +152,11 @@ impl State {
                 // SAFETY: the same.
                 let attend = unsafe { Attend::of(node) };
                 attend.and_then(|attend| self.attend(&attend))
+            }
+            ggml::GGML_OP_GLU => {
+                // SAFETY: the same.
+                let gated = unsafe { Gated::of(node) };
+                gated.and_then(|gated| gate(&gated))
             }
             _ => None,
         };
@@ -308,6 +314,21 @@ fn same_bits(vector: &[f32], bits: &[u32]) -> bool {
         && !steps
             .into_iter()
             .any(|(vector, bits)| differs(vector, bits))
+}
+
+/// A gate for all values.
+fn gate(gated: &Gated) -> Option<()> {
+    gated.is_apart().then_some(())?;
+    // SAFETY: as for the vectors and the results of a product.
+    let (gate, up, output) = unsafe {
+        (
+            elements(&gated.gate)?,
+            elements(&gated.up)?,
+            elements_mut(&gated.output)?,
+        )
+    };
+    swiglu(gate, up, output);
+    Some(())
 }
 
 /// Rows of a packed matrix, one after the other.

@@ -110,6 +110,17 @@ pub struct Rows {
     pub output: View<f32>,
 }
 
+/// Two vectors, one of them the gate of the other.
+#[derive(Debug)]
+pub struct Gated {
+    /// What opens and shuts.
+    pub gate: View<f32>,
+    /// What goes through.
+    pub up: View<f32>,
+    /// What came through.
+    pub output: View<f32>,
+}
+
 /// Attention over a cache of f16.
 #[derive(Debug)]
 pub struct Attend {
@@ -278,6 +289,38 @@ impl Attend {
             && lone(&self.values)
             && self.mask.as_ref().is_none_or(lone)
             && self.sinks.as_ref().is_none_or(lone_f32)
+    }
+}
+
+impl Gated {
+    /// Reads a `GLU` node.
+    ///
+    /// # Safety
+    /// `node` is a tensor of ggml's, and so are its sources.
+    pub unsafe fn of(node: &ggml_tensor) -> Option<Self> {
+        const F32: ggml::ggml_type = ggml::GGML_TYPE_F32;
+        if node.op_params[0].cast_unsigned() != ggml::GGML_GLU_OP_SWIGLU {
+            return None;
+        }
+        // SAFETY: sources are null or tensors; F32 elements are f32.
+        let gated = unsafe {
+            Self {
+                gate: View::of(node.src[0], F32)?,
+                up: View::of(node.src[1], F32)?,
+                output: View::of(node, F32)?,
+            }
+        };
+        let all = [&gated.gate, &gated.up, &gated.output];
+        let fits = all
+            .iter()
+            .all(|view| view.extents == gated.output.extents && view.is_contiguous());
+        fits.then_some(gated)
+    }
+
+    /// Whether there is memory for all of it, and what is written is apart from what is read.
+    pub fn is_apart(&self) -> bool {
+        let lone = |view: &View<f32>| !view.data.is_null() && !view.overlaps(&self.output);
+        !self.output.data.is_null() && lone(&self.gate) && lone(&self.up)
     }
 }
 

@@ -1,12 +1,18 @@
-//! The kernels for the ARM1176, in `arm.s`: their declarations, and the one place that calls them.
+//! The kernels for the ARM1176, in `arm`: their declarations, and the one place that calls them.
 
 use super::Product;
 use crate::activations::TILE;
 use crate::pack::{Format, GROUP_ROWS};
 
-core::arch::global_asm!(include_str!("arm.s"), options(raw));
+core::arch::global_asm!(
+    include_str!("arm/common.s"),
+    include_str!("arm/four.s"),
+    include_str!("arm/five.s"),
+    include_str!("arm/eight.s"),
+    options(raw)
+);
 
-/// What a kernel is told; `arm.s` knows the places of the fields.
+/// What a kernel is told; `arm/common.s` knows the places of the fields.
 #[repr(C)]
 struct Job {
     packed: *const u8,
@@ -20,9 +26,13 @@ struct Job {
 unsafe extern "C" {
     fn ggml_armv6_four_1(job: *const Job);
     fn ggml_armv6_four_min_1(job: *const Job);
+    fn ggml_armv6_five_1(job: *const Job);
+    fn ggml_armv6_five_min_1(job: *const Job);
     fn ggml_armv6_eight_1(job: *const Job);
     fn ggml_armv6_four_4(job: *const Job);
     fn ggml_armv6_four_min_4(job: *const Job);
+    fn ggml_armv6_five_4(job: *const Job);
+    fn ggml_armv6_five_min_4(job: *const Job);
     fn ggml_armv6_eight_4(job: *const Job);
 }
 
@@ -44,9 +54,13 @@ pub fn compute(product: &Product<'_>, out: &mut [f32]) {
     let kernel = match (product.layout.format(), product.is_tile()) {
         (Format::Four, false) => ggml_armv6_four_1,
         (Format::FourMin, false) => ggml_armv6_four_min_1,
+        (Format::Five, false) => ggml_armv6_five_1,
+        (Format::FiveMin, false) => ggml_armv6_five_min_1,
         (Format::Eight, false) => ggml_armv6_eight_1,
         (Format::Four, true) => ggml_armv6_four_4,
         (Format::FourMin, true) => ggml_armv6_four_min_4,
+        (Format::Five, true) => ggml_armv6_five_4,
+        (Format::FiveMin, true) => ggml_armv6_five_min_4,
         (Format::Eight, true) => ggml_armv6_eight_4,
     };
     // SAFETY: the kernel reads `groups` groups of the layout from `packed`, which has them (checked

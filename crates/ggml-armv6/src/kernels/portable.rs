@@ -9,10 +9,12 @@
 
 use super::Product;
 use crate::activations::{TILE, block_pairs};
-use crate::pack::{Format, GROUP_ROWS, words_of};
+use crate::pack::{Format, GROUP_ROWS, LEFT_AT, scales_at, words_of};
 
 /// Nibbles are moved to this place of their half.
 const NIBBLE_MASK: u32 = 0x7800_7800;
+/// Fields of 5 bits are moved to this place of their half.
+const FIVE_MASK: u32 = 0x7C00_7C00;
 /// Bytes are moved to this place of their half.
 const BYTE_MASK: u32 = 0xFF00_FF00;
 const WORD_BYTES: usize = 4;
@@ -57,13 +59,14 @@ fn row_total(product: &Product<'_>, stream: &[u8], row: usize, vector: usize) ->
         };
         let sum = match format {
             Format::Four | Format::FourMin => four_sum(block, row, &pick),
+            Format::Five | Format::FiveMin => five_sum(block, row, &pick),
             Format::Eight => eight_sum(block, row, &pick),
         };
-        let scales = words_of(format) * GROUP_ROWS * WORD_BYTES;
+        let scales = scales_at(format);
         total = multiply_add(sum, i16_at(block, scales + row * 2), total);
-        if format == Format::FourMin {
+        if format.has_minima() {
             let minimum = i16_at(block, scales + GROUP_ROWS * 2 + row * 2);
-            total = multiply_add(pick(1, 1) as i32, minimum, total);
+            total = multiply_add(pick(1, 2 * block_pairs(format) - 1) as i32, minimum, total);
         }
     }
     total
@@ -74,7 +77,7 @@ fn four_sum(block: &[u8], row: usize, pick: &dyn Fn(usize, usize) -> u32) -> i32
     let mut sum = pick(0, 0) as i32;
     for word in 0..words_of(Format::Four) {
         let weights = weights(block, word, row);
-        let (single, tile) = (2 + word * 4, 2 + word * 4);
+        let (single, tile) = (2 + word * 4, 1 + word * 4);
         sum = dual(weights, pick(single + 1, tile), sum);
         for (number, shift) in [11, 7, 3].into_iter().enumerate() {
             let moved = (weights << shift) & NIBBLE_MASK;
@@ -83,6 +86,25 @@ fn four_sum(block: &[u8], row: usize, pick: &dyn Fn(usize, usize) -> u32) -> i32
         }
     }
     sum
+}
+
+fn five_sum(block: &[u8], row: usize, pick: &dyn Fn(usize, usize) -> u32) -> i32 {
+    let word = |at: usize| pick(2 + at, 1 + at);
+    let mut sum = pick(0, 0) as i32;
+    for number in 0..words_of(Format::Five) {
+        let weights = weights(block, number, row);
+        let moved = [
+            weights,
+            (weights << 10) & FIVE_MASK,
+            (weights << 5) & FIVE_MASK,
+        ];
+        for (at, weights) in moved.into_iter().enumerate() {
+            sum = dual(weights, word(3 * number + at), sum);
+        }
+    }
+    let left = u32::from(i16_at(block, LEFT_AT + row * 2) as u16);
+    let low = (left << 10) & FIVE_MASK;
+    dual(low | left << 16, word(3 * words_of(Format::Five)), sum)
 }
 
 fn eight_sum(block: &[u8], row: usize, pick: &dyn Fn(usize, usize) -> u32) -> i32 {

@@ -13,7 +13,7 @@ use crate::activations::nearest;
 /// Words of one row in a block.
 pub const WORDS: usize = 8;
 const WORD_BYTES: usize = 4;
-const SCALES_AT: usize = WORDS * GROUP_ROWS * WORD_BYTES;
+pub const SCALES_AT: usize = WORDS * GROUP_ROWS * WORD_BYTES;
 /// The largest integer of a weight.
 const LARGEST: i32 = 127;
 /// What is added to integers of 8 bits while they are worked with, and their range.
@@ -39,37 +39,6 @@ impl Row<WORDS> for Bytes<'_> {
     fn integers(&self, block: usize) -> Integers<WORDS> {
         let [_, bytes @ ..] = &self.0[block];
         integers::<RANGE>(|word| at_least_one(word_of(&bytes[2 * word..]) ^ SIGNS))
-    }
-
-    fn largest_scale(&self) -> f32 {
-        largest_half(self.0.iter().map(|block| block[0]))
-    }
-}
-
-/// A row of `Q5_0`: scale, the fifth bit of all columns, and 4 bits as in `Q4_0`. 16 is subtracted.
-pub struct FiveBits<'a>(pub &'a [[u16; 1 + 2 + WORDS]]);
-
-impl Row<WORDS> for FiveBits<'_> {
-    fn blocks(&self) -> usize {
-        self.0.len()
-    }
-
-    fn scale(&self, block: usize) -> f32 {
-        half(self.0[block][0])
-    }
-
-    fn integers(&self, block: usize) -> Integers<WORDS> {
-        const LOW_NIBBLES: u32 = 0x0F0F_0F0F;
-        /// Copies 4 bits so that each is the lowest of a byte.
-        const SPREAD: u32 = 0x0020_4081;
-        let [_, fifth_low, fifth_high, nibbles @ ..] = &self.0[block];
-        let fifth = word_of(&[*fifth_low, *fifth_high]);
-        let bytes = |word: usize| {
-            let low = word_of(&nibbles[word % 4 * 2..]) >> (word / 4 * 4) & LOW_NIBBLES;
-            let high = ((fifth >> (4 * word) & 15) * SPREAD) & ONES;
-            low | high << 4
-        };
-        integers::<32>(bytes)
     }
 
     fn largest_scale(&self) -> f32 {
@@ -145,18 +114,22 @@ fn integers<const RANGE: u32>(bytes: impl Fn(usize) -> u32) -> Integers<WORDS> {
         // Each half by itself, so that none borrows from the other.
         (bytes.wrapping_sub(both) & HALF) | (bytes.wrapping_sub(both << 16) & !HALF)
     });
-    Integers { words, squares }
+    Integers {
+        words,
+        left: 0,
+        squares,
+    }
 }
 
-/// One row of a block as f32; `one` is what an integer scale of 1 stands for.
-pub fn unpack(block: &[u8], row: usize, one: f32, out: &mut [f32]) {
-    let scale = f32::from(i16_at(&block[SCALES_AT..], row)) * one;
+/// One row of a block.
+pub fn unpacked(block: &[u8], row: usize) -> [i32; BLOCK_COLUMNS] {
+    let mut out = [0; BLOCK_COLUMNS];
     for (number, out) in out.chunks_exact_mut(2).enumerate() {
         let (word, half) = (number / 2, number % 2);
-        let at = (word * GROUP_ROWS + row) * WORD_BYTES + half * 2;
-        let value = i32::from(i16_at(&block[at..], 0));
+        let value = i32::from(i16_at(block, (word * GROUP_ROWS + row) * 2 + half));
         let even = i32::from(value as i8);
-        out[0] = even as f32 * scale;
-        out[1] = ((value - even) >> 8) as f32 * scale;
+        out[0] = even;
+        out[1] = (value - even) >> 8;
     }
+    out
 }

@@ -9,7 +9,7 @@
 use super::group::{Integers, Row};
 use super::lanes::add_about_middle;
 use super::source::{half, largest_half, word_of};
-use super::{BLOCK_COLUMNS, GROUP_ROWS, i16_at};
+use super::{BLOCK_COLUMNS, GROUP_ROWS};
 
 /// Words of one row in a block.
 pub const WORDS: usize = 4;
@@ -22,9 +22,8 @@ const OFFSET: i32 = 8;
 const LOW_NIBBLES: u32 = 0x0F0F_0F0F;
 /// q - 8 in two's complement is q with its highest bit turned.
 const TOP_BITS: u32 = 0x8000_8000;
-/// Where scales begin in a block, and where minima do.
-const SCALES_AT: usize = WORDS * GROUP_ROWS * WORD_BYTES;
-const MINIMA_AT: usize = SCALES_AT + GROUP_ROWS * 2;
+/// Where scales begin in a block.
+pub const SCALES_AT: usize = WORDS * GROUP_ROWS * WORD_BYTES;
 /// A byte of a file holds a column and the one so many after it.
 const APART: usize = BLOCK_COLUMNS / 2;
 /// Minima count in so many units of the scales.
@@ -57,7 +56,7 @@ impl Row<WORDS> for Symmetric<'_> {
 pub struct WithMinimum<'a>(pub &'a [[u16; HALVES + 2]]);
 
 impl Row<WORDS> for WithMinimum<'_> {
-    const HAS_MINIMA: bool = true;
+    const MINIMUM_UNIT: f32 = MINIMUM_UNIT;
 
     fn blocks(&self) -> usize {
         self.0.len()
@@ -84,32 +83,36 @@ impl Row<WORDS> for WithMinimum<'_> {
 /// Blocks of 32 columns in one of `Q4_K`.
 const SUB_BLOCKS: usize = 8;
 /// Halves of its 6-bit scales and minima.
-const PACKED_SCALES: usize = 6;
+pub const SIX_BITS: usize = 6;
 /// Halves before the nibbles: scale, minimum, and these.
-const HEAD: usize = 2 + PACKED_SCALES;
+const HEAD: usize = 2 + SIX_BITS;
 
 /// A row of `Q4_K`: 256 columns in a block, 32 of them with a scale and a minimum of 6 bits
 /// (`get_scale_min_k4` in ggml-quants.c). ggml's weight is d * scale * q - dmin * minimum.
 pub struct Super<'a>(pub &'a [[u16; HEAD + SUB_BLOCKS * HALVES]]);
 
 impl Super<'_> {
-    /// The 6 bits of the scale and of the minimum of a block.
     fn six_bits(&self, block: usize) -> (u16, u16) {
-        let (outer, sub) = (block / SUB_BLOCKS, block % SUB_BLOCKS);
-        let byte = |at: usize| self.0[outer][2 + at / 2] >> (at % 2 * 8) & 0xFF;
-        if sub < 4 {
-            (byte(sub) & 63, byte(sub + 4) & 63)
-        } else {
-            (
-                (byte(sub + 4) & 15) | (byte(sub - 4) >> 6 << 4),
-                (byte(sub + 4) >> 4) | (byte(sub) >> 6 << 4),
-            )
-        }
+        six_bits(&self.0[block / SUB_BLOCKS][2..], block % SUB_BLOCKS)
+    }
+}
+
+/// The 6 bits of the scale and of the minimum of a block, from those of all blocks.
+#[inline]
+pub fn six_bits(packed: &[u16], sub: usize) -> (u16, u16) {
+    let byte = |at: usize| packed[at / 2] >> (at % 2 * 8) & 0xFF;
+    if sub < 4 {
+        (byte(sub) & 63, byte(sub + 4) & 63)
+    } else {
+        (
+            (byte(sub + 4) & 15) | (byte(sub - 4) >> 6 << 4),
+            (byte(sub + 4) >> 4) | (byte(sub) >> 6 << 4),
+        )
     }
 }
 
 impl Row<WORDS> for Super<'_> {
-    const HAS_MINIMA: bool = true;
+    const MINIMUM_UNIT: f32 = MINIMUM_UNIT;
 
     fn blocks(&self) -> usize {
         self.0.len() * SUB_BLOCKS
@@ -157,12 +160,13 @@ fn integers(words: [u32; WORDS]) -> Integers<WORDS> {
     }
     Integers {
         words: words.map(|word| word ^ TOP_BITS),
+        left: 0,
         squares,
     }
 }
 
 /// One row of a block, as q - 8.
-fn unpacked(block: &[u8], row: usize) -> [i32; BLOCK_COLUMNS] {
+pub fn unpacked(block: &[u8], row: usize) -> [i32; BLOCK_COLUMNS] {
     let mut out = [0; BLOCK_COLUMNS];
     for number in 0..WORDS {
         let at = (number * GROUP_ROWS + row) * WORD_BYTES;
@@ -181,21 +185,4 @@ fn unpacked(block: &[u8], row: usize) -> [i32; BLOCK_COLUMNS] {
 /// The column of the block that a nibble of a word is.
 pub(crate) fn column_of(word: usize, nibble: usize) -> usize {
     word * 4 + nibble / 2 + nibble % 2 * APART
-}
-
-/// One row of a block as f32; `one` is what an integer scale of 1 stands for.
-pub fn unpack_symmetric(block: &[u8], row: usize, one: f32, out: &mut [f32]) {
-    let scale = f32::from(i16_at(&block[SCALES_AT..], row)) * one;
-    for (out, value) in out.iter_mut().zip(unpacked(block, row)) {
-        *out = value as f32 * scale;
-    }
-}
-
-/// The same with a minimum.
-pub fn unpack_with_minimum(block: &[u8], row: usize, one: f32, out: &mut [f32]) {
-    let scale = f32::from(i16_at(&block[SCALES_AT..], row)) * one;
-    let minimum = f32::from(i16_at(&block[MINIMA_AT..], row)) * one * MINIMUM_UNIT;
-    for (out, value) in out.iter_mut().zip(unpacked(block, row)) {
-        *out = value as f32 * scale + minimum;
-    }
 }

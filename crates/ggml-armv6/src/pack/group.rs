@@ -1,22 +1,26 @@
 //! The loop that packs four rows: block by block, so that what is written is written in order. The
 //! core keeps nothing in its cache for a write, and gathers only what lies together.
 
-use super::{
-    BLOCK_COLUMNS, GROUP_ROWS, PackedRow, four::MINIMUM_UNIT, largest_of, relative, scale_steps,
-};
+use super::{BLOCK_COLUMNS, GROUP_ROWS, PackedRow, largest_of, relative, scale_steps};
 
 /// The integers of 32 columns.
 pub struct Integers<const WORDS: usize> {
     /// As they are packed.
     pub words: [u32; WORDS],
+    /// The columns that do not fill a word; nothing where all do.
+    pub left: u16,
     /// The sum of their squares.
     pub squares: u32,
 }
 
 /// A row as it is in the file, read block by block, twice.
 pub trait Row<const WORDS: usize> {
-    /// Whether something is added to a scaled integer.
-    const HAS_MINIMA: bool = false;
+    /// Whether columns are left over.
+    const HAS_LEFT: bool = false;
+    /// What is added to a scaled integer counts in so many units of the scales; 0 where nothing is.
+    const MINIMUM_UNIT: f32 = 0.0;
+    /// Whether something is.
+    const HAS_MINIMA: bool = Self::MINIMUM_UNIT > 0.0;
 
     /// The blocks of 32 columns.
     fn blocks(&self) -> usize;
@@ -54,7 +58,7 @@ impl<R> Reading<R> {
         let mut largest = row.largest_scale();
         if R::HAS_MINIMA {
             let minima = largest_of((0..row.blocks()).map(|block| row.minimum(block)));
-            largest = largest.max(minima / MINIMUM_UNIT);
+            largest = largest.max(minima / R::MINIMUM_UNIT);
         }
         Self {
             steps: scale_steps(largest),
@@ -74,8 +78,8 @@ pub fn pack<R: Row<WORDS>, const WORDS: usize, const BLOCK: usize>(
     stream: &mut [u32],
 ) -> [PackedRow; GROUP_ROWS] {
     const {
-        let pairs = if R::HAS_MINIMA { 2 * PAIRS } else { PAIRS };
-        assert!(BLOCK == WORDS * GROUP_ROWS + pairs);
+        let lists = 1 + R::HAS_LEFT as usize + R::HAS_MINIMA as usize;
+        assert!(BLOCK == WORDS * GROUP_ROWS + lists * PAIRS);
     }
     let mut readings = rows.map(Reading::first);
     let (blocks, _) = stream.as_chunks_mut::<BLOCK>();
@@ -92,18 +96,26 @@ pub fn pack<R: Row<WORDS>, const WORDS: usize, const BLOCK: usize>(
         let scales = readings
             .each_ref()
             .map(|reading| relative(reading.row.scale(number), reading.steps));
-        put(scales, &mut out[WORDS * GROUP_ROWS..]);
+        let (_, mut lists) = out.split_at_mut(WORDS * GROUP_ROWS);
+        if R::HAS_LEFT {
+            let left = integers.each_ref().map(|integers| integers.left as i16);
+            put(left, lists);
+            lists = &mut lists[PAIRS..];
+        }
+        put(scales, lists);
         let mut squares: [u64; GROUP_ROWS] = std::array::from_fn(|at| {
             u64::from(square(scales[at])) * u64::from(integers[at].squares)
         });
         if R::HAS_MINIMA {
-            let minima = readings
-                .each_ref()
-                .map(|reading| relative(reading.row.minimum(number), reading.steps / MINIMUM_UNIT));
-            put(minima, &mut out[WORDS * GROUP_ROWS + PAIRS..]);
+            let minima = readings.each_ref().map(|reading| {
+                relative(reading.row.minimum(number), reading.steps / R::MINIMUM_UNIT)
+            });
+            put(minima, &mut lists[PAIRS..]);
             for (squares, minimum) in squares.iter_mut().zip(minima) {
                 // (a + b)^2 <= 2a^2 + 2b^2.
-                *squares = 2 * (*squares + UNIT_SQUARES * u64::from(square(minimum)));
+                let unit_squares =
+                    (R::MINIMUM_UNIT * R::MINIMUM_UNIT) as u64 * BLOCK_COLUMNS as u64;
+                *squares = 2 * (*squares + unit_squares * u64::from(square(minimum)));
             }
         }
         for (reading, squares) in readings.iter_mut().zip(squares) {
@@ -116,10 +128,8 @@ pub fn pack<R: Row<WORDS>, const WORDS: usize, const BLOCK: usize>(
     })
 }
 
-/// Words of the scales, or the minima, of four rows.
+/// Words of four rows' scales, minima, or what is left over.
 const PAIRS: usize = GROUP_ROWS / 2;
-/// The sum of the squares over a block where a minimum is 1.
-const UNIT_SQUARES: u64 = (MINIMUM_UNIT * MINIMUM_UNIT) as u64 * BLOCK_COLUMNS as u64;
 
 fn put(values: [i16; GROUP_ROWS], out: &mut [u32]) {
     let (pairs, _) = values.as_chunks::<2>();

@@ -9,8 +9,10 @@
 //! |---|---|---|---|
 //! | [`Format::Four`] | `Q4_0` | 4.5 | scales: 2^-16 of the largest of their row |
 //! | [`Format::FourMin`] | `Q4_1`, `Q4_K` | 5 | scales and minima: the same |
-//! | [`Format::Eight`] | `Q8_0`, `Q5_0` | 8.5 | scales: the same; a -128 becomes -127 |
-//! | [`Format::Eight`] | `Q5_1`, `Q5_K`, `Q6_K`, `IQ4_NL` | 8.5 | also 1/254 of the largest weight among 32 |
+//! | [`Format::Five`] | `Q5_0` | 6 | scales: the same |
+//! | [`Format::FiveMin`] | `Q5_1`, `Q5_K` | 6.5 | scales and minima: the same |
+//! | [`Format::Eight`] | `Q8_0` | 8.5 | scales: the same; a -128 becomes -127 |
+//! | [`Format::Eight`] | `Q6_K`, `IQ4_NL` | 8.5 | also 1/254 of the largest among 32 weights |
 //!
 //! Used by `backend`, which packs while a model is loaded, and by [`crate::matrix`].
 
@@ -21,6 +23,7 @@
 )]
 
 mod eight;
+mod five;
 mod four;
 mod group;
 mod lanes;
@@ -28,6 +31,7 @@ mod source;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use five::{LEFT_AT, column_of as column_of_five};
 pub(crate) use four::column_of;
 
 use std::slice::ChunksExact;
@@ -58,7 +62,8 @@ const SAFE_SUM: f64 = 0.97 * 2_147_483_648.0;
 /// The longest row that is taken: in longer ones the steps of a vector could be too few.
 const MOST_COLUMNS: usize = 16_384;
 /// Largest sum of squares of the integers of 32 columns of a vector, as its root: 2^31 / 4096 /
-/// (8 * sqrt(32)) is 11,585, and 2^31 / 256 / (127 * sqrt(32)) is 11,677.
+/// (8 * sqrt(32)) is 11,585, 2^31 / 2048 / (16 * sqrt(32)) the same, and 2^31 / 256 /
+/// (127 * sqrt(32)) is 11,677.
 pub const BLOCK_LIMIT: f32 = 11_500.0;
 
 /// How weights are stored.
@@ -68,6 +73,10 @@ pub enum Format {
     Four,
     /// 4 bits with a minimum: weight = scale * (q - 8) + minimum.
     FourMin,
+    /// 5 bits, symmetric: weight = scale * (q - 16).
+    Five,
+    /// 5 bits with a minimum: weight = scale * (q - 16) + minimum.
+    FiveMin,
     /// 8 bits, symmetric: weight = scale * q.
     Eight,
 }
@@ -79,7 +88,23 @@ impl Format {
         match self {
             Self::Four => 64 + 8,
             Self::FourMin => 64 + 8 + 8,
+            Self::Five => 80 + 8 + 8,
+            Self::FiveMin => 80 + 8 + 8 + 8,
             Self::Eight => 128 + 8,
+        }
+    }
+
+    /// Whether something is added to a scaled integer.
+    pub(crate) fn has_minima(self) -> bool {
+        self.minimum_unit() > 0.0
+    }
+
+    /// What that counts in, in units of the scales; 0 where there is none.
+    fn minimum_unit(self) -> f32 {
+        match self {
+            Self::FourMin => four::MINIMUM_UNIT,
+            Self::FiveMin => five::MINIMUM_UNIT,
+            Self::Four | Self::Five | Self::Eight => 0.0,
         }
     }
 
@@ -87,6 +112,7 @@ impl Format {
     pub(crate) fn unit(self) -> f32 {
         match self {
             Self::Four | Self::FourMin => 4_096.0,
+            Self::Five | Self::FiveMin => 2_048.0,
             Self::Eight => 256.0,
         }
     }
@@ -138,12 +164,9 @@ impl Layout {
         let format = match ggml_type {
             ggml::GGML_TYPE_Q4_0 => Format::Four,
             ggml::GGML_TYPE_Q4_1 | ggml::GGML_TYPE_Q4_K => Format::FourMin,
-            ggml::GGML_TYPE_Q8_0
-            | ggml::GGML_TYPE_Q5_0
-            | ggml::GGML_TYPE_Q5_1
-            | ggml::GGML_TYPE_Q5_K
-            | ggml::GGML_TYPE_Q6_K
-            | ggml::GGML_TYPE_IQ4_NL => Format::Eight,
+            ggml::GGML_TYPE_Q5_0 => Format::Five,
+            ggml::GGML_TYPE_Q5_1 | ggml::GGML_TYPE_Q5_K => Format::FiveMin,
+            ggml::GGML_TYPE_Q8_0 | ggml::GGML_TYPE_Q6_K | ggml::GGML_TYPE_IQ4_NL => Format::Eight,
             _ => return None,
         };
         let fits = rows > 0
@@ -301,8 +324,16 @@ fn pack_group(layout: Layout, ggml_type: u32, rows: ChunksExact<'_, u8>, group: 
             group::pack::<_, { eight::WORDS }, 34>(rows, stream)
         }
         ggml::GGML_TYPE_Q5_0 => {
-            let rows = halves.map(|row| eight::FiveBits(row.as_chunks().0));
-            group::pack::<_, { eight::WORDS }, 34>(rows, stream)
+            let rows = halves.map(|row| five::Symmetric(row.as_chunks().0));
+            group::pack::<_, { five::WORDS }, 24>(rows, stream)
+        }
+        ggml::GGML_TYPE_Q5_1 => {
+            let rows = halves.map(|row| five::WithMinimum(row.as_chunks().0));
+            group::pack::<_, { five::WORDS }, 26>(rows, stream)
+        }
+        ggml::GGML_TYPE_Q5_K => {
+            let rows = halves.map(|row| five::Super(row.as_chunks().0));
+            group::pack::<_, { five::WORDS }, 26>(rows, stream)
         }
         _ => {
             let read = |row: &[u8]| eight::Requantised::read(ggml_type, row, layout.columns);
@@ -328,7 +359,7 @@ fn clear_rows(format: Format, first: usize, stream: &mut [u32]) {
         for rows in integers.chunks_exact_mut(GROUP_ROWS) {
             rows[first..].fill(0);
         }
-        // Scales, and minima: 16 bits each.
+        // What is left over, scales, and minima: 16 bits each.
         for rows in scales.chunks_exact_mut(GROUP_ROWS / 2) {
             for at in first..GROUP_ROWS {
                 rows[at / 2] &= 0xFFFF_u32 << (16 * (1 - at % 2));
@@ -418,10 +449,20 @@ pub(crate) fn unpack_row(layout: Layout, group: &[u8], row: usize, out: &mut [f3
     let one = factor * (layout.format.unit() / SHIFT);
     let blocks = stream.chunks_exact(layout.format.block_bytes());
     for (block, out) in blocks.zip(out.chunks_exact_mut(BLOCK_COLUMNS)) {
-        match layout.format {
-            Format::Four => four::unpack_symmetric(block, row, one, out),
-            Format::FourMin => four::unpack_with_minimum(block, row, one, out),
-            Format::Eight => eight::unpack(block, row, one, out),
+        let integers = match layout.format {
+            Format::Four | Format::FourMin => four::unpacked(block, row),
+            Format::Five | Format::FiveMin => five::unpacked(block, row),
+            Format::Eight => eight::unpacked(block, row),
+        };
+        let scales = &block[scales_at(layout.format)..];
+        let scale = f32::from(i16_at(scales, row)) * one;
+        let minimum = if layout.format.has_minima() {
+            f32::from(i16_at(scales, GROUP_ROWS + row)) * one * layout.format.minimum_unit()
+        } else {
+            0.0
+        };
+        for (out, integer) in out.iter_mut().zip(integers) {
+            *out = integer as f32 * scale + minimum;
         }
     }
 }
@@ -430,7 +471,17 @@ pub(crate) fn unpack_row(layout: Layout, group: &[u8], row: usize, out: &mut [f3
 pub(crate) const fn words_of(format: Format) -> usize {
     match format {
         Format::Four | Format::FourMin => four::WORDS,
+        Format::Five | Format::FiveMin => five::WORDS,
         Format::Eight => eight::WORDS,
+    }
+}
+
+/// Where scales begin in a block; minima follow them.
+pub(crate) const fn scales_at(format: Format) -> usize {
+    match format {
+        Format::Four | Format::FourMin => four::SCALES_AT,
+        Format::Five | Format::FiveMin => five::SCALES_AT,
+        Format::Eight => eight::SCALES_AT,
     }
 }
 

@@ -110,10 +110,13 @@ fn bound(ggml_type: u32, row: &[f32], at: usize) -> f32 {
     let largest = largest_of(row.iter().copied());
     let block = &row[at / BLOCK_COLUMNS * BLOCK_COLUMNS..][..BLOCK_COLUMNS];
     // A scale is off by half a step of 1/32,767 of the largest one of the row, times the largest
-    // integer; with a minimum, both are, and weights may be as small as 7.5 steps.
+    // integer; with a minimum, both are, and weights may be as small as 7.5 steps (15.5 of 5 bits).
     let (requantised, scales) = match ggml_type {
         ggml::GGML_TYPE_Q4_0 | ggml::GGML_TYPE_Q8_0 | ggml::GGML_TYPE_Q5_0 => (0.0, 1.6e-5),
-        ggml::GGML_TYPE_Q4_1 | ggml::GGML_TYPE_Q4_K => (0.0, 5.0e-5),
+        ggml::GGML_TYPE_Q4_1
+        | ggml::GGML_TYPE_Q4_K
+        | ggml::GGML_TYPE_Q5_1
+        | ggml::GGML_TYPE_Q5_K => (0.0, 5.0e-5),
         _ => (largest_of(block.iter().copied()) / 254.0, 1.6e-5),
     };
     requantised * 1.001 + largest * scales
