@@ -26,7 +26,8 @@ fn status_bytes(process_id: u32, name: &str) -> u64 {
 ///
 /// With the CPU backend that is the peak of resident memory. Pages of the file from which a matrix
 /// was packed are cache, but a kernel that has the file in large pieces counts a whole piece as
-/// resident for one number that is read from it; with the other backend, private memory is compared.
+/// resident for one number that is read from it; with the other backend, private memory is
+/// compared.
 fn measure(spec: &Spec, context_tokens: u32, backend: Backend) -> (u64, u64) {
     let model = TestModel::new(spec);
     let options = ModelOptions {

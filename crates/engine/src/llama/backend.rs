@@ -1,6 +1,6 @@
 //! ggml's backends: which of them computes is a matter of the process ([`ggml_armv6::take`]), while
-//! here it is one of a model. A lock makes sure that a model is loaded, and a context made, with the
-//! backend that it is for.
+//! here it is one of a model. A lock makes sure that a model is loaded, and a context made, with
+//! the backend that it is for.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -170,8 +170,8 @@ impl<'model> Context<'model> {
         }
     }
 
-    /// Makes the cache that of as many tokens as `position`, for measurements: made of the few tokens
-    /// in it, nothing is computed ([`fill`]).
+    /// Makes the cache that of as many tokens as `position`, for measurements: made of the few
+    /// tokens in it, nothing is computed ([`fill`]).
     ///
     /// # Errors
     /// [`Failure::Compute`] without a token in the cache, when there is no room, or for a model

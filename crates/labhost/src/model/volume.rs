@@ -1,5 +1,5 @@
-//! A FAT volume in a host's cache: `fatfs` for the logic, our order for the writes (`sending`). Used
-//! by the models.
+//! A FAT volume in a host's cache: `fatfs` for the logic, our order for the writes (`sending`).
+//! Used by the models.
 
 mod sending;
 

@@ -63,8 +63,8 @@ impl<D: ReadAt> Repairer<'_, D> {
         outcome
     }
 
-    /// Whether an entry leads to the one behind it, and that is in use and in the window. Nearly all
-    /// entries of a full volume do, and need no [`Self::choose`].
+    /// Whether an entry leads to the one behind it, and that is in use and in the window. Nearly
+    /// all entries of a full volume do, and need no [`Self::choose`].
     fn goes_on(&self, entry: u32, cluster: u32, next: u32, copies: &[Vec<u8>; 2]) -> bool {
         let next = self.decode(self.full_entry(&copies[0], next) & FAT32_MASK);
         entry == cluster + 1 && !matches!(next, FatValue::Free | FatValue::Bad)

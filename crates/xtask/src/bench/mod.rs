@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: what a token costs on the board, with llama.cpp's own kernels and with ours,
-//! counted and modelled under `qemu-arm` by the plugin `crates/armcost`. docs/PERFORMANCE.md says
+//! `cargo xtask bench`: what a token costs on the board, with llama.cpp's own kernels and with
+//! ours, counted and modelled under `qemu-arm` by the plugin `crates/armcost`. docs/PERFORMANCE.md says
 //! what the figures mean; a whole run writes the table and the plot there.
 //!
 //! [`options`] and [`plan`] say what is measured, [`machine`] builds and runs it, [`figures`] is

@@ -55,7 +55,8 @@ impl Bench {
                 }
                 _ => {
                     return Err(format!(
-                        "bench takes --quick, --check, --update, --only, --program and --json, not {}.",
+                        "bench takes --quick, --check, --update, --only, --program and --json, \
+                         not {}.",
                         argument.display()
                     ));
                 }

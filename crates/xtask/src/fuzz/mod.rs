@@ -97,7 +97,8 @@ impl Fuzz {
         if !is_clean {
             bail!(
                 "inputs were found that a target does not hold for: put each, under a name that \
-                 says what it is, into tests/fuzz/corpus/TARGET/ and mend what cargo test -p fuzz shows"
+                 says what it is, into tests/fuzz/corpus/TARGET/ and mend what \
+                 cargo test -p fuzz shows"
             );
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! `cargo xtask build-pi`: the release build of the program for the Pi Zero W, once for Raspberry
-//! Pi OS and once static. Used by `main`, by `test` before the tests that run these files, by `demo`,
-//! which wants the static one and what runs it on an emulated board, and by `bench`.
+//! Pi OS and once static. Used by `main`, by `test` before the tests that run these files, by
+//! `demo`, which wants the static one and what runs it on an emulated board, and by `bench`.
 //!
 //! Which compiler options make code for the board is not said here but in `image/cross/zig-tool`,
 //! which `cross` goes through as well.

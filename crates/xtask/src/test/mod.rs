@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every check and test of the repository, or those of one area. All of them
-//! run even when one fails; the failures are listed at the end, with what had to be skipped, and the
-//! lines of the test runner itself come last.
+//! run even when one fails; the failures are listed at the end, with what had to be skipped, and
+//! the lines of the test runner itself come last.
 
 mod area;
 mod checks;
