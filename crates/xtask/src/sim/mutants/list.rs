@@ -50,7 +50,7 @@ pub const MUTANTS: [Mutant; 19] = [
     Mutant {
         name: "leave the journal of a killed daemon",
         changes: &[Change {
-            file: "crates/promptstick/src/daemon/session/mod.rs",
+            file: "crates/promptstick/src/daemon/session/mend.rs",
             was: "    let needs_mending = found != Found::Held && (",
             becomes: "    let needs_mending = found == Found::Alone && (",
         }],
@@ -148,7 +148,10 @@ pub const MUTANTS: [Mutant; 19] = [
             Change {
                 file: "crates/promptstick/src/daemon/session/believe.rs",
                 was: "        self.report.unreadable(&scan.unreadable);\n",
-                becomes: "        if self.machine.is_ours() {\n            return Ok(());\n        }\n",
+                becomes: concat!(
+                    "        if self.machine.is_ours() {\n",
+                    "            return Ok(());\n        }\n"
+                ),
             },
         ],
     },

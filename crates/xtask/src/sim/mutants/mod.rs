@@ -6,7 +6,7 @@
 mod list;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
@@ -59,14 +59,9 @@ impl Mutant {
     /// the time of a file.
     fn tried<T>(&self, copy: &Path, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
         let mut originals = Vec::new();
-        for Change { file, was, becomes } in self.changes {
-            let path = copy.join(file);
-            let text = fs::read_to_string(&path).with_context(|| (*file).to_owned())?;
-            ensure!(
-                text.matches(was).count() == 1,
-                "{file} does not hold the text to change once; adapt it"
-            );
-            fs::write(&path, text.replacen(was, becomes, 1))?;
+        for change in self.changes {
+            let (path, text) = change.found(copy)?;
+            fs::write(&path, text.replacen(change.was, change.becomes, 1))?;
             originals.push((path, text));
         }
         let result = work();
@@ -74,6 +69,20 @@ impl Mutant {
             fs::write(path, text)?;
         }
         result
+    }
+}
+
+impl Change {
+    /// The file, with its text, which holds what is to be changed once.
+    fn found(&self, top: &Path) -> anyhow::Result<(PathBuf, String)> {
+        let Self { file, was, .. } = self;
+        let path = top.join(file);
+        let text = fs::read_to_string(&path).with_context(|| (*file).to_owned())?;
+        ensure!(
+            text.matches(was).count() == 1,
+            "{file} does not hold the text to change once; adapt it"
+        );
+        Ok((path, text))
     }
 }
 
@@ -149,4 +158,19 @@ fn noticed(copy: &Path, seconds: u32) -> anyhow::Result<Option<String>> {
 /// Whether a line says after how much a history went wrong; the next one says which, and why.
 fn is_report(line: &str) -> bool {
     line.starts_with("noticed after ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_changed_is_there() {
+        let top = cargo::repository().expect("it is in one");
+        for mutant in &MUTANTS {
+            for change in mutant.changes {
+                change.found(&top).expect(mutant.name);
+            }
+        }
+    }
 }
