@@ -27,8 +27,8 @@ const FSCK_OF: usize = 8;
 /// Of so many histories, one has the larger file system.
 const FAT32_OF: usize = 32;
 
-/// Troubles that come together, at most.
-const TOGETHER_MAX: usize = 3;
+/// How many troubles come together, each as often as any other.
+const TOGETHER: [usize; 4] = [1, 1, 2, 3];
 /// From a kill to the next daemon, at least and at most, ms.
 const RESTART_MS: (usize, usize) = (500, 4_500);
 
@@ -62,6 +62,8 @@ struct History {
     belief: Belief,
     /// The responses on the volume after the last publication.
     published: BTreeSet<String>,
+    /// The power goes so many operations after the kill that is to come.
+    cut_after_kill: Option<usize>,
     /// Something goes wrong at that time.
     trouble_ms: Option<u64>,
     log: Log,
@@ -82,6 +84,7 @@ impl History {
             host: None,
             belief: Belief::default(),
             published: BTreeSet::new(),
+            cut_after_kill: None,
             trouble_ms: None,
             log,
             violations: Vec::new(),
@@ -103,8 +106,13 @@ impl History {
         self.end()
     }
 
-    /// What the disk or the kernel refused may have left something for the next start to mend.
+    /// What the disk or the kernel refused may have left a volume that the next start has to mend;
+    /// but the files are there, and the answers, before it.
     fn start_once_more(&mut self) {
+        let Stick { disk, engine, .. } = &self.stick;
+        let faults = judge::judge_files(&disk.snapshot(), &self.belief, engine);
+        let before = |fault| format!("{fault} (before the next start)");
+        self.violations.extend(faults.into_iter().map(before));
         self.stick.disk.forget_planned();
         self.lose_power();
         self.come_to_rest("after the next start");
@@ -277,7 +285,7 @@ impl History {
 
     /// Trouble often comes alone.
     fn make_trouble(&mut self) {
-        let together = 1 + self.random.below(TOGETHER_MAX).saturating_sub(1);
+        let together = TOGETHER[self.random.below(TOGETHER.len())];
         for _ in 0..together {
             let trouble = Trouble::draw(&mut self.random);
             self.log
@@ -288,6 +296,7 @@ impl History {
                     self.figures.kills_between += 1;
                     self.restart();
                 }
+                Trouble::KillAndCut { then, .. } => self.cut_after_kill = Some(then),
                 Trouble::Reload => self.device.reload(),
                 _ => {}
             }
@@ -297,6 +306,9 @@ impl History {
 
     /// The daemon was killed; the next one comes soon.
     fn restart(&mut self) {
+        if let Some(then) = self.cut_after_kill.take() {
+            self.stick.disk.cut_after(then);
+        }
         let (least_ms, most_ms) = RESTART_MS;
         let wait_ms = (least_ms + self.random.below(most_ms - least_ms)) as u64;
         self.log

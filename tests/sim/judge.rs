@@ -12,13 +12,20 @@ use volume::testing::PagedImage;
 use volume::{FatTime, ReadAt as _, RepairLimits, Volume};
 
 use super::engine::{Engine, answer};
-use super::host::{Belief, Content, Reading, prompt_of};
+use super::host::{Belief, Content, Reading, is_response, prompt_of};
 
 /// Files by their paths.
 type Files = BTreeMap<String, Vec<u8>>;
 
 /// What is wrong with what is left of a history.
 pub fn judge(image: &PagedImage, belief: &Belief, engine: &Engine) -> Vec<String> {
+    let mut faults = judge_files(image, belief, engine);
+    whole(image, &mut faults);
+    faults
+}
+
+/// What is wrong with the files, on a volume that need not be whole.
+pub fn judge_files(image: &PagedImage, belief: &Belief, engine: &Engine) -> Vec<String> {
     let mut faults = Vec::new();
     match files(image) {
         Ok(files) => {
@@ -28,7 +35,6 @@ pub fn judge(image: &PagedImage, belief: &Belief, engine: &Engine) -> Vec<String
         }
         Err(error) => faults.push(format!("the volume cannot be read: {error}")),
     }
-    whole(image, &mut faults);
     faults
 }
 
@@ -156,7 +162,8 @@ fn complained(files: &Files, belief: &Belief, engine: &Engine, faults: &mut Vec<
         let has_reason = |content| has_failed(content, engine);
         let is_founded = belief.contents(&prompt).iter().any(has_reason);
         // A cut in the middle of a host's write of names can leave one that nobody gave.
-        let is_torn = files.contains_key(&prompt) && !belief.is_touched(&prompt);
+        let is_strange = !belief.is_touched(&prompt) && !is_response(&prompt);
+        let is_torn = files.contains_key(&prompt) && is_strange;
         let is_excused = is_torn || belief.is_touched(path) || belief.is_in_doubt(&prompt);
         if !is_founded && !is_excused {
             faults.push(format!("{path} complains without a reason"));

@@ -92,14 +92,9 @@ impl Trouble {
         let process = stick.disk.process();
         match self {
             Self::Cut { after } => stick.disk.cut_after(after),
-            Self::KillAt { after, moment } => process.kill_after(after, moment),
-            Self::KillAndCut {
-                after,
-                moment,
-                then,
-            } => {
+            // The cut is planned when the process has been killed.
+            Self::KillAt { after, moment } | Self::KillAndCut { after, moment, .. } => {
                 process.kill_after(after, moment);
-                stick.disk.cut_after(after + then);
             }
             Self::Disk {
                 after,
