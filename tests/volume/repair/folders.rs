@@ -106,6 +106,34 @@ fn two_entries_for_one_folder() {
 }
 
 #[test]
+fn a_stale_entry_that_leads_into_the_middle_of_a_folder() {
+    // As a host leaves it that removed a folder and took its cluster for another that grew.
+    for mkfs in KINDS {
+        let mut image = support::in_memory(mkfs);
+        let path = |number: u64| format!("prompts/question number {number} of thirty.txt");
+        support::edit_bytes(&mut image, |edit| {
+            edit.make_dir("old", TIME).unwrap();
+            edit.make_dir("prompts", TIME).unwrap();
+            for number in 0..30 {
+                let content = support::content(number, 700);
+                edit.create(&path(number), &content, TIME).unwrap();
+            }
+        });
+        let geometry = Volume::open(&image).unwrap().geometry().clone();
+        let mut bench = Bench { image, geometry };
+        let (spare, first) = (bench.first("old"), bench.first("prompts"));
+        let second = bench.next(first);
+        bench.start_at("old", second);
+        bench.link(spare, 0);
+        assert_eq!(bench.mend(), [Fault::NotAFolder]);
+        for number in 0..30 {
+            assert_eq!(bench.read(&path(number)), support::content(number, 700));
+        }
+        assert_ne!(bench.first("old"), second);
+    }
+}
+
+#[test]
 fn a_folder_inside_itself_or_running_into_a_file() {
     each(|mut bench| {
         let first = bench.first("prompts");

@@ -220,6 +220,15 @@ impl Bench {
         volume.read(&entry, u64::from(u32::MAX)).unwrap()
     }
 
+    /// What the first table says of a cluster.
+    fn next(&self, cluster: u32) -> u32 {
+        let at = support::table_entry_at(&self.geometry, 0, cluster);
+        let mut entry = [0; 4];
+        let count = usize::try_from(self.geometry.fat_type.entry_bytes()).unwrap();
+        entry[..count].copy_from_slice(&self.image[at..at + count]);
+        u32::from_le_bytes(entry)
+    }
+
     fn link(&mut self, from: u32, to: u32) {
         support::set_table_entry(&mut self.image, &self.geometry, from, to);
     }

@@ -138,7 +138,7 @@ impl<D: ReadAt> Repairer<'_, D> {
         if !self.geometry.has_cluster(start) {
             return Ok(None);
         }
-        let content = if self.begins_none.has(start) {
+        let content = if self.begins_none.has(start) || self.continued.has(start) {
             Content::Other
         } else if self.used.has(start) {
             // The first entry for it was believed.

@@ -100,6 +100,7 @@ impl<D: ReadAt> Repairer<'_, D> {
         }
         // Nothing asks any more, and the steps that follow need the memory.
         self.begins_none = Bitmap::new(0);
+        self.continued = Bitmap::new(0);
         Ok(())
     }
 
@@ -148,7 +149,7 @@ impl<D: ReadAt> Repairer<'_, D> {
             let Some(next) = self.next(cluster)? else {
                 break;
             };
-            if next == first || self.used.has(next) || self.begins_none.has(next) {
+            if next == first || self.used.has(next) || self.continued.has(next) {
                 break;
             }
             match self.look_of(next)? {
@@ -157,7 +158,7 @@ impl<D: ReadAt> Repairer<'_, D> {
                 Some(Look::Blank) if whole == number - 1 => whole = number,
                 Some(Look::Blank | Look::Other) => {}
             }
-            self.begins_none.set(next);
+            self.continued.set(next);
             cluster = next;
         }
         Ok(whole)

@@ -13,8 +13,9 @@
 //! * `lost`: what is in use and was reached by no entry becomes files (`recovered`).
 //! * `marks`: the count of free space, then the marks that say that a host was not done.
 //!
-//! Each step's changes leave the volume no worse when the round ends after them. `used` has a bit
-//! for each cluster that some entry reached in this round.
+//! Each step's changes leave the volume no worse when the round ends after them, but for one: what
+//! lies behind an end mark that was moved is seen as it is until the next round comes to it. `used`
+//! has a bit for each cluster that some entry reached in this round.
 
 mod dots;
 mod entries;
@@ -43,7 +44,7 @@ use state::{Halt, Repairer, Step};
 pub use report::{Fault, Finding, MAX_FINDINGS, Repair, RepairLimits, RepairReport};
 pub use rounds::{repair, repair_with};
 
-/// Most clusters of a volume that is repaired: two bits of memory each, 16 MiB in all.
+/// Most clusters of a volume that is repaired: three bits of memory each, 24 MiB in all.
 pub const MAX_REPAIR_CLUSTERS: u32 = 1 << 26;
 
 /// Plans one round.

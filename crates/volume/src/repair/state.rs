@@ -53,9 +53,12 @@ pub(super) struct Repairer<'a, D: ReadAt> {
     /// Whether the copies differed anywhere.
     pub(super) tables_differ: bool,
     pub(super) used: Bitmap,
-    /// Clusters that were looked at and begin no folder. However many entries and chains lead to
-    /// one, it is read once.
+    /// Clusters that were looked at as the beginning of a folder, and are none. A folder may still
+    /// go on there.
     pub(super) begins_none: Bitmap,
+    /// Clusters that were looked at as the continuation of a folder, claimed for it or cut off.
+    /// However many entries and chains lead to one, it is read once as either.
+    pub(super) continued: Bitmap,
     /// No cluster is free any more; none becomes free in a repair.
     pub(super) is_full: bool,
     pub(super) report: RepairReport,
@@ -79,6 +82,7 @@ impl<'a, D: ReadAt> Repairer<'a, D> {
             tables_differ: false,
             used: Bitmap::new(geometry.last_cluster()),
             begins_none: Bitmap::new(geometry.last_cluster()),
+            continued: Bitmap::new(geometry.last_cluster()),
             is_full: false,
             report: RepairReport::default(),
             time,

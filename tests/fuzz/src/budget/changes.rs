@@ -115,7 +115,7 @@ impl Budget {
         Limit {
             reads: Reads { count, bytes },
             memory_bytes: FIXED_MEMORY_BYTES
-                + self.clusters / 4
+                + 3 * self.clusters / 8
                 + u64::from(MAX_TREE_SLOTS) / 8
                 + changed * (2 * self.sector_bytes + CHANGED_BYTES)
                 + folders * MENDED_FOLDER_BYTES
