@@ -26,6 +26,8 @@ const QUIET_MAX_MS: u64 = 1_800_000;
 const FSCK_OF: usize = 8;
 /// Of so many histories, one has the larger file system.
 const FAT32_OF: usize = 32;
+/// Slots of its root: more than a history fills.
+const ROOT_SLOTS: u32 = 2_000;
 
 /// How many troubles come together, each as often as any other.
 const TOGETHER: [usize; 4] = [1, 1, 2, 3];
@@ -371,6 +373,27 @@ pub fn blank() -> PagedImage {
     cached(0, Stick::blank)
 }
 
+/// Gives the root the clusters that it will need: where it grows, `fatfs`, which is the hosts' logic,
+/// leaves in the new cluster what was there, which no host does.
+fn widen_root(image: &mut Vec<u8>) {
+    let changes = {
+        let volume = Volume::open(&*image).unwrap();
+        let mut edit = volume.edit();
+        for number in 0..ROOT_SLOTS {
+            let path = format!("{number}.PAD");
+            edit.create(&path, &[], FatTime::FIRST).unwrap();
+        }
+        edit.finish().unwrap()
+    };
+    for sector in changes.sectors() {
+        image.write_at(sector.offset_bytes, &sector.after).unwrap();
+    }
+    let entries = Volume::open(&*image).unwrap().list("").unwrap();
+    for entry in entries.iter().filter(|entry| entry.name.ends_with(".PAD")) {
+        image.write_at(entry.slot_offset_bytes, &[0xE5]).unwrap();
+    }
+}
+
 /// A fresh stick, as small as its type may be.
 pub fn image(is_large: bool) -> PagedImage {
     let (at, len_bytes, fat_type) = match is_large {
@@ -396,6 +419,9 @@ pub fn image(is_large: bool) -> PagedImage {
         };
         for sector in changes.sectors() {
             image.write_at(sector.offset_bytes, &sector.after).unwrap();
+        }
+        if is_large {
+            widen_root(&mut image);
         }
         image.as_slice().into()
     })

@@ -226,7 +226,7 @@ pub fn judge_shown(shown: &Reading, belief: &Belief) -> Option<String> {
 fn is_prompt(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let folder = path.strip_suffix(name).unwrap_or_default();
-    let is_ours = super::host::is_response(path) || name.starts_with("._");
+    let is_ours = is_response(path) || name.starts_with("._");
     name.ends_with(".txt") && !is_ours && matches!(folder, "" | "prompts/")
 }
 

@@ -91,10 +91,12 @@ fn line(cut: &Cut, since: Duration) -> String {
     } = cut;
     let reached = format!("{reached:?}").to_lowercase();
     let journal = if cut.found_journal { ", journal" } else { "" };
-    let mended = if cut.was_mended {
-        ", mended with e2fsck -y"
-    } else {
-        ""
+    let mended = match &cut.mended {
+        Some(why) => format!(
+            ", mended with e2fsck -y: {}",
+            why.lines().next().unwrap_or_default()
+        ),
+        None => String::new(),
     };
     let mut line = format!(
         "{:7.1} s  cut {number}: {reached} publication{journal} ({}); {lost} of {unflushed} \
@@ -127,7 +129,7 @@ fn summary(torture: &Torture, cuts: &[Cut], wall: Duration) -> String {
         count(&|cut| cut.found_journal),
         count(&|cut| cut.unflushed > 0),
         count(&|cut| cut.lost > 0),
-        count(&|cut| cut.was_mended),
+        count(&|cut| cut.mended.is_some()),
         requests().min().unwrap_or_default(),
         requests().max().unwrap_or_default(),
         count(&|cut| !cut.losses.is_empty()),
@@ -166,7 +168,7 @@ mod tests {
             reached: Reached::Within,
             unflushed: 9,
             lost: 4,
-            was_mended: true,
+            mended: None,
             found_journal: true,
             requests: Some(30),
             losses: vec!["own 1.bin is gone".into()],

@@ -16,11 +16,14 @@ use crate::{Result, tool};
 pub enum Checked {
     /// Its journal, which the guest is to replay, is all that it needs.
     Whole,
-    /// `e2fsck -y` has mended it; why that was needed.
+    /// Its superblock was torn, and `e2fsck -y` has mended it; what `e2fsck -p` said.
     Mended(String),
-    /// It cannot be mended; what `e2fsck -y` said.
+    /// It has another fault, or cannot be mended; what `e2fsck` said.
     Broken(String),
 }
+
+/// What `e2fsck` says of a torn superblock, and of nothing else.
+const TORN: &str = "Superblock checksum does not match superblock";
 
 /// Looks at a copy; mends the disk itself only where a board would have to.
 ///
@@ -33,9 +36,13 @@ pub fn check(disk: &Path, copy: &Path) -> Result<Checked> {
     if is_content(&refused) {
         return Ok(Checked::Whole);
     }
+    let why = said(&refused);
+    if !why.contains(TORN) {
+        return Ok(Checked::Broken(why));
+    }
     let mended = e2fsck("-y", disk)?;
     Ok(if is_content(&mended) {
-        Checked::Mended(said(&refused))
+        Checked::Mended(why)
     } else {
         Checked::Broken(said(&mended))
     })

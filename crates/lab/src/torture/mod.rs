@@ -69,8 +69,8 @@ pub struct Cut {
     pub unflushed: u64,
     /// Of these, lost.
     pub lost: u64,
-    /// `e2fsck -p` did not mend the file system, and `e2fsck -y` did.
-    pub was_mended: bool,
+    /// Why `e2fsck -p` did not mend the file system, where `e2fsck -y` did.
+    pub mended: Option<String>,
     /// The next boot found the journal of a publication.
     pub found_journal: bool,
     /// Writes and flushes from the first answer until it was on the volume, where it came so far.
@@ -183,10 +183,13 @@ impl<'a> Stick<'a> {
             lost,
             found_journal: false,
             requests,
-            was_mended: matches!(checked, Checked::Mended(_)),
-            losses: match checked {
-                Checked::Whole | Checked::Mended(_) => Vec::new(),
+            losses: match &checked {
                 Checked::Broken(said) => vec![format!("e2fsck: {said}")],
+                _ => Vec::new(),
+            },
+            mended: match checked {
+                Checked::Mended(why) => Some(why),
+                _ => None,
             },
             how: format!("{plan}, {by}, {fate:?}"),
             wall: report.wall,

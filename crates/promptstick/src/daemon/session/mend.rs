@@ -73,13 +73,16 @@ pub enum Offer {
 /// A volume that cannot be served is still the user's: the host gets it, to save what is on it or
 /// to format it. `failures`: sessions that have failed one after the other. Where a host watches an
 /// empty drive, the medium may have changed: it comes back only after the time that passes between
-/// two of them.
+/// two of them. Where no host can reach the volume, it is mended first, and comes as it is only if
+/// that has failed as often.
 pub fn offer<W: World>(world: &mut W, failures: u32) -> Offer {
     if !world.is_usb() || !matches!(has_journal(world), Ok(false)) {
         return Offer::Impossible;
     }
+    let is_early = failures < FAILURES_BEFORE_RETURN;
     let offered = match world.found() {
-        Ok(Found::Absent) if failures < FAILURES_BEFORE_RETURN => return Offer::Later,
+        Ok(Found::Absent) if is_early => return Offer::Later,
+        Ok(Found::Alone) if mend(world).is_err() && is_early => return Offer::Later,
         Ok(_) => world.connect(),
         Err(error) => Err(error),
     };
