@@ -188,9 +188,10 @@ impl Plan<'_> {
             Kind::Tester => [0, 5, 50][self.random.below(3)],
             _ => [2, 20, 200][self.random.below(3)],
         };
-        // Some programs write a part, and think: for less long than an answer waits to be shown.
+        // Some programs write a part, and think: two or three times for less long in all than what
+        // is on a volume in use has to stay as it is.
         let gap_max_ms = match part {
-            Part::Data if percent(self.random, 10) => 2500,
+            Part::Data if percent(self.random, 10) => 1000,
             _ => gap_max_ms,
         };
         let in_order = self.kind != Kind::LinuxDefault || percent(self.random, 50);
