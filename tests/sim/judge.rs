@@ -91,7 +91,16 @@ fn answered(files: &Files, belief: &Belief, engine: &Engine, faults: &mut Vec<St
             if !known.iter().any(|known| known == content) {
                 faults.push(format!("{path} answers what {prompt} never was"));
             }
-            if answers[..at].iter().any(|(_, other)| other == content) {
+            let before = answers[..at].iter().filter(|(_, other)| other == content);
+            // What was changed and changed back is asked again.
+            let contents = belief.contents(prompt).iter();
+            let contents = contents.filter(|content| !content.is_empty());
+            let mut asks: Vec<bool> = contents
+                .map(|known| response(known).as_deref() == Some(*content))
+                .collect();
+            asks.dedup();
+            let asked = asks.iter().filter(|asks| **asks).count();
+            if before.count() >= asked.max(1) {
                 faults.push(format!("{path} is there twice"));
             }
         }

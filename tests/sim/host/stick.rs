@@ -100,7 +100,13 @@ impl Host {
                 self.stick.job.push(self.now_ms, vec![(20, Step::Look)]);
             }
             Err(failure) => match sense(&failure) {
-                Some(_) => self.lose_medium("it left before it was mounted"),
+                Some(_) => {
+                    // Its first write may have failed with the lock taken.
+                    if std::mem::take(&mut self.stick.is_prevented) {
+                        let _ = self.stick.port.prevent(false);
+                    }
+                    self.lose_medium("it could not be mounted");
+                }
                 None => {
                     let (at_ms, reason) = (self.now_ms, failure.to_string());
                     self.violations.push(Violation::NotMountable {
