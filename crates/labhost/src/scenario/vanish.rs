@@ -257,6 +257,7 @@ pub fn wiped(_: &Lab) -> Result<()> {
     let mut daemon = steps::serve()?;
     let lun = Lun::wait(0)?;
     lun.wait_medium(BACK_LIMIT)?;
+    lun.touch()?;
     files::write_synced(&lun.block()?, &vec![0; WIPED_BYTES])?;
     lun.eject()?;
     daemon.wait_logged(log::UNUSABLE, ANSWER_LIMIT)?;
@@ -266,6 +267,7 @@ pub fn wiped(_: &Lab) -> Result<()> {
     let daemon = steps::serve()?;
     let lun = Lun::wait(0)?;
     lun.wait_medium(BACK_LIMIT)?;
+    lun.touch()?;
     format_whole_disk(&lun.block()?)?;
     let mount = steps::mounted(How::Flush)?;
     ask(&mount, "prompt.txt", QUESTIONS[1])?;
