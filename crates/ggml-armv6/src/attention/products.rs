@@ -1,5 +1,5 @@
 //! Queries times keys and weights times values, portable: the same sums in the same order as the
-//! assembly of [`super::arm`], which takes over on `ARMv6` where shape and alignment allow.
+//! assembly of `super::arm`, which takes over on `ARMv6` where shape and alignment allow.
 
 /// Cells that are scored at once, and columns of values that are summed at once: a short vector
 /// of the ARM1176's floating-point unit.
