@@ -14,6 +14,9 @@ use crate::{Result, files, report, wait};
 /// Longer than probes by others keep a device busy.
 const BUSY_LIMIT: Duration = Duration::from_secs(20);
 
+/// A disk whose node is there can be opened after so long, on a busy machine.
+const OPEN_LIMIT: Duration = Duration::from_secs(10);
+
 /// Where the harness puts the host's formatting program (dosfstools).
 pub const MKFS: &str = "/sbin/mkfs.fat";
 
@@ -80,14 +83,13 @@ impl Mount {
         let at = Path::new("/mnt").join(name);
         fs::create_dir_all(&at).doing("making a folder to mount at")?;
         let what = format!("mounting {} ({how:?})", device.display());
-        mount(
-            Some(device),
-            &at,
-            Some("vfat"),
-            how.flags(),
-            Some(how.options()),
-        )
-        .doing(&what)?;
+        let options = Some(how.options());
+        let mounted = || match mount(Some(device), &at, Some("vfat"), how.flags(), options) {
+            // The node is there a moment before the disk can be opened.
+            Err(Errno::ENXIO) => Ok(None),
+            mounted => mounted.doing(&what).map(Some),
+        };
+        wait::until(&what, OPEN_LIMIT, mounted)?;
         report::step(what);
         Ok(Self { at })
     }
