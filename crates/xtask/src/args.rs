@@ -55,7 +55,7 @@ What a developer of promptstick runs. It says what it installs, and why, before 
   cargo xtask sim [--seconds N] [--from SEED|--seed SEED|--mutations]
         The stick, its computers, its disk and its power in memory (tests/sim): new histories, until
         the time is over; what goes wrong is named with its seed.
-        --seconds N    how long; 60 unless said otherwise
+        --seconds N    how long; 60 unless said otherwise, and 240 for each mutation
         --from SEED    start with this seed
         --seed SEED    instead, tell the story of one history
         --mutations    instead, break the program in known ways, and fail where nothing is noticed

@@ -12,6 +12,8 @@ use crate::{cargo, process};
 
 /// How long it explores, unless asked otherwise.
 const SECONDS: u32 = 60;
+/// The same for each mutation: the rarest needs some ten thousand histories.
+const MUTATION_SECONDS: u32 = 240;
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,10 +40,10 @@ impl Sim {
     /// # Errors
     /// A sentence that says which argument was wrong and what would be right.
     pub fn parse(mut rest: impl Iterator<Item = OsString>) -> Result<Self, String> {
-        let (mut seconds, mut start, mut replayed, mut mutates) = (SECONDS, None, None, false);
+        let (mut seconds, mut start, mut replayed, mut mutates) = (None, None, None, false);
         while let Some(argument) = rest.next() {
             match argument.to_str() {
-                Some("--seconds") => seconds = number(&mut rest, "--seconds")?,
+                Some("--seconds") => seconds = Some(number(&mut rest, "--seconds")?),
                 Some("--from") => start = Some(number(&mut rest, "--from")?),
                 Some("--seed") => replayed = Some(number(&mut rest, "--seed")?),
                 Some("--mutations") => mutates = true,
@@ -56,8 +58,13 @@ impl Sim {
         match (replayed, mutates) {
             (Some(_), true) => Err("--seed tells one story: without --mutations.".into()),
             (Some(seed), false) => Ok(Self::Replay(seed)),
-            (None, true) => Ok(Self::Mutate { seconds }),
-            (None, false) => Ok(Self::Explore { seconds, start }),
+            (None, true) => Ok(Self::Mutate {
+                seconds: seconds.unwrap_or(MUTATION_SECONDS),
+            }),
+            (None, false) => Ok(Self::Explore {
+                seconds: seconds.unwrap_or(SECONDS),
+                start,
+            }),
         }
     }
 
