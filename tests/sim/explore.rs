@@ -16,17 +16,18 @@ use super::host::Log;
 /// What CI runs: more than 10,000 stays at a host.
 const SEEDS: Range<u64> = 0..5_400;
 /// Seeds that have failed are listed; after so many there is nothing to learn from more.
-const FAILURES_MAX: usize = 20;
+const FAILURES_MAX: u64 = 20;
 
 /// The seed of the history to replay.
 const SEED: &str = "PROMPTSTICK_SIM_SEED";
-/// The first seed to explore, and for how many seconds.
+/// The first seed to explore, for how many seconds, and until how many seeds have failed.
 const START: &str = "PROMPTSTICK_SIM_START";
 const SECONDS: &str = "PROMPTSTICK_SIM_SECONDS";
+const FAILURES: &str = "PROMPTSTICK_SIM_FAILURES";
 
 #[test]
 fn nothing_is_lost_in_thousands_of_histories() {
-    let found = explore(SEEDS, None);
+    let found = explore(SEEDS, None, FAILURES_MAX);
     println!("simulation: {}", found.figures);
     assert!(found.failures.is_empty(), "{}", found.report());
     assert!(found.figures.stays >= 10_000, "{}", found.figures);
@@ -37,7 +38,8 @@ fn nothing_is_lost_in_thousands_of_histories() {
 fn explored() {
     let start = number(START).unwrap_or(SEEDS.end);
     let end = Instant::now() + Duration::from_secs(number(SECONDS).unwrap_or(60));
-    let found = explore(start..u64::MAX, Some(end));
+    let failures_max = number(FAILURES).unwrap_or(FAILURES_MAX);
+    let found = explore(start..u64::MAX, Some(end), failures_max);
     println!("simulation: {}", found.figures);
     assert!(found.failures.is_empty(), "{}", found.report());
 }
@@ -105,8 +107,8 @@ impl Found {
     }
 }
 
-/// Runs histories on all processors, until the seeds or the time are over.
-fn explore(seeds: Range<u64>, end: Option<Instant>) -> Found {
+/// Runs histories on all processors, until the seeds or the time are over or so many have failed.
+fn explore(seeds: Range<u64>, end: Option<Instant>, failures_max: u64) -> Found {
     let next = AtomicU64::new(seeds.start);
     let found = Mutex::new(Found::new());
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
@@ -116,7 +118,7 @@ fn explore(seeds: Range<u64>, end: Option<Instant>) -> Found {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     let is_over = end.is_some_and(|end| Instant::now() >= end);
-                    let has_failed = found.lock().unwrap().failures.len() >= FAILURES_MAX;
+                    let has_failed = found.lock().unwrap().failures.len() as u64 >= failures_max;
                     if seed >= seeds.end || is_over || has_failed {
                         return;
                     }

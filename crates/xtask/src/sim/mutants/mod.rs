@@ -139,6 +139,7 @@ fn noticed(copy: &Path, seconds: u32) -> anyhow::Result<Option<String>> {
     run.args(["--ignored", "--exact", "explore::explored"]);
     run.env("PROMPTSTICK_SIM_START", "0");
     run.env("PROMPTSTICK_SIM_SECONDS", seconds.to_string());
+    run.env("PROMPTSTICK_SIM_FAILURES", "1");
     run.env("RUST_BACKTRACE", "0");
     let output = run.output().context("cannot run cargo")?;
     let said = [output.stdout, output.stderr].concat();
