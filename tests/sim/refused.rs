@@ -5,6 +5,8 @@ use labhost::model::{Marks, Volume as HostVolume};
 use mailbox::testing::DiskFault;
 use medium::Bus;
 use nix::errno::Errno;
+use promptstick::daemon::{Offer, offer};
+use volume::Volume;
 use volume::testing::Random;
 
 use super::device::Device;
@@ -12,7 +14,7 @@ use super::engine::Engine;
 use super::history::{blank, image};
 use super::judge;
 use super::process::Of;
-use super::usb::Port;
+use super::usb::{LUNS, Port};
 use super::world::Stick;
 
 /// As often as the device looks at anything.
@@ -20,6 +22,8 @@ const STEP_MS: u64 = 50;
 /// Requests that are refused where none is to come through.
 const ALL: usize = 10_000;
 const PROMPT: &[u8] = b"what is it?\n";
+/// So many sessions have failed one after the other when a host gets the volume as it is.
+const FAILED: u32 = 3;
 
 struct Desk {
     stick: Stick,
@@ -62,12 +66,16 @@ impl Desk {
 
     /// The computer writes a prompt, and lets go where it is told to.
     fn write(&mut self, lets_go: bool) {
+        self.write_named("p.txt", lets_go);
+    }
+
+    fn write_named(&mut self, path: &str, lets_go: bool) {
         let port = self.port();
         let mut volume = HostVolume::open(&port).unwrap();
         port.prevent(true).unwrap();
         volume.mark(Marks::Both, true).unwrap();
-        volume.create_empty("p.txt").unwrap();
-        volume.fill("p.txt", PROMPT).unwrap();
+        volume.create_empty(path).unwrap();
+        volume.fill(path, PROMPT).unwrap();
         volume.send_metadata().unwrap();
         if lets_go {
             volume.mark(Marks::Both, false).unwrap();
@@ -93,6 +101,19 @@ impl Desk {
         volume.mark(Marks::Both, false).unwrap();
         self.stick.usb.synchronize_cache(0).unwrap();
         port.prevent(false).unwrap();
+    }
+
+    /// Whether a drive for answers shows a file.
+    fn shows(&self, name: &str) -> bool {
+        let usb = &self.stick.usb;
+        let filled = (1..LUNS).filter(|&lun| usb.is_inserted(lun));
+        let names = filled.flat_map(|lun| {
+            let usb = usb.clone();
+            HostVolume::open(&Port { usb, lun })
+                .and_then(|mut volume| volume.list())
+                .unwrap_or_default()
+        });
+        names.into_iter().any(|found| found == name)
     }
 
     fn is_answered(&self) -> bool {
@@ -197,4 +218,53 @@ fn an_answer_of_which_the_ledger_could_not_be_told_does_not_come_back() {
         let is_back = files.keys().any(|path| path.contains(".response"));
         assert!(!is_back, "{at}: {}", desk.device.trouble);
     }
+}
+
+#[test]
+fn what_no_host_can_reach_is_mended_before_it_is_offered() {
+    let marks = |stick: &Stick| {
+        let volume = Volume::open(stick.disk.snapshot()).unwrap();
+        volume.dirty_marks().unwrap()
+    };
+    for failures in 1..=FAILED {
+        let mut desk = Desk::new();
+        desk.write(false);
+        let stick = &mut desk.stick;
+        stick.lose_power(&mut Random::new(1));
+        let process = stick.disk.process().clone();
+        (0..ALL).for_each(|at| process.refuse_after(Of::Image, at, Errno::EIO));
+        let expected = match failures {
+            FAILED => Offer::Given,
+            _ => Offer::Later,
+        };
+        assert_eq!(offer(stick, failures), expected);
+        assert_eq!(stick.usb.is_bound(), expected == Offer::Given);
+        assert!(!marks(stick).is_clean(), "the disk failed");
+        if expected == Offer::Later {
+            process.forget_planned();
+            assert_eq!(offer(stick, failures), Offer::Given);
+            assert!(stick.usb.is_bound() && marks(stick).is_clean());
+        }
+    }
+}
+
+#[test]
+fn answers_that_are_shown_although_the_kernel_said_no_make_room_for_the_next() {
+    let mut at = 0;
+    loop {
+        let mut desk = Desk::new();
+        let process = desk.stick.disk.process().clone();
+        process.refuse_after(Of::Drive, at, Errno::EIO);
+        for name in ["p", "q"] {
+            desk.write_named(&format!("{name}.txt"), false);
+            desk.pass(120_000, |_| {});
+            let is_shown = desk.shows(&format!("{name}.response.txt"));
+            assert!(is_shown, "{at}: {name}, {}", desk.device.trouble);
+        }
+        if process.refused() == 0 {
+            break;
+        }
+        at += 1;
+    }
+    assert!(at > 5, "only {at} requests");
 }

@@ -70,3 +70,83 @@ fn refuse(complaint: Complaint) -> Question {
         form: TextForm::default(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use mailbox::JobId;
+    use volume::{FatTime, FormatOptions, WriteAt as _};
+
+    use super::*;
+
+    const PATH: &str = "prompt.txt";
+    const CLUSTER_BYTES: u32 = 512;
+
+    /// A volume with a prompt of two clusters.
+    fn image() -> Vec<u8> {
+        let mut image = vec![0; 3 << 20];
+        let options = FormatOptions {
+            cluster_bytes: Some(CLUSTER_BYTES),
+            ..FormatOptions::default()
+        };
+        volume::format(&mut image, &options).expect("room");
+        let changes = {
+            let volume = Volume::open(&image).expect("a volume");
+            let mut edit = volume.edit();
+            let prompt = [b'?'; CLUSTER_BYTES as usize + 1];
+            edit.create(PATH, &prompt, FatTime::FIRST).expect("room");
+            edit.finish().expect("changes")
+        };
+        for sector in changes.sectors() {
+            let written = image.write_at(sector.offset_bytes, &sector.after);
+            written.expect("in memory");
+        }
+        image
+    }
+
+    /// The prompt as it is accepted when its clusters are not those of its length.
+    fn damaged_job(image: &Vec<u8>) -> Job {
+        let entry = Volume::open(image).expect("a volume").find(PATH);
+        let entry = entry.expect("readable").expect("the prompt");
+        let stamp = scan::stamp(&entry);
+        Job {
+            id: JobId(1),
+            path: PATH.into(),
+            digest: scan::digest_of_damaged(stamp),
+            stamp,
+            named: false,
+        }
+    }
+
+    fn read_from(image: &Vec<u8>, job: &Job) -> Question {
+        let volume = Volume::open(image).expect("a volume");
+        read(&volume, job, &Settings::default()).expect("in memory")
+    }
+
+    /// Where the first table says what follows the prompt's first cluster.
+    fn link_offset(image: &Vec<u8>) -> usize {
+        let volume = Volume::open(image).expect("a volume");
+        let entry = volume.find(PATH).expect("readable").expect("the prompt");
+        let table = volume.geometry().fat_offset_bytes;
+        usize::try_from(table).expect("small") + 2 * entry.first_cluster as usize
+    }
+
+    #[test]
+    fn what_counted_as_damaged_is_refused_only_while_it_is() {
+        let mut image = image();
+        let job = damaged_job(&image);
+        let link = link_offset(&image);
+        let next = [image[link], image[link + 1]];
+        image[link..link + 2].copy_from_slice(&[0xFF; 2]);
+        let refused = read_from(&image, &job);
+        assert!(matches!(
+            refused,
+            Question::Refused(Refusal {
+                complaint: Complaint::Damaged { .. },
+                ..
+            })
+        ));
+        // A host writes its table later than its directory.
+        image[link..link + 2].copy_from_slice(&next);
+        assert!(matches!(read_from(&image, &job), Question::Changed));
+    }
+}
