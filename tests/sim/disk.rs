@@ -3,7 +3,9 @@
 //! State files and the journal are files of one [`CutDisk`]; the image's writes and syncs count on
 //! the same counter, so that one cut or fault hits any operation of the three. After a cut, each
 //! page of a write of the image that was not synced is there, not there, or torn at a byte, each by
-//! itself; what was synced stays. The device's handles and the host's way to the image differ: the
+//! itself; what was synced stays. What a sync of the device's failed for is there to be read and is
+//! not written any more, as with Linux; after a host's, the next one writes it: what a host makes
+//! of an error is its own affair. The device's handles and the host's way to the image differ: the
 //! device's are a [`Process`]'s, and record a violation if it writes while a host can reach the
 //! medium. Used by the runner (device side) and by `usb` (host side).
 
@@ -55,6 +57,24 @@ impl Stored {
             rest = after;
         }
         Ok(())
+    }
+
+    /// What was written lasts.
+    fn sync(&mut self) {
+        for (offset, data) in std::mem::take(&mut self.unsynced) {
+            self.durable.write_at(offset, &data).unwrap();
+        }
+    }
+
+    /// A sync fails: some of it was written, and the rest counts as written.
+    fn fail_to_sync(&mut self) {
+        let parts = std::mem::take(&mut self.unsynced).into_iter();
+        let written = parts
+            .skip(usize::from(self.modified.is_multiple_of(2)))
+            .step_by(2);
+        for (offset, data) in written {
+            self.durable.write_at(offset, &data).unwrap();
+        }
     }
 
     /// What a cut leaves becomes all there is.
@@ -206,11 +226,18 @@ impl Disk {
         let was_on = !self.is_off();
         let counted = self.files.count_operation();
         if counted.is_ok() && was_on {
-            let mut stored = self.medium.borrow_mut();
-            stored.durable = stored.now.clone();
-            stored.unsynced.clear();
+            self.medium.borrow_mut().sync();
         }
         counted.map_err(as_io)
+    }
+
+    /// The same for the device.
+    fn sync(&self) -> io::Result<()> {
+        let synced = self.host_sync();
+        if synced.is_err() && !self.is_off() {
+            self.medium.borrow_mut().fail_to_sync();
+        }
+        synced
     }
 
     /// The device writes, which it must not while a host can reach the medium.
@@ -272,6 +299,6 @@ impl WriteAt for Image {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.0.process.change(Of::Image, || self.0.host_sync())
+        self.0.process.change(Of::Image, || self.0.sync())
     }
 }

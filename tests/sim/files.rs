@@ -49,6 +49,10 @@ impl Disk for Files {
         self.change(|disk| disk.append(name, at_bytes, bytes))
     }
 
+    fn overwrite(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.change(|disk| disk.overwrite(name, bytes))
+    }
+
     fn sync(&mut self, name: &str) -> io::Result<()> {
         self.change(|disk| disk.sync(name))
     }
@@ -111,6 +115,13 @@ impl JournalStore for Journal {
         self.0.change(|disk| {
             let bytes = disk.bytes(JOURNAL).ok_or(io::ErrorKind::NotFound)?;
             disk.append(JOURNAL, bytes.len() as u64, data)
+        })
+    }
+
+    fn rewrite(&mut self) -> io::Result<()> {
+        self.0.change(|disk| {
+            let bytes = disk.bytes(JOURNAL).ok_or(io::ErrorKind::NotFound)?;
+            disk.overwrite(JOURNAL, &bytes)
         })
     }
 

@@ -259,6 +259,10 @@ impl<T: JournalStore> JournalStore for Killed<T> {
         self.ask(|journal| journal.append(data))
     }
 
+    fn rewrite(&mut self) -> io::Result<()> {
+        self.ask(JournalStore::rewrite)
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         self.ask(JournalStore::sync)
     }
@@ -324,4 +328,39 @@ fn a_failing_device_is_not_a_foreign_one() {
     let alive = PowerLab::new(found, None);
     assert!(volume::recover_with(&mut dead.device(), &mut alive.journal()).is_err());
     assert!(alive.seen().journal.is_some());
+}
+
+/// After a sync that failed, what it was for stays in the system's cache as if it were written, and
+/// no later sync writes it: what has to last is written again.
+#[test]
+fn an_operation_fails_and_the_power_is_cut_in_the_recovery() {
+    let scene = scene(Mkfs::FAT16);
+    let mut random = Random::new(13);
+    let mut replayed = 0;
+    for first in 0.. {
+        let mut has_failed = false;
+        for fail_at in [vec![first], vec![first, first + 1]] {
+            for cut_at in 0.. {
+                let lab = PowerLab::new(AfterCut::image_only(scene.old.clone()), Some(cut_at));
+                lab.fail_at(&fail_at);
+                let (mut device, mut journal) = (lab.device(), lab.journal());
+                let published = volume::publish_with(&mut device, &mut journal, &scene.changes);
+                let recovered = volume::recover_with(&mut device, &mut journal);
+                let _ = volume::recover_with(&mut device, &mut journal);
+                if !lab.was_cut() {
+                    has_failed |= published.is_err() || recovered.is_err();
+                    let durable = lab.after_cut(Fate::Lost).image;
+                    assert!(durable == scene.old || durable == scene.new);
+                    break;
+                }
+                for fate in [Fate::Lost, Fate::Kept, Fate::Random(random.bits())] {
+                    replayed += u32::from(settles(&scene, lab.after_cut(fate)));
+                }
+            }
+        }
+        if !has_failed {
+            break;
+        }
+    }
+    assert!(replayed > 100, "{replayed}");
 }

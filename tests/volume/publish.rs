@@ -228,6 +228,9 @@ impl volume::JournalStore for MemoryJournal {
         self.0.as_mut().unwrap().extend_from_slice(data);
         Ok(())
     }
+    fn rewrite(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
     fn sync(&mut self) -> std::io::Result<()> {
         Ok(())
     }

@@ -6,11 +6,12 @@
 //! part, or there as zeros; names that were not synced with their folder are there up to some
 //! point of their order (as a journalling file system leaves them). The operation at which the
 //! power goes may or may not have happened. Apart from cuts, operations can be made to fail as a
-//! full or a failing disk does. What was synced is never lost. The choice hangs on a seed alone.
+//! full or a failing disk does; what a sync failed for is there to be read, and no later sync
+//! writes it, as with Linux. What was synced is never lost. The choice hangs on a seed alone.
 //! Any number of cuts and faults can be planned; what is to come stays so when the power is back.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::rc::Rc;
 
@@ -18,6 +19,9 @@ use nix::errno::Errno;
 use volume::testing::Random;
 
 use crate::disk::Disk;
+
+/// The smallest that a file system has.
+const BLOCK_BYTES: usize = 1024;
 
 /// A handle; clones are the same disk, so that a test keeps it while a mailbox owns it.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +31,40 @@ pub struct CutDisk(Rc<RefCell<Inner>>);
 struct File {
     now: Vec<u8>,
     durable: Vec<u8>,
+    /// The blocks that a sync writes.
+    dirty: BTreeSet<usize>,
+}
+
+impl File {
+    /// A file that lasts.
+    fn durable(bytes: &[u8]) -> Self {
+        Self {
+            now: bytes.to_vec(),
+            durable: bytes.to_vec(),
+            dirty: BTreeSet::new(),
+        }
+    }
+
+    /// Writes bytes at a place within the file or at its end.
+    fn write(&mut self, at: usize, bytes: &[u8]) {
+        let end = at + bytes.len();
+        self.now.resize(self.now.len().max(end), 0);
+        self.now[at..end].copy_from_slice(bytes);
+        self.dirty
+            .extend(at / BLOCK_BYTES..end.div_ceil(BLOCK_BYTES));
+    }
+
+    /// What a sync leaves.
+    fn synced(&self) -> Vec<u8> {
+        let mut synced = self.durable.clone();
+        synced.resize(self.now.len(), 0);
+        for block in &self.dirty {
+            let start = (block * BLOCK_BYTES).min(synced.len());
+            let end = (start + BLOCK_BYTES).min(synced.len());
+            synced[start..end].copy_from_slice(&self.now[start..end]);
+        }
+        synced
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -191,8 +229,7 @@ impl CutDisk {
         }
         inner.names = inner.durable_names.clone();
         for file in &mut inner.files {
-            file.now = left_over(file, random);
-            file.durable = file.now.clone();
+            *file = File::durable(&left_over(file, random));
         }
         inner.is_off = false;
     }
@@ -210,10 +247,7 @@ impl CutDisk {
     pub fn plant(&self, name: &str, bytes: &[u8]) {
         let mut inner = self.0.borrow_mut();
         let id = inner.files.len();
-        inner.files.push(File {
-            now: bytes.to_vec(),
-            durable: bytes.to_vec(),
-        });
+        inner.files.push(File::durable(bytes));
         inner.names.insert(name.into(), id);
         inner.durable_names.insert(name.into(), id);
     }
@@ -253,24 +287,21 @@ impl CutDisk {
 
 /// What a cut leaves of a file's bytes.
 fn left_over(file: &File, random: &mut Random) -> Vec<u8> {
-    let same = file
-        .now
-        .iter()
-        .zip(&file.durable)
-        .take_while(|(a, b)| a == b)
-        .count();
-    let written = file.now.len() - same;
+    let synced = file.synced();
+    let both = synced.iter().zip(&file.durable);
+    let same = both.take_while(|(a, b)| a == b).count();
+    let written = synced.len() - same;
     match random.below(5) {
         0 => file.durable.clone(),
-        1 => file.now.clone(),
-        2 => file.now[..same + random.below(written + 1)].to_vec(),
+        1 => synced,
+        2 => synced[..same + random.below(written + 1)].to_vec(),
         3 => {
-            let mut bytes = file.now.clone();
+            let mut bytes = synced;
             bytes[same + random.below(written + 1)..].fill(0);
             bytes
         }
         // Cut back, but nothing of the new bytes: set_len alone has happened.
-        _ => file.now[..same].to_vec(),
+        _ => synced[..same].to_vec(),
     }
 }
 
@@ -302,7 +333,8 @@ impl Disk for CutDisk {
             let link = NameChange::Link(name.into(), id);
             apply(&mut inner.names, &link);
             inner.pending.push(link);
-            inner.files[id].now = bytes.to_vec();
+            inner.files[id].now.clear();
+            inner.files[id].write(0, bytes);
             Ok(())
         })
     }
@@ -310,19 +342,37 @@ impl Disk for CutDisk {
     fn append(&mut self, name: &str, at_bytes: u64, bytes: &[u8]) -> io::Result<()> {
         self.operate(|inner| {
             let id = *inner.names.get(name).ok_or_else(not_found)?;
-            let now = &mut inner.files[id].now;
-            now.resize(usize::try_from(at_bytes).unwrap_or(usize::MAX), 0);
-            now.extend(bytes);
+            let file = &mut inner.files[id];
+            file.now
+                .truncate(usize::try_from(at_bytes).unwrap_or(usize::MAX));
+            file.write(file.now.len(), bytes);
+            Ok(())
+        })
+    }
+
+    fn overwrite(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.operate(|inner| {
+            let id = *inner.names.get(name).ok_or_else(not_found)?;
+            inner.files[id].write(0, bytes);
             Ok(())
         })
     }
 
     fn sync(&mut self, name: &str) -> io::Result<()> {
-        self.operate(|inner| {
+        let synced = self.operate(|inner| {
             let id = *inner.names.get(name).ok_or_else(not_found)?;
-            inner.files[id].durable = inner.files[id].now.clone();
+            let file = &mut inner.files[id];
+            file.durable = file.synced();
+            file.dirty.clear();
             Ok(())
-        })
+        });
+        if synced.is_err() && !self.is_off() {
+            let inner = &mut *self.0.borrow_mut();
+            if let Some(&id) = inner.names.get(name) {
+                inner.files[id].dirty.clear();
+            }
+        }
+        synced
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
@@ -383,6 +433,30 @@ mod tests {
         });
         let lost = lost.count();
         assert!((1..20).contains(&lost), "{lost} of 20");
+    }
+
+    #[test]
+    fn what_a_sync_failed_for_lasts_only_if_it_is_written_again() {
+        let (old, new) = ([1; 3 * BLOCK_BYTES], [2; 2 * BLOCK_BYTES]);
+        let expected = |written: bool| match written {
+            true => [&new[..], &old[new.len()..]].concat(),
+            false => old.to_vec(),
+        };
+        for is_written_again in [false, true] {
+            let mut disk = CutDisk::default();
+            disk.plant("a", &old);
+            disk.overwrite("a", &new).unwrap();
+            disk.fail_after(0, DiskFault::Io);
+            disk.sync("a").unwrap_err();
+            assert_eq!(disk.bytes("a"), Some(expected(true)), "from the cache");
+            if is_written_again {
+                disk.overwrite("a", &new).unwrap();
+            }
+            disk.sync("a").unwrap();
+            disk.cut();
+            disk.restart(&mut Random::new(0));
+            assert_eq!(disk.bytes("a"), Some(expected(is_written_again)));
+        }
     }
 
     #[test]

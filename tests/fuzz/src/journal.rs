@@ -247,6 +247,10 @@ impl JournalStore for MemoryJournal {
         Ok(())
     }
 
+    fn rewrite(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -5,6 +5,9 @@
 //! wrote the image since, and then it is never applied. Idempotent, so it may be cut itself: for
 //! that no two sectors may overlap, or what one wrote would be foreign to the other; and the
 //! journal is made durable first, which a process that was killed may not have come to.
+//!
+//! What is read may be in a cache only, and count as written although a sync has failed for it.
+//! Everything that has to be durable is therefore written again, the same or not.
 
 use std::path::Path;
 
@@ -26,7 +29,7 @@ pub enum Recovery {
     Nothing,
     /// The change is complete now.
     Replayed {
-        /// How many sectors had to be written for that.
+        /// How many sectors were not what they should be.
         sectors: u32,
     },
     /// The journal was not applied; it is kept under another name.
@@ -98,7 +101,8 @@ pub fn recover_with<D: WriteAt, J: JournalStore>(
     // Whoever wrote it may have been killed before it was durable, and it is read from a cache.
     // From the first sector on, it has to outlive the power.
     store
-        .sync()
+        .rewrite()
+        .and_then(|()| store.sync())
         .and_then(|()| store.sync_folder())
         .map_err(PublishError::Journal)?;
     let mut sectors = 0;
@@ -106,14 +110,11 @@ pub fn recover_with<D: WriteAt, J: JournalStore>(
         let sector = journal
             .record(store, number)
             .map_err(PublishError::Journal)?;
-        if state(device, &sector)? != State::New {
-            device
-                .write_at(sector.offset_bytes, &sector.after)
-                .map_err(PublishError::Apply)?;
-            sectors += 1;
-        }
+        sectors += u32::from(state(device, &sector)? != State::New);
+        device
+            .write_at(sector.offset_bytes, &sector.after)
+            .map_err(PublishError::Apply)?;
     }
-    // Also with nothing to write: what is there may be in a cache only.
     device.sync().map_err(PublishError::Apply)?;
     remove(store)?;
     Ok(Recovery::Replayed { sectors })

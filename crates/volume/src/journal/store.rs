@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 /// Only the device's own user may read what was answered.
 const MODE: u32 = 0o600;
 
+/// So much of a journal is in memory while it is written again.
+const REWRITE_BYTES: usize = 64 * 1024;
+
 /// The operations on a journal file, each of which a power cut may interrupt.
 pub trait JournalStore {
     /// Length of the journal in bytes; `None` where there is none.
@@ -37,7 +40,14 @@ pub trait JournalStore {
     /// Whatever the file system reports.
     fn append(&mut self, data: &[u8]) -> io::Result<()>;
 
-    /// Makes the content of the created journal durable.
+    /// Writes the journal's bytes over themselves. What a sync failed for stays in the system's
+    /// cache and counts as written: only what is written again does a later sync make durable.
+    ///
+    /// # Errors
+    /// Whatever the file system reports.
+    fn rewrite(&mut self) -> io::Result<()>;
+
+    /// Makes the content of the journal durable.
     ///
     /// # Errors
     /// Whatever the file system reports.
@@ -122,6 +132,20 @@ impl JournalStore for FileJournal {
 
     fn append(&mut self, data: &[u8]) -> io::Result<()> {
         self.file()?.write_all(data)
+    }
+
+    fn rewrite(&mut self) -> io::Result<()> {
+        let file = OpenOptions::new().read(true).write(true).open(&self.path)?;
+        let mut part = vec![0; REWRITE_BYTES];
+        let mut offset = 0;
+        loop {
+            let count = file.read_at(&mut part, offset)?;
+            let Some(read) = part.get(..count).filter(|read| !read.is_empty()) else {
+                return Ok(());
+            };
+            file.write_all_at(read, offset)?;
+            offset = offset.saturating_add(count as u64);
+        }
     }
 
     fn sync(&mut self) -> io::Result<()> {

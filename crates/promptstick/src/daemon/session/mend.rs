@@ -10,9 +10,6 @@ use crate::stick;
 /// A drive that failures keep empty is filled after so many, one after the other.
 pub(in crate::daemon) const FAILURES_BEFORE_RETURN: u32 = 3;
 
-/// How often an image is repaired: an error of the disk may pass.
-const REPAIRS: u32 = 2;
-
 /// What has to be done to the image before a host gets it, where no host has it.
 pub(super) fn mend<W: World>(world: &mut W) -> anyhow::Result<Found> {
     let mut found = world.found()?;
@@ -38,24 +35,20 @@ pub(super) fn mend<W: World>(world: &mut W) -> anyhow::Result<Found> {
 
 /// Repairs what a host left undone, if that can be done.
 fn repair<W: World>(world: &W, name: &str, image: &mut W::Image) -> anyhow::Result<()> {
-    for repair in 1..=REPAIRS {
-        let Err(error) = stick::repair(&name, image, &mut world.journal()) else {
-            break;
-        };
-        ensure!(!has_journal(world)?, error);
-        let may_pass = matches!(
-            error.downcast_ref(),
-            Some(
-                RepairError::Open(OpenError::Io(_))
-                    | RepairError::Read(ReadError::Io(_))
-                    | RepairError::Publish(_)
-            )
-        );
-        if repair == REPAIRS || !may_pass {
-            tracing::error!("{error:#}; the host gets it as it is");
-            break;
-        }
-    }
+    let Err(error) = stick::repair(&name, image, &mut world.journal()) else {
+        return Ok(());
+    };
+    // An error of the disk may pass: it is tried again.
+    let is_lasting = !matches!(
+        error.downcast_ref(),
+        Some(
+            RepairError::Open(OpenError::Io(_))
+                | RepairError::Read(ReadError::Io(_))
+                | RepairError::Publish(_)
+        )
+    );
+    ensure!(is_lasting && !has_journal(world)?, error);
+    tracing::error!("{error:#}; the host gets it as it is");
     Ok(())
 }
 
@@ -82,7 +75,14 @@ pub fn offer<W: World>(world: &mut W, failures: u32) -> Offer {
     let is_early = failures < FAILURES_BEFORE_RETURN;
     let offered = match world.found() {
         Ok(Found::Absent) if is_early => return Offer::Later,
-        Ok(Found::Alone) if mend(world).is_err() && is_early => return Offer::Later,
+        Ok(Found::Alone) => match mend(world) {
+            Err(_) if is_early => return Offer::Later,
+            Err(error) => {
+                tracing::error!("{error:#}; the host gets the volume as it is");
+                world.connect()
+            }
+            Ok(_) => world.connect(),
+        },
         Ok(_) => world.connect(),
         Err(error) => Err(error),
     };

@@ -35,6 +35,7 @@ impl WriteAt for PowerDevice {
     fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut lab = self.0.borrow_mut();
         let cut = lab.tick()?;
+        lab.fail_here()?;
         lab.seen_image.write_at(offset, data)?;
         lab.writes.push((offset, data.to_vec()));
         lab.cut_image_write = cut;
@@ -46,8 +47,12 @@ impl WriteAt for PowerDevice {
         if lab.tick()? {
             return Err(no_power());
         }
-        lab.writes.clear();
-        lab.durable_image = lab.seen_image.clone();
+        let writes = std::mem::take(&mut lab.writes);
+        // What was not synced is dropped, and counts as written.
+        lab.fail_here()?;
+        for (offset, data) in writes {
+            lab.durable_image.write_at(offset, &data)?;
+        }
         Ok(())
     }
 }

@@ -50,13 +50,24 @@ impl JournalStore for PowerJournal {
     fn append(&mut self, data: &[u8]) -> io::Result<()> {
         let mut lab = self.0.borrow_mut();
         let cut = lab.tick()?;
+        lab.fail_here()?;
         let file = lab.journal()?;
         lab.files[file].seen.extend_from_slice(data);
+        lab.files[file].is_dirty = true;
         if cut {
             lab.cut_append_bytes = data.len();
             return Err(no_power());
         }
         Ok(())
+    }
+
+    fn rewrite(&mut self) -> io::Result<()> {
+        let mut lab = self.0.borrow_mut();
+        let cut = lab.tick()?;
+        lab.fail_here()?;
+        let file = lab.journal()?;
+        lab.files[file].is_dirty = true;
+        if cut { Err(no_power()) } else { Ok(()) }
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -65,7 +76,11 @@ impl JournalStore for PowerJournal {
             return Err(no_power());
         }
         let file = lab.journal()?;
-        lab.files[file].durable = lab.files[file].seen.clone();
+        let was_dirty = std::mem::take(&mut lab.files[file].is_dirty);
+        lab.fail_here()?;
+        if was_dirty {
+            lab.files[file].durable = lab.files[file].seen.clone();
+        }
         Ok(())
     }
 
@@ -74,6 +89,7 @@ impl JournalStore for PowerJournal {
         if lab.tick()? {
             return Err(no_power());
         }
+        lab.fail_here()?;
         let folder = lab.folder();
         lab.folders = vec![folder];
         Ok(())

@@ -3,8 +3,9 @@
 //! Faults that may be injected: the operation in progress stops (a write after any number of
 //! bytes); of what was not synced any part is lost, kept or torn, in any order; what was created,
 //! removed or renamed since the folder was synced is undone from some point on; the content of a
-//! file that was not synced is cut, or zeros. Never injected: damage to what was synced, or to what
-//! was not being written.
+//! file that was not synced is cut, or zeros. And operations that fail with EIO: after a sync
+//! that failed, what it was for stays to be read, and no later sync writes it. Never injected:
+//! damage to what was synced, or to what was not being written.
 
 mod device;
 mod journal;
@@ -60,6 +61,8 @@ impl AfterCut {
 struct File {
     durable: Vec<u8>,
     seen: Vec<u8>,
+    /// A sync would make it durable.
+    is_dirty: bool,
 }
 
 /// Which file has which name.
@@ -72,6 +75,7 @@ struct Folder {
 struct Lab {
     operations: u64,
     cut_at: Option<u64>,
+    fail_at: Vec<u64>,
     dead: bool,
     durable_image: PagedImage,
     seen_image: PagedImage,
@@ -88,6 +92,9 @@ struct Lab {
 /// A machine whose power can be cut: one image, one journal.
 #[derive(Clone)]
 pub struct PowerLab(Rc<RefCell<Lab>>);
+
+/// A disk that fails.
+const EIO: i32 = 5;
 
 fn no_power() -> io::Error {
     io::Error::other("the power is off")
@@ -108,6 +115,7 @@ impl PowerLab {
                 files.push(File {
                     seen: durable.clone(),
                     durable,
+                    is_dirty: false,
                 });
                 files.len() - 1
             })
@@ -119,6 +127,7 @@ impl PowerLab {
         Self(Rc::new(RefCell::new(Lab {
             operations: 0,
             cut_at,
+            fail_at: Vec::new(),
             dead: false,
             seen_image: image.clone(),
             durable_image: image,
@@ -128,6 +137,11 @@ impl PowerLab {
             cut_image_write: false,
             cut_append_bytes: 0,
         })))
+    }
+
+    /// The operations with those numbers, from 0, fail.
+    pub fn fail_at(&self, operations: &[u64]) {
+        self.0.borrow_mut().fail_at = operations.to_vec();
     }
 
     /// The device.
@@ -182,6 +196,16 @@ impl Lab {
         Ok(self.dead)
     }
 
+    /// The error of the operation that was counted last, if it is to fail.
+    fn fail_here(&self) -> io::Result<()> {
+        let mut numbers = self.fail_at.iter();
+        if numbers.any(|number| number + 1 == self.operations) {
+            Err(io::Error::from_raw_os_error(EIO))
+        } else {
+            Ok(())
+        }
+    }
+
     fn folder(&self) -> Folder {
         self.folders.last().copied().unwrap_or_default()
     }
@@ -195,6 +219,7 @@ impl Lab {
     /// An operation on the folder; while the power goes it may or may not have happened.
     fn change_folder(&mut self, change: impl FnOnce(&mut Folder)) -> io::Result<()> {
         let cut = self.tick()?;
+        self.fail_here()?;
         let mut folder = self.folder();
         change(&mut folder);
         self.folders.push(folder);
@@ -260,7 +285,14 @@ impl Lab {
     }
 
     fn file_after(&self, file: usize, fate: Fate, random: &mut Random) -> Vec<u8> {
-        let File { durable, seen } = &self.files[file];
+        let File {
+            durable,
+            seen,
+            is_dirty,
+        } = &self.files[file];
+        if !is_dirty {
+            return durable.clone();
+        }
         match fate {
             Fate::Lost => durable.clone(),
             Fate::Kept => seen.clone(),
