@@ -81,11 +81,6 @@ impl Device {
         self.session.as_ref().is_some_and(is_done)
     }
 
-    /// Whether the volume is marked as in use, as of the last reading.
-    pub fn is_kept(&self) -> bool {
-        self.session.as_ref().is_some_and(Session::in_use)
-    }
-
     /// Whether the drive is connected and has its medium, or a host has ejected that.
     pub fn has_medium_in_drive(&self) -> bool {
         let is_ejected = self.session.as_ref().is_some_and(Session::is_ejected);

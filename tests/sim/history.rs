@@ -17,11 +17,14 @@ use super::world::Stick;
 
 /// A host's longest stay, virtual ms: then it is asked to let go.
 const STAY_MAX_MS: u64 = 900_000;
+/// Within this time the device has noticed that a host has let go: what it is told late, and its
+/// pauses before it looks.
+const NOTICED_MS: u64 = 3_000;
 /// The longest that a host needs for that.
 const LETTING_GO_MAX_MS: u64 = 200_000;
 /// When nobody holds the medium any more, all is answered and published within this time: the
 /// longest wait for what is damaged, the longest answers of the engine, and the pauses between.
-const QUIET_MAX_MS: u64 = 1_800_000;
+const QUIET_MAX_MS: u64 = 600_000;
 /// Of so many histories, `fsck.fat` looks at the end of one: it takes longer than the history.
 const FSCK_OF: usize = 8;
 /// Of so many histories, one has the larger file system.
@@ -64,6 +67,8 @@ struct History {
     belief: Belief,
     /// The responses on the volume after the last publication.
     published: BTreeSet<String>,
+    /// The device has written the volume, and no host has got it since.
+    is_changed: bool,
     /// The power goes so many operations after the kill that is to come.
     cut_after_kill: Option<usize>,
     /// Something goes wrong at that time.
@@ -86,6 +91,7 @@ impl History {
             host: None,
             belief: Belief::default(),
             published: BTreeSet::new(),
+            is_changed: false,
             cut_after_kill: None,
             trouble_ms: None,
             log,
@@ -175,8 +181,9 @@ impl History {
     fn come_to_rest(&mut self, when: &str) {
         let start_ms = self.now_ms();
         self.log.note(start_ms, || when.into());
+        self.pass(start_ms + NOTICED_MS, |_| false);
         // Marks that another host has left keep the volume to itself for as long as one is there.
-        let is_kept = |history: &Self| history.host.is_some() && history.device.is_kept();
+        let is_kept = |history: &Self| history.host.is_some() && history.is_marked();
         self.pass(start_ms + QUIET_MAX_MS, |history| {
             history.device.is_done() || is_kept(history)
         });
@@ -192,6 +199,13 @@ impl History {
             ),
         };
         self.violations.push(format!("{what} ({when})"));
+    }
+
+    /// Whether the volume says that a host uses it.
+    fn is_marked(&self) -> bool {
+        let volume = Volume::open(self.stick.disk.snapshot());
+        let marks = volume.map(|volume| volume.dirty_marks());
+        !matches!(marks, Ok(Ok(marks)) if marks.is_clean())
     }
 
     /// Lets time pass until the condition holds or the time is over.
@@ -243,17 +257,22 @@ impl History {
         self.collect();
     }
 
-    /// What has just been published answers what its prompt is now. Until it is complete, no host
-    /// gets it.
+    /// What has just been published answers what its prompt is now, and cost no file anything.
+    /// Until it is complete, no host gets it; when one does, the volume is whole, unless the disk
+    /// has refused to mend it.
     fn look_at_publication(&mut self) {
         let disk = &self.stick.disk;
         if disk.has_journal() && disk.is_lent() {
             let what = "a host can reach a medium whose journal is there";
             self.violations.push(what.into());
         }
-        if disk.has_journal() || !self.stick.disk.take_written() {
+        if disk.is_lent() && std::mem::take(&mut self.is_changed) && self.failures() == 0 {
+            judge::whole(&disk.snapshot(), &mut self.violations);
+        }
+        if disk.has_journal() || !disk.take_written() {
             return;
         }
+        self.is_changed = true;
         let image = self.stick.disk.snapshot();
         let belief = self.host.as_ref().map_or(&self.belief, Host::belief);
         let published = judge::judge_published(&image, belief, &self.published);

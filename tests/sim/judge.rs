@@ -187,15 +187,23 @@ pub struct Published {
     pub faults: Vec<String>,
 }
 
-/// What was published just now must be the answer to what its prompt holds just now; `before` are
-/// the responses after the publication before. A volume that cannot be read is judged at the end.
+/// What was published just now must be the answer to what its prompt holds just now, and must have
+/// cost no file anything; `before` are the responses after the publication before.
 pub fn judge_published(
     image: &PagedImage,
     belief: &Belief,
     before: &BTreeSet<String>,
 ) -> Published {
     let mut published = Published::default();
-    let files = files(image).unwrap_or_default();
+    let files = match files(image) {
+        Ok(files) => files,
+        Err(error) => {
+            let what = format!("the volume cannot be read after a publication: {error}");
+            published.faults.push(what);
+            return published;
+        }
+    };
+    kept(&files, belief, &mut published.faults);
     for (path, content) in files.iter().filter(|(path, _)| path.contains(".response")) {
         let prompt = prompt_of(path).unwrap_or_default();
         let now = files.get(&prompt).map(|prompt| prompt.as_slice().into());
@@ -246,7 +254,7 @@ fn is_error_of(prompt: &str, path: &str) -> bool {
 }
 
 /// No tool finds fault: ours here, `fsck.fat` in [`fsck`].
-fn whole(image: &PagedImage, faults: &mut Vec<String>) {
+pub fn whole(image: &PagedImage, faults: &mut Vec<String>) {
     let repaired = Volume::open(image)
         .map_err(|error| error.to_string())
         .and_then(|volume| {

@@ -14,7 +14,7 @@ pub struct Change {
     pub becomes: &'static str,
 }
 
-pub const MUTANTS: [Mutant; 19] = [
+pub const MUTANTS: [Mutant; 23] = [
     Mutant {
         name: "do not sync the image after a publication",
         changes: &[Change {
@@ -43,7 +43,7 @@ pub const MUTANTS: [Mutant; 19] = [
         name: "recover from a journal that is in a cache",
         changes: &[Change {
             file: "crates/volume/src/journal/recover.rs",
-            was: "        .sync()\n        .and_then(|()| store.sync_folder())\n",
+            was: "        .rewrite()\n        .and_then(|()| store.sync())\n        .and_then(|()| store.sync_folder())\n",
             becomes: "        .len_bytes()\n",
         }],
     },
@@ -196,6 +196,38 @@ pub const MUTANTS: [Mutant; 19] = [
             file: "crates/medium/src/machine/mod.rs",
             was: "Some(insert_ms.max(self.bus_since_ms + self.timing.detached_ms))",
             becomes: "Some(self.bus_since_ms.min(insert_ms))",
+        }],
+    },
+    Mutant {
+        name: "do not read a volume again that is in use",
+        changes: &[Change {
+            file: "crates/promptstick/src/daemon/session/mod.rs",
+            was: "    pub fn wrote(&mut self) {\n",
+            becomes: "    pub fn wrote(&mut self) {\n        if self.in_use() {\n            return;\n        }\n",
+        }],
+    },
+    Mutant {
+        name: "recover what is not there yet, and no more",
+        changes: &[Change {
+            file: "crates/volume/src/journal/recover.rs",
+            was: "        sectors += u32::from(state(device, &sector)? != State::New);\n",
+            becomes: "        if state(device, &sector)? == State::New {\n            continue;\n        }\n        sectors += 1;\n",
+        }],
+    },
+    Mutant {
+        name: "take a journal for durable after a sync that failed",
+        changes: &[Change {
+            file: "crates/volume/src/journal/recover.rs",
+            was: "        .rewrite()\n        .and_then(|()| store.sync())\n",
+            becomes: "        .sync()\n",
+        }],
+    },
+    Mutant {
+        name: "take a ledger for durable after a sync that failed",
+        changes: &[Change {
+            file: "crates/mailbox/src/ledger/file.rs",
+            was: "    disk.overwrite(LEDGER_NAME, sound)?;\n",
+            becomes: "",
         }],
     },
 ];
