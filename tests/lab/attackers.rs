@@ -1,5 +1,5 @@
 //! Hosts that keep the stick busy on purpose. What the daemon may take meanwhile is judged in the
-//! guest, where its processes are. For minutes instead of one:
+//! guest, where its processes are. For longer:
 //! `cargo run -p lab -- attacker_writes 6.12 lab.seconds=600`.
 
 use lab::Series;

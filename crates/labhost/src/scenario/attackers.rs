@@ -20,7 +20,7 @@ use crate::{Result, files, report};
 
 /// How long a host attacks, in seconds: a parameter for those who want more, and without it.
 const SECONDS_PARAMETER: &str = "lab.seconds";
-const WRITE_SECONDS: u64 = 60;
+const WRITE_SECONDS: u64 = 120;
 const OTHER_SECONDS: u64 = 30;
 
 /// What the daemon may take. It shares one emulated processor with the host and its kernel, which
