@@ -202,8 +202,8 @@ fn one_chain_for_ten_thousand() {
     siege.replace(&honest(FAT32).bytes);
     siege.is_answered("afterwards");
     let budget = Budget {
-        peak_mib: 64,
-        cpu: Duration::from_secs(30),
+        peak_mib: 48,
+        cpu: Duration::from_secs(8),
         prompts: 10_000,
     };
     siege.end(budget);

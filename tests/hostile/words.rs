@@ -1,7 +1,6 @@
 //! Settings and prompts that are meant to do harm: paths, sizes, depths, encodings, control tokens.
 
 use std::os::unix::fs::symlink;
-use std::time::Duration;
 
 use genmodel::{CHATML, Shape, Spec};
 
@@ -187,7 +186,6 @@ fn prompts_that_are_meant_to_do_harm() {
     }
     siege.is_answered("afterwards");
     let budget = Budget {
-        cpu: Duration::from_secs(5),
         prompts: cases.len(),
         ..Budget::HONEST
     };

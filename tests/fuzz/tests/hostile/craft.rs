@@ -3,7 +3,9 @@
 use volume::testing::PagedImage;
 use volume::{FatType, FormatOptions, Geometry, ReadAt, Root, Volume, WriteAt};
 
-pub const SLOT_BYTES: u64 = 32;
+const SLOT_BYTES: u64 = 32;
+/// Most slots of a fixed root: a whole number of sectors.
+pub const LONGEST_ROOT: u16 = 65_520;
 /// Most slots of a folder.
 pub const FOLDER_SLOTS: u32 = 65_536;
 pub const END: u32 = 0x0FFF_FFFF;
@@ -135,6 +137,19 @@ impl Hostile {
         let first = self.chain(slots.div_ceil(slots_a_cluster));
         self.slot(parent, at, &entry(name, FOLDER, first, 0));
         first
+    }
+
+    /// A slot of FAT16's root.
+    pub fn root_slot(&mut self, number: u32, slot: &[u8; 32]) {
+        let Root::Fixed {
+            offset_bytes,
+            slots,
+        } = self.geometry.root
+        else {
+            panic!("FAT16");
+        };
+        assert!(number < slots);
+        self.put(offset_bytes + u64::from(number) * SLOT_BYTES, slot);
     }
 
     /// The root of FAT32, made as long as a folder can be.

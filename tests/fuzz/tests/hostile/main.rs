@@ -10,12 +10,12 @@ use fuzz::budget::Budget;
 use fuzz::metered::{Metered, Reads};
 use fuzz::read_everything;
 use scan::Scan;
-use volume::{ChainProblem, FatType, ReadError, Root, Volume};
+use volume::{ChainProblem, FatType, ReadError, Volume};
 
 mod craft;
 mod repair;
 
-use craft::{END, FILE, FOLDER, FOLDER_SLOTS, Hostile, SLOT_BYTES, broad_prompt, entry, prompt};
+use craft::{END, FILE, FOLDER, FOLDER_SLOTS, Hostile, LONGEST_ROOT, broad_prompt, entry, prompt};
 
 /// Clusters of 512 bytes of the longest file that is inspected: a longer one is no prompt, which
 /// its entry says.
@@ -260,20 +260,13 @@ fn files_in_more_pieces_than_are_held() {
 
 #[test]
 fn the_longest_fixed_root() {
-    let mut hostile = Hostile::new(30, FatType::Fat16, 512, Some(65_520));
-    let Root::Fixed {
-        offset_bytes,
-        slots,
-    } = hostile.geometry.root
-    else {
-        panic!("FAT16");
-    };
+    let mut hostile = Hostile::new(30, FatType::Fat16, 512, Some(LONGEST_ROOT));
     let first = hostile.chain(50_000);
     hostile.link(first + 49_999, 0xFFFF);
-    for number in 0..slots {
+    for number in 0..LONGEST_ROOT.into() {
         let at = first + number % 50_000;
         let slot = entry(prompt(number), FILE, at, (number + 1) * 512);
-        hostile.put(offset_bytes + u64::from(number) * SLOT_BYTES, &slot);
+        hostile.root_slot(number, &slot);
     }
     check(hostile, "65,520 slots in FAT16's root");
 }

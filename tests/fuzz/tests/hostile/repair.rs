@@ -6,9 +6,9 @@ use fuzz::base::TIME;
 use fuzz::budget::Budget;
 use fuzz::metered::{Metered, Reads};
 use volume::testing::PagedImage;
-use volume::{FatType, ReadError, RepairError, RepairLimits, Root, Volume, WriteAt};
+use volume::{FatType, ReadError, RepairError, RepairLimits, Volume, WriteAt};
 
-use super::craft::{END, FILE, FOLDER, FOLDER_SLOTS, Hostile, SLOT_BYTES, entry, prompt};
+use super::craft::{END, FILE, FOLDER, FOLDER_SLOTS, Hostile, LONGEST_ROOT, entry, prompt};
 
 /// Neither a slot nor blank.
 const JUNK: [u8; 512] = [b'x'; 512];
@@ -66,21 +66,14 @@ fn thousands_of_folders_that_lead_into_one_chain_of_junk() {
 
 #[test]
 fn a_root_of_folders_that_are_one_cluster_of_something_else() {
-    let mut hostile = Hostile::new(300, FatType::Fat16, 65_536, Some(65_520));
-    let Root::Fixed {
-        offset_bytes,
-        slots,
-    } = hostile.geometry.root
-    else {
-        panic!("FAT16");
-    };
+    let mut hostile = Hostile::new(300, FatType::Fat16, 65_536, Some(LONGEST_ROOT));
     let first = hostile.chain(1);
     hostile.link(first, 0xFFFF);
     let at = hostile.geometry.cluster_offset(first).unwrap();
     hostile.put(at + 65_535, b"x");
-    for number in 0..slots {
+    for number in 0..LONGEST_ROOT.into() {
         let slot = entry(format!("D{number:07}   "), FOLDER, first, 0);
-        hostile.put(offset_bytes + u64::from(number) * SLOT_BYTES, &slot);
+        hostile.root_slot(number, &slot);
     }
     let (_, first) = check(hostile.image, "one cluster for all folders", 2).unwrap();
     // 64 KiB once, not for each.
@@ -90,9 +83,6 @@ fn a_root_of_folders_that_are_one_cluster_of_something_else() {
 #[test]
 fn a_million_files_that_start_all_over_the_table() {
     let mut hostile = Hostile::new(1000, FatType::Fat16, 16_384, Some(512));
-    let Root::Fixed { offset_bytes, .. } = hostile.geometry.root else {
-        panic!("FAT16");
-    };
     let clusters = hostile.geometry.clusters;
     for cluster in 2..=hostile.geometry.last_cluster() {
         hostile.link(cluster, 0xFFFF);
@@ -108,7 +98,7 @@ fn a_million_files_that_start_all_over_the_table() {
             hostile.slot(first, number, &entry(prompt(number), FILE, start, 1));
         }
         let slot = entry(format!("D{folder:07}   "), FOLDER, first, 0);
-        hostile.put(offset_bytes + u64::from(folder) * SLOT_BYTES, &slot);
+        hostile.root_slot(folder, &slot);
     }
     check(hostile.image, "a million files", 2).unwrap();
 }
