@@ -106,3 +106,16 @@ fn a_journal_for_the_end_of_a_32_gib_image_is_replayed() {
         volume::fsck(&image.path());
     }
 }
+
+#[test]
+#[ignore = "makes the volume whose check docs/BOARD.md counts, in the folder PROMPTSTICK_VOLUMES"]
+fn a_full_volume_to_be_checked() {
+    let folder = std::env::var_os("PROMPTSTICK_VOLUMES").expect("PROMPTSTICK_VOLUMES=FOLDER");
+    let image = full_but_for_its_end(&Board::arm1176());
+    let mut copy = tool::command("cp");
+    copy.args(["--sparse=always", "--no-target-directory"]);
+    tool::printed(
+        copy.arg(image.path())
+            .arg(Path::new(&folder).join("full.img")),
+    );
+}
