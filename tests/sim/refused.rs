@@ -6,8 +6,8 @@ use mailbox::testing::DiskFault;
 use medium::Bus;
 use nix::errno::Errno;
 use promptstick::daemon::{Offer, offer};
-use volume::Volume;
 use volume::testing::Random;
+use volume::{DirtyMarks, Volume};
 
 use super::device::Device;
 use super::engine::Engine;
@@ -220,12 +220,37 @@ fn an_answer_of_which_the_ledger_could_not_be_told_does_not_come_back() {
     }
 }
 
+fn marks(stick: &Stick) -> DirtyMarks {
+    let volume = Volume::open(stick.disk.snapshot()).unwrap();
+    volume.dirty_marks().unwrap()
+}
+
+#[test]
+fn no_host_gets_what_a_cut_has_left_because_the_disk_fails_for_a_while() {
+    for times in [1, 2] {
+        for at in 0.. {
+            let mut desk = Desk::new();
+            desk.write(false);
+            desk.stick.lose_power(&mut Random::new(1));
+            let now_ms = desk.stick.now_ms();
+            desk.device.kill(now_ms);
+            let full = |at| desk.stick.disk.fail_after(at, DiskFault::Full);
+            (at..at + times).for_each(full);
+            desk.pass(30_000, |desk| {
+                let is_whole = marks(&desk.stick).is_clean();
+                assert!(is_whole || !desk.stick.usb.is_bound(), "{at}, {times}");
+            });
+            assert!(desk.stick.usb.is_bound(), "{}", desk.device.trouble);
+            if desk.stick.disk.faults() == 0 {
+                assert!(at > 5, "only {at} operations");
+                break;
+            }
+        }
+    }
+}
+
 #[test]
 fn what_no_host_can_reach_is_mended_before_it_is_offered() {
-    let marks = |stick: &Stick| {
-        let volume = Volume::open(stick.disk.snapshot()).unwrap();
-        volume.dirty_marks().unwrap()
-    };
     for failures in 1..=FAILED {
         let mut desk = Desk::new();
         desk.write(false);
