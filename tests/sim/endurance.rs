@@ -13,8 +13,8 @@ use volume::testing::Random;
 
 use super::device::Device;
 use super::engine::Engine;
-use super::history::{blank, image};
 use super::host::is_response;
+use super::image::{blank, image};
 use super::judge;
 use super::usb::{Port, Sense};
 use super::world::Stick;

@@ -1,16 +1,16 @@
 //! One history: a stick, the computers that it is plugged into one after the other, and what goes
 //! wrong meanwhile. Everything follows from its seed.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 
+use volume::Volume;
 use volume::testing::{PagedImage, Random};
-use volume::{FatTime, FatType, FormatOptions, Volume, WriteAt as _};
 
 use super::device::Device;
 use super::engine::Engine;
 use super::figures::Figures;
 use super::host::{Belief, Host, KINDS, Kind, Log};
+use super::image::{blank, image};
 use super::judge;
 use super::trouble::Trouble;
 use super::world::Stick;
@@ -29,8 +29,6 @@ const QUIET_MAX_MS: u64 = 600_000;
 const FSCK_OF: usize = 8;
 /// Of so many histories, one has the larger file system.
 const FAT32_OF: usize = 32;
-/// Slots of its root: more than a history fills.
-const ROOT_SLOTS: u32 = 2_000;
 
 /// How many troubles come together, each as often as any other.
 const TOGETHER: [usize; 4] = [1, 1, 2, 3];
@@ -376,72 +374,4 @@ impl History {
             },
         }
     }
-}
-
-thread_local! {
-    static IMAGES: RefCell<[Option<PagedImage>; 3]> = const { RefCell::new([None, None, None]) };
-}
-
-/// Made once for each thread.
-fn cached(at: usize, make: impl FnOnce() -> PagedImage) -> PagedImage {
-    IMAGES.with_borrow_mut(|images| images[at].get_or_insert_with(make).clone())
-}
-
-/// An empty medium for answers.
-pub fn blank() -> PagedImage {
-    cached(0, Stick::blank)
-}
-
-/// Gives the root the clusters that it will need: where it grows, `fatfs`, which is the hosts' logic,
-/// leaves in the new cluster what was there, which no host does.
-fn widen_root(image: &mut Vec<u8>) {
-    let changes = {
-        let volume = Volume::open(&*image).unwrap();
-        let mut edit = volume.edit();
-        for number in 0..ROOT_SLOTS {
-            let path = format!("{number}.PAD");
-            edit.create(&path, &[], FatTime::FIRST).unwrap();
-        }
-        edit.finish().unwrap()
-    };
-    for sector in changes.sectors() {
-        image.write_at(sector.offset_bytes, &sector.after).unwrap();
-    }
-    let entries = Volume::open(&*image).unwrap().list("").unwrap();
-    for entry in entries.iter().filter(|entry| entry.name.ends_with(".PAD")) {
-        image.write_at(entry.slot_offset_bytes, &[0xE5]).unwrap();
-    }
-}
-
-/// A fresh stick, as small as its type may be.
-pub fn image(is_large: bool) -> PagedImage {
-    let (at, len_bytes, fat_type) = match is_large {
-        false => (1, 3 << 20, FatType::Fat16),
-        true => (2, 34 << 20, FatType::Fat32),
-    };
-    cached(at, || {
-        let mut image = vec![0; len_bytes];
-        let options = FormatOptions {
-            serial: 0x1234_5678,
-            cluster_bytes: Some(512),
-            fat_type: Some(fat_type),
-            ..FormatOptions::default()
-        };
-        volume::format(&mut image, &options).unwrap();
-        let changes = {
-            let volume = Volume::open(&image).unwrap();
-            let mut edit = volume.edit();
-            edit.create("README.TXT", mailbox::README_TXT.as_bytes(), FatTime::FIRST)
-                .unwrap();
-            edit.make_dir("prompts", FatTime::FIRST).unwrap();
-            edit.finish().unwrap()
-        };
-        for sector in changes.sectors() {
-            image.write_at(sector.offset_bytes, &sector.after).unwrap();
-        }
-        if is_large {
-            widen_root(&mut image);
-        }
-        image.as_slice().into()
-    })
 }

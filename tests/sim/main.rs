@@ -9,6 +9,7 @@
 //! | [`disk`], [`files`] | the device's storage, which loses power and fails |
 //! | [`usb`] | the kernel's mass-storage gadget and the cable |
 //! | [`host`] | computers that a stick is plugged into, and their users |
+//! | [`image`] | what a stick begins with |
 //! | [`history`], [`judge`] | what happens to a stick, and what must hold then |
 //! | [`trouble`] | what goes wrong that is no host's doing |
 //! | [`explore`] | the tests: many histories |
@@ -36,6 +37,7 @@ mod files;
 mod gadget;
 mod history;
 mod host;
+mod image;
 mod judge;
 mod plain_device;
 mod process;

@@ -11,7 +11,7 @@ use volume::{DirtyMarks, Volume};
 
 use super::device::Device;
 use super::engine::Engine;
-use super::history::{blank, image};
+use super::image::{blank, image};
 use super::judge;
 use super::process::Of;
 use super::usb::{LUNS, Port};
