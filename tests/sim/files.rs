@@ -12,6 +12,7 @@ use super::process::{Of, Process};
 /// The folder of the image and its journal; the state folder is the top one.
 const BESIDE: &str = "beside";
 const JOURNAL: &str = "beside/stick.img.journal";
+const JOURNAL_NEW: &str = "beside/stick.img.journal.new";
 const JOURNAL_ASIDE: &str = "beside/stick.img.journal.discarded";
 
 /// The state folder.
@@ -47,10 +48,6 @@ impl Disk for Files {
 
     fn append(&mut self, name: &str, at_bytes: u64, bytes: &[u8]) -> io::Result<()> {
         self.change(|disk| disk.append(name, at_bytes, bytes))
-    }
-
-    fn overwrite(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.change(|disk| disk.overwrite(name, bytes))
     }
 
     fn sync(&mut self, name: &str) -> io::Result<()> {
@@ -105,28 +102,26 @@ impl JournalStore for Journal {
     }
 
     fn create(&mut self) -> io::Result<()> {
-        self.0.change(|disk| match disk.bytes(JOURNAL) {
-            Some(_) => Err(io::ErrorKind::AlreadyExists.into()),
-            None => disk.write(JOURNAL, b""),
-        })
+        self.0.write(JOURNAL_NEW, b"")
     }
 
     fn append(&mut self, data: &[u8]) -> io::Result<()> {
         self.0.change(|disk| {
-            let bytes = disk.bytes(JOURNAL).ok_or(io::ErrorKind::NotFound)?;
-            disk.append(JOURNAL, bytes.len() as u64, data)
-        })
-    }
-
-    fn rewrite(&mut self) -> io::Result<()> {
-        self.0.change(|disk| {
-            let bytes = disk.bytes(JOURNAL).ok_or(io::ErrorKind::NotFound)?;
-            disk.overwrite(JOURNAL, &bytes)
+            let bytes = disk.bytes(JOURNAL_NEW).ok_or(io::ErrorKind::NotFound)?;
+            disk.append(JOURNAL_NEW, bytes.len() as u64, data)
         })
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        Disk::sync(&mut self.0, JOURNAL)
+        Disk::sync(&mut self.0, JOURNAL_NEW)
+    }
+
+    fn commit(&mut self) -> io::Result<()> {
+        self.0.rename(JOURNAL_NEW, JOURNAL)
+    }
+
+    fn abandon(&mut self) -> io::Result<()> {
+        Disk::remove(&mut self.0, JOURNAL_NEW)
     }
 
     fn sync_folder(&mut self) -> io::Result<()> {

@@ -25,6 +25,9 @@ const LETTING_GO_MAX_MS: u64 = 200_000;
 /// When nobody holds the medium any more, all is answered and published within this time: the
 /// longest wait for what is damaged, the longest answers of the engine, and the pauses between.
 const QUIET_MAX_MS: u64 = 600_000;
+/// The same where the disk or the kernel has refused something: it is tried again after pauses that
+/// double, from 65 s on, up to 32 times that.
+const REFUSED_MAX_MS: u64 = 65 * 65_000;
 /// Of so many histories, `fsck.fat` looks at the end of one: it takes longer than the history.
 const FSCK_OF: usize = 8;
 /// Of so many histories, one has the larger file system.
@@ -182,7 +185,11 @@ impl History {
         self.pass(start_ms + NOTICED_MS, |_| false);
         // Marks that another host has left keep the volume to itself for as long as one is there.
         let is_kept = |history: &Self| history.host.is_some() && history.is_marked();
-        self.pass(start_ms + QUIET_MAX_MS, |history| {
+        let max_ms = match self.failures() {
+            0 => QUIET_MAX_MS,
+            _ => REFUSED_MAX_MS,
+        };
+        self.pass(start_ms + max_ms, |history| {
             history.device.is_done() || is_kept(history)
         });
         if is_kept(self) {

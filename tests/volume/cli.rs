@@ -202,3 +202,18 @@ fn put_completes_an_interrupted_change_first() {
     assert_eq!(support::mtype(&image, "interrupted.txt"), b"interrupted");
     assert_eq!(support::mtype(&image, "next.txt"), b"content");
 }
+
+/// The power went while an image was made: its journal is beside what was unfinished.
+#[test]
+fn format_begins_anew_after_an_attempt_that_was_interrupted() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("stick.img");
+    let unfinished = folder.path().join("stick.img.new");
+    ok(&["format"], &unfinished, &["--size", "8M"]);
+    let journal = folder.path().join("stick.img.new.journal");
+    support::interrupt(&unfinished, &journal, "interrupted.txt", b"interrupted");
+    assert!(journal.exists());
+    ok(&["format"], &image, &["--size", "8M"]);
+    support::fsck(&image);
+    assert!(!journal.exists() && !unfinished.exists());
+}

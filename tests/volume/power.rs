@@ -259,12 +259,16 @@ impl<T: JournalStore> JournalStore for Killed<T> {
         self.ask(|journal| journal.append(data))
     }
 
-    fn rewrite(&mut self) -> io::Result<()> {
-        self.ask(JournalStore::rewrite)
-    }
-
     fn sync(&mut self) -> io::Result<()> {
         self.ask(JournalStore::sync)
+    }
+
+    fn commit(&mut self) -> io::Result<()> {
+        self.ask(JournalStore::commit)
+    }
+
+    fn abandon(&mut self) -> io::Result<()> {
+        self.ask(JournalStore::abandon)
     }
 
     fn sync_folder(&mut self) -> io::Result<()> {

@@ -228,10 +228,13 @@ impl volume::JournalStore for MemoryJournal {
         self.0.as_mut().unwrap().extend_from_slice(data);
         Ok(())
     }
-    fn rewrite(&mut self) -> std::io::Result<()> {
+    fn sync(&mut self) -> std::io::Result<()> {
         Ok(())
     }
-    fn sync(&mut self) -> std::io::Result<()> {
+    fn commit(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+    fn abandon(&mut self) -> std::io::Result<()> {
         Ok(())
     }
     fn sync_folder(&mut self) -> std::io::Result<()> {

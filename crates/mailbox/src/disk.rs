@@ -1,12 +1,14 @@
 //! The state folder: the few things that the ledger and the response store ask of a file system.
 //!
 //! Invariants that callers build on, and that the tests' disk takes away as a power cut would:
-//! bytes are durable after `sync`, names after `sync_folder`, and nothing before. One process at a
+//! bytes are durable after `sync`, names after `sync_folder`, and nothing before. What a sync failed
+//! for can be read, and counts as written, and is lost with the power all the same: where that may
+//! be, the file is written anew. One process at a
 //! time: [`StateFolder`] holds a lock for as long as it lives.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -28,10 +30,6 @@ pub trait Disk {
     fn write(&mut self, name: &str, bytes: &[u8]) -> io::Result<()>;
     /// Cuts a file to `at_bytes`, then appends.
     fn append(&mut self, name: &str, at_bytes: u64, bytes: &[u8]) -> io::Result<()>;
-    /// Writes bytes over a file's own, from its beginning; it stays as long as it is. What a sync
-    /// failed for stays in the system's cache and counts as written: only what is written again
-    /// does a later sync make durable.
-    fn overwrite(&mut self, name: &str, bytes: &[u8]) -> io::Result<()>;
     /// Makes a file's bytes durable.
     fn sync(&mut self, name: &str) -> io::Result<()>;
     /// Gives a file another name, replacing what had it.
@@ -125,11 +123,6 @@ impl Disk for StateFolder {
         let mut file = OpenOptions::new().append(true).open(self.path(name))?;
         file.set_len(at_bytes)?;
         file.write_all(bytes)
-    }
-
-    fn overwrite(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).open(self.path(name))?;
-        file.write_all_at(bytes, 0)
     }
 
     fn sync(&mut self, name: &str) -> io::Result<()> {

@@ -3,7 +3,7 @@
 //! the stick; the stick's own settings are `mailbox::Settings`.
 
 use std::ops::RangeInclusive;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -288,6 +288,12 @@ fn resolve_image(image: &Path) -> anyhow::Result<PathBuf> {
         ensure!(
             !metadata.is_dir(),
             "{} is a folder; name a file",
+            image.display()
+        );
+        // The journal and the ledger lie beside it, and /dev does not outlive the power.
+        ensure!(
+            !metadata.file_type().is_block_device(),
+            "{} is a device; name a file, which holds the volume",
             image.display()
         );
         // Another name in the file system would be another image to the lock.

@@ -5,10 +5,16 @@
 use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use medium::{ImageLock, Medium, PlainFile, Take};
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::statvfs::fstatvfs;
 use volume::{
     DiscardReason, FatTime, FileJournal, FormatOptions, ImageFile, JournalStore, Recovery,
     RepairLimits, Volume, WriteAt,
@@ -18,6 +24,11 @@ use crate::config::beside;
 
 /// Volume label of the drive that takes prompts.
 pub const LABEL: &str = "PROMPTSTICK";
+
+/// What `st_blocks` counts (man 3type stat).
+const BLOCK_BYTES: u64 = 512;
+/// What the disk shall have beside the image: for journals, the ledger and answers.
+const SPARE_BYTES: u64 = 16 << 20;
 
 /// Where the instructions lie.
 const README_PATH: &str = "README.TXT";
@@ -55,6 +66,11 @@ pub fn create(path: &Path, image_bytes: u64, options: &FormatOptions) -> anyhow:
 }
 
 fn build(path: &Path, image_bytes: u64, options: &FormatOptions) -> anyhow::Result<()> {
+    // An attempt that the power interrupted has left it, and would be in the way of this one.
+    match fs::remove_file(journal(path)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -86,6 +102,50 @@ fn build(path: &Path, image_bytes: u64, options: &FormatOptions) -> anyhow::Resu
     volume::publish(&mut device, &journal(path), &changes)?;
     device.file().sync_all()?;
     Ok(())
+}
+
+/// Gives the image all the room that its length promises: without it a host's copy, or a
+/// publication, meets a full disk half-way. Where the file system cannot do that, nothing happens.
+///
+/// # Errors
+/// There is no such room, and nothing was taken; or the image cannot be written.
+pub fn reserve(image: &Path) -> anyhow::Result<()> {
+    let file = OpenOptions::new().read(true).write(true).open(image)?;
+    let facts = file.metadata()?;
+    let missing_bytes = facts
+        .len()
+        .saturating_sub(facts.blocks().saturating_mul(BLOCK_BYTES));
+    if missing_bytes == 0 {
+        return Ok(());
+    }
+    let free_bytes = free_bytes(&file)?;
+    ensure!(
+        free_bytes >= missing_bytes.saturating_add(SPARE_BYTES),
+        "the disk has no room for the whole image {}: it needs {} MiB more",
+        image.display(),
+        missing_bytes
+            .saturating_add(SPARE_BYTES)
+            .saturating_sub(free_bytes)
+            .div_ceil(1 << 20)
+    );
+    let len_bytes = i64::try_from(facts.len())?;
+    // SAFETY: it changes no memory of ours, and the descriptor is open until after the call.
+    let result = unsafe { libc::fallocate64(file.as_raw_fd(), 0, 0, len_bytes) };
+    match Errno::result(result) {
+        Err(Errno::EOPNOTSUPP) | Ok(_) => Ok(()),
+        Err(error) => Err(error).context("cannot reserve the room of the image"),
+    }
+}
+
+/// What may still be written to a file's disk.
+#[allow(
+    clippy::useless_conversion,
+    reason = "the board's C library has 32 bits"
+)]
+fn free_bytes(file: &File) -> anyhow::Result<u64> {
+    let disk = fstatvfs(file)?;
+    let block_bytes = u64::from(disk.fragment_size());
+    Ok(u64::from(disk.blocks_available()).saturating_mul(block_bytes))
 }
 
 fn sync_folder(path: &Path) -> anyhow::Result<()> {
@@ -207,4 +267,43 @@ pub fn repair<D: WriteAt, J: JournalStore>(
         tracing::warn!(found, "the volume was not whole; repaired it");
     }
     Ok(found > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sparse(len_bytes: u64) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("stick.img");
+        fs::write(&path, "content").expect("room");
+        let file = OpenOptions::new().write(true).open(&path);
+        file.and_then(|file| file.set_len(len_bytes)).expect("room");
+        (folder, path)
+    }
+
+    fn allocated_bytes(path: &Path) -> u64 {
+        path.metadata().expect("it is there").blocks() * BLOCK_BYTES
+    }
+
+    #[test]
+    fn an_image_gets_all_its_room() {
+        let (_folder, path) = sparse(8 << 20);
+        assert!(allocated_bytes(&path) < 1 << 20);
+        reserve(&path).expect("there is room");
+        assert!(allocated_bytes(&path) >= 8 << 20);
+        let content = fs::read(&path).expect("readable");
+        assert!(content.len() == 8 << 20 && content.starts_with(b"content"));
+    }
+
+    #[test]
+    fn where_there_is_no_room_nothing_is_taken() {
+        let (_folder, path) = sparse(0);
+        let file = OpenOptions::new().write(true).open(&path).expect("ours");
+        let free_bytes = free_bytes(&file).expect("a disk");
+        file.set_len(free_bytes + (1 << 20)).expect("a hole");
+        let error = reserve(&path).expect_err("there is no such room");
+        assert!(error.to_string().contains("MiB more"), "{error}");
+        assert!(allocated_bytes(&path) < 1 << 20);
+    }
 }

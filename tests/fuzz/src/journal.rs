@@ -203,6 +203,7 @@ impl WriteAt for Device {
 /// A journal in memory.
 #[derive(Debug, Default)]
 pub struct MemoryJournal {
+    begun: Option<Vec<u8>>,
     bytes: Option<Vec<u8>>,
     aside: Option<Vec<u8>>,
 }
@@ -211,7 +212,7 @@ impl MemoryJournal {
     fn of(bytes: &[u8]) -> Self {
         Self {
             bytes: Some(bytes.to_vec()),
-            aside: None,
+            ..Self::default()
         }
     }
 
@@ -232,26 +233,27 @@ impl JournalStore for MemoryJournal {
     }
 
     fn create(&mut self) -> io::Result<()> {
-        match &self.bytes {
-            Some(_) => Err(io::ErrorKind::AlreadyExists.into()),
-            None => {
-                self.bytes = Some(Vec::new());
-                Ok(())
-            }
-        }
-    }
-
-    fn append(&mut self, data: &[u8]) -> io::Result<()> {
-        let bytes = self.bytes.as_mut().ok_or(io::ErrorKind::NotFound)?;
-        bytes.extend_from_slice(data);
+        self.begun = Some(Vec::new());
         Ok(())
     }
 
-    fn rewrite(&mut self) -> io::Result<()> {
+    fn append(&mut self, data: &[u8]) -> io::Result<()> {
+        let begun = self.begun.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        begun.extend_from_slice(data);
         Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn commit(&mut self) -> io::Result<()> {
+        self.bytes = self.begun.take();
+        Ok(())
+    }
+
+    fn abandon(&mut self) -> io::Result<()> {
+        self.begun = None;
         Ok(())
     }
 

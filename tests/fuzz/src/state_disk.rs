@@ -34,12 +34,6 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
-    fn overwrite(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let file = self.files.get_mut(name).ok_or(io::ErrorKind::NotFound)?;
-        file.splice(..bytes.len().min(file.len()), bytes.iter().copied());
-        Ok(())
-    }
-
     fn sync(&mut self, _name: &str) -> io::Result<()> {
         Ok(())
     }

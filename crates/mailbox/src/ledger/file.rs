@@ -118,7 +118,10 @@ impl Ledger {
         let dropped_bytes = rest.len() as u64;
         let len_bytes = (bytes.len() as u64).saturating_sub(dropped_bytes);
         let sound = bytes.get(..bytes.len() - rest.len()).unwrap_or(bytes);
-        keep(disk, sound, dropped_bytes > 0).map_err(MailboxError::io("mend the ledger"))?;
+        // Whoever wrote it may have been killed before it was durable, or a sync of it have failed:
+        // it is read from a cache. A file of its own lasts.
+        disk.write_durably(LEDGER_NAME, sound)
+            .map_err(MailboxError::io("mend the ledger"))?;
         let history = History::Resumed {
             records,
             dropped_bytes,
@@ -215,17 +218,6 @@ impl Ledger {
 fn append_durably(disk: &mut impl Disk, at_bytes: u64, bytes: &[u8]) -> io::Result<()> {
     disk.append(LEDGER_NAME, at_bytes, bytes)?;
     disk.sync(LEDGER_NAME)
-}
-
-/// Makes what was read durable, without what follows it. Whoever wrote it may have been killed
-/// before its bytes and its name were durable, or a sync of it have failed: it is written again.
-fn keep(disk: &mut impl Disk, sound: &[u8], has_more: bool) -> io::Result<()> {
-    if has_more {
-        disk.append(LEDGER_NAME, sound.len() as u64, &[])?;
-    }
-    disk.overwrite(LEDGER_NAME, sound)?;
-    disk.sync(LEDGER_NAME)?;
-    disk.sync_folder("")
 }
 
 /// Moves the ledger to `ledger.old-1`, those before it one up, and the oldest away.

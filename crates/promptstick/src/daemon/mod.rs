@@ -30,6 +30,7 @@ pub use led::{LED_CLASS, Sign, give as give_led};
 pub use session::{Mode, Offer, Session, Step, offer};
 pub use world::{Drives, Found, Storage, Thinking, Woken, World};
 
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
@@ -39,7 +40,7 @@ use engine::{Worker, WorkerOptions};
 use medium::{ImageLock, Timing};
 use tokio::task::yield_now;
 
-use crate::config::Config;
+use crate::config::{Config, Gadget};
 use crate::stick;
 use board::{Board, Tools};
 use drive::Drive;
@@ -66,10 +67,7 @@ pub async fn serve(
     reload: impl Fn() -> anyhow::Result<Config>,
 ) -> anyhow::Result<()> {
     let _lock = ImageLock::acquire(&config.image)?;
-    if !config.image.exists() {
-        tracing::info!(image = %config.image.display(), "there is no image yet; making one");
-        stick::create(&config.image, config.image_bytes, &stick::options())?;
-    }
+    prepare(&config)?;
     let mut daemon = Daemon {
         worker: worker(&config)?,
         drive: Drive::start(&config)?,
@@ -88,6 +86,29 @@ pub async fn serve(
     daemon.worker.stop().await;
     tracing::info!("stopped");
     result
+}
+
+/// There is an image, and a drive's has all its room.
+fn prepare(config: &Config) -> anyhow::Result<()> {
+    let is_new = !config.image.exists();
+    if is_new {
+        tracing::info!(image = %config.image.display(), "there is no image yet; making one");
+        stick::create(&config.image, config.image_bytes, &stick::options())?;
+    }
+    if config.gadget == Gadget::None {
+        return Ok(());
+    }
+    match stick::reserve(&config.image) {
+        Err(error) if is_new => {
+            fs::remove_file(&config.image).context("cannot remove the image again")?;
+            Err(error.context("free some there, or set a smaller image_size"))
+        }
+        Err(error) => {
+            tracing::warn!("{error:#}; free some there, or a computer's copy may fail half-way");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Answers all prompts on the image, publishes the answers, and returns how many are now there.

@@ -1,9 +1,9 @@
 //! Publishing a change set: all of it or none of it, whenever the power goes.
 //!
 //! Order: verify the sectors, sync the device (what a host wrote last may be in a cache, and the
-//! journal says that it was there), write and sync the journal and its folder, apply, sync the
-//! device, remove the journal, sync the folder. Used by the program; tests cut the power between
-//! any two.
+//! journal says that it was there), write and sync the journal, give it its name, sync its folder,
+//! apply, sync the device, remove the journal, sync the folder. Used by the program; tests cut the
+//! power between any two.
 
 use std::path::Path;
 
@@ -63,13 +63,16 @@ fn write_journal<J: JournalStore>(
     journal: &mut J,
     changes: &ChangeSet,
 ) -> Result<(), PublishError> {
-    journal.create().map_err(PublishError::Journal)?;
-    let written = format::write(journal, changes)
+    let written = journal
+        .create()
+        .and_then(|()| format::write(journal, changes))
         .and_then(|()| journal.sync())
+        .and_then(|()| journal.commit())
         .and_then(|()| journal.sync_folder());
     written.map_err(|error| {
-        // Nothing was applied. If this fails too, recovery finds a journal that is not whole, or a
-        // whole one whose change is still wanted.
+        // Nothing was applied. If this fails too, recovery finds a journal whose change is still
+        // wanted, or one without a name, which is worth nothing.
+        let _ = journal.abandon();
         let _ = journal.remove().and_then(|()| journal.sync_folder());
         PublishError::Journal(error)
     })

@@ -4,10 +4,10 @@
 //! new, or a mixture of the two byte by byte (a torn write). Anything else means that somebody else
 //! wrote the image since, and then it is never applied. Idempotent, so it may be cut itself: for
 //! that no two sectors may overlap, or what one wrote would be foreign to the other; and the
-//! journal is made durable first, which a process that was killed may not have come to.
+//! journal's name is made durable first, which a process that was killed may not have come to.
 //!
-//! What is read may be in a cache only, and count as written although a sync has failed for it.
-//! Everything that has to be durable is therefore written again, the same or not.
+//! What is read of the image may be in a cache only, and count as written although a sync has failed
+//! for it: each sector is written again, the same or not.
 
 use std::path::Path;
 
@@ -75,6 +75,8 @@ pub fn recover_with<D: WriteAt, J: JournalStore>(
     store: &mut J,
 ) -> Result<Recovery, PublishError> {
     let Some(len_bytes) = store.len_bytes().map_err(PublishError::Journal)? else {
+        // Whoever removed one may have been killed before that was durable.
+        store.sync_folder().map_err(PublishError::Journal)?;
         return Ok(Recovery::Nothing);
     };
     let Some(journal) = Journal::open(store, len_bytes).map_err(PublishError::Journal)? else {
@@ -98,13 +100,9 @@ pub fn recover_with<D: WriteAt, J: JournalStore>(
         // It lies on the device, so this fits.
         end_bytes = offset_bytes.saturating_add(sector.after.len() as u64);
     }
-    // Whoever wrote it may have been killed before it was durable, and it is read from a cache.
-    // From the first sector on, it has to outlive the power.
-    store
-        .rewrite()
-        .and_then(|()| store.sync())
-        .and_then(|()| store.sync_folder())
-        .map_err(PublishError::Journal)?;
+    // Whoever named it may have been killed before that was durable. From the first sector on, it
+    // has to outlive the power.
+    store.sync_folder().map_err(PublishError::Journal)?;
     let mut sectors = 0;
     for number in 0..journal.records {
         let sector = journal

@@ -11,10 +11,12 @@ use std::path::{Path, PathBuf};
 /// Only the device's own user may read what was answered.
 const MODE: u32 = 0o600;
 
-/// So much of a journal is in memory while it is written again.
-const REWRITE_BYTES: usize = 64 * 1024;
+/// After a journal's name.
+const NEW: &str = ".new";
+const ASIDE: &str = ".discarded";
 
-/// The operations on a journal file, each of which a power cut may interrupt.
+/// The operations on a journal file, each of which a power cut may interrupt. What has the journal's
+/// name is durable: it gets it after a sync.
 pub trait JournalStore {
     /// Length of the journal in bytes; `None` where there is none.
     ///
@@ -28,32 +30,37 @@ pub trait JournalStore {
     /// `UnexpectedEof` past the end; whatever the file system reports.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
 
-    /// Makes an empty journal.
+    /// Begins a journal under another name, over one that was never committed.
     ///
     /// # Errors
-    /// `AlreadyExists`; whatever the file system reports.
+    /// Whatever the file system reports.
     fn create(&mut self) -> io::Result<()>;
 
-    /// Appends to the journal that was created.
+    /// Appends to the journal that was begun.
     ///
     /// # Errors
     /// Whatever the file system reports.
     fn append(&mut self, data: &[u8]) -> io::Result<()>;
 
-    /// Writes the journal's bytes over themselves. What a sync failed for stays in the system's
-    /// cache and counts as written: only what is written again does a later sync make durable.
-    ///
-    /// # Errors
-    /// Whatever the file system reports.
-    fn rewrite(&mut self) -> io::Result<()>;
-
-    /// Makes the content of the journal durable.
+    /// Makes the content of the journal that was begun durable.
     ///
     /// # Errors
     /// Whatever the file system reports.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// Makes what was created, removed or put aside in the folder durable.
+    /// Gives the journal that was begun its name.
+    ///
+    /// # Errors
+    /// Whatever the file system reports.
+    fn commit(&mut self) -> io::Result<()>;
+
+    /// Removes a journal that was begun; none there is no error.
+    ///
+    /// # Errors
+    /// Whatever the file system reports.
+    fn abandon(&mut self) -> io::Result<()>;
+
+    /// Makes what was committed, removed or put aside in the folder durable.
     ///
     /// # Errors
     /// Whatever the file system reports.
@@ -72,12 +79,15 @@ pub trait JournalStore {
     fn put_aside(&mut self) -> io::Result<()>;
 }
 
-/// A journal as a file. Put aside, it has `.discarded` after its name.
+/// A journal as a file. It has `.new` after its name until it is committed, and `.discarded` where
+/// it was put aside.
 #[derive(Debug)]
 pub struct FileJournal {
     path: PathBuf,
-    /// Opened by the first read, or by `create`.
+    /// Opened by the first read.
     file: OnceCell<File>,
+    /// The one that was begun.
+    begun: Option<File>,
 }
 
 impl FileJournal {
@@ -87,6 +97,7 @@ impl FileJournal {
         Self {
             path: path.to_owned(),
             file: OnceCell::new(),
+            begun: None,
         }
     }
 
@@ -98,9 +109,13 @@ impl FileJournal {
         Ok(self.file.get_or_init(|| file))
     }
 
-    fn aside(&self) -> PathBuf {
+    fn begun(&self) -> io::Result<&File> {
+        self.begun.as_ref().ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    fn with(&self, suffix: &str) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
-        name.push(".discarded");
+        name.push(suffix);
         name.into()
     }
 }
@@ -120,36 +135,32 @@ impl JournalStore for FileJournal {
 
     fn create(&mut self) -> io::Result<()> {
         let mut options = OpenOptions::new();
-        let file = options
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(MODE)
-            .open(&self.path)?;
-        self.file = OnceCell::from(file);
+        let options = options.write(true).create(true).truncate(true).mode(MODE);
+        self.begun = Some(options.open(self.with(NEW))?);
         Ok(())
     }
 
     fn append(&mut self, data: &[u8]) -> io::Result<()> {
-        self.file()?.write_all(data)
-    }
-
-    fn rewrite(&mut self) -> io::Result<()> {
-        let file = OpenOptions::new().read(true).write(true).open(&self.path)?;
-        let mut part = vec![0; REWRITE_BYTES];
-        let mut offset = 0;
-        loop {
-            let count = file.read_at(&mut part, offset)?;
-            let Some(read) = part.get(..count).filter(|read| !read.is_empty()) else {
-                return Ok(());
-            };
-            file.write_all_at(read, offset)?;
-            offset = offset.saturating_add(count as u64);
-        }
+        self.begun()?.write_all(data)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.file()?.sync_all()
+        self.begun()?.sync_all()
+    }
+
+    fn commit(&mut self) -> io::Result<()> {
+        fs::rename(self.with(NEW), &self.path)?;
+        self.begun = None;
+        self.file = OnceCell::new();
+        Ok(())
+    }
+
+    fn abandon(&mut self) -> io::Result<()> {
+        self.begun = None;
+        match fs::remove_file(self.with(NEW)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn sync_folder(&mut self) -> io::Result<()> {
@@ -167,6 +178,6 @@ impl JournalStore for FileJournal {
 
     fn put_aside(&mut self) -> io::Result<()> {
         self.file = OnceCell::new();
-        fs::rename(&self.path, self.aside())
+        fs::rename(&self.path, self.with(ASIDE))
     }
 }

@@ -8,7 +8,7 @@ use volume::{FatTime, Volume};
 
 use scan::Scan;
 
-use super::take::digest;
+use super::take::resolve_intents;
 use super::{Session, Step, open_volume};
 use crate::daemon::report::Part;
 use crate::daemon::world::World;
@@ -51,9 +51,9 @@ impl<W: World> Session<'_, W> {
         if self.mailbox.intended().is_empty() {
             return;
         }
-        match (self.mailbox).resolve_intents(&|path| digest(volume, path)) {
+        match resolve_intents(&mut self.mailbox, volume) {
             Ok(()) => self.report.went_well(Part::Volume),
-            Err(error) => self.report.put_off(Part::Volume, &error.into()),
+            Err(error) => self.report.put_off(Part::Volume, &error),
         }
     }
 

@@ -118,7 +118,7 @@ impl<'a, W: World> Session<'a, W> {
             .with_context(|| format!("in the state folder {}", config.state.display()))?;
         if world.is_usb() && found != Found::Held {
             // What an interrupted publication came to, before a host can change it.
-            mailbox.resolve_intents(&|path| take::digest(&volume, path))?;
+            take::resolve_intents(&mut mailbox, &volume)?;
         }
         drop(volume);
         if found == Found::Alone {

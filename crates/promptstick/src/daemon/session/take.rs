@@ -1,10 +1,13 @@
 //! Taking the medium, publishing, giving it back.
 
+use std::cell::Cell;
+
 use anyhow::Context;
-use mailbox::Digest;
+use mailbox::disk::Disk;
 use mailbox::limits::RESPONSE_LIMIT_BYTES;
+use mailbox::{Digest, Mailbox};
 use medium::{Event, How, Refusal};
-use volume::{PublishError, ReadAt, RepairError, Volume};
+use volume::{PublishError, ReadAt, ReadError, RepairError, Volume};
 
 use super::{Mode, Session, Step, has_journal, open_volume};
 use crate::daemon::publish::{NotBegun, publish};
@@ -180,9 +183,7 @@ impl<W: World> Session<'_, W> {
         }
         self.machine.handle(self.world.now_ms(), Event::Taken(how));
         // Nobody else can write now: what is there is what there is.
-        self.mailbox
-            .resolve_intents(&|path| digest(&volume, path))
-            .context(NotBegun)?;
+        resolve_intents(&mut self.mailbox, &volume).context(NotBegun)?;
         self.believe(&scan, &view).await?;
         let done = publish(
             device,
@@ -229,11 +230,38 @@ fn is_asked(how: How) -> bool {
     matches!(how, How::Asked | How::Asleep)
 }
 
-/// The digest of a file that could be an answer.
-pub(super) fn digest<D: ReadAt>(volume: &Volume<D>, path: &str) -> Option<Digest> {
-    let entry = volume.find(path).ok()??;
-    let content = volume.read(&entry, RESPONSE_LIMIT_BYTES as u64).ok()?;
-    Some(Digest::of(&content))
+/// Finds out what an interrupted publication came to. What cannot be read is not what is not there.
+///
+/// # Errors
+/// The device failed, or the ledger.
+pub(super) fn resolve_intents<D: ReadAt, S: Disk>(
+    mailbox: &mut Mailbox<S>,
+    volume: &Volume<D>,
+) -> anyhow::Result<()> {
+    let failure = Cell::new(None);
+    let content = |path: &str| {
+        let digest = digest(volume, path);
+        digest.unwrap_or_else(|error| {
+            failure.set(Some(error));
+            None
+        })
+    };
+    mailbox.resolve_intents(&content)?;
+    failure
+        .into_inner()
+        .map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// The digest of a file that could be an answer, if it can be one.
+fn digest<D: ReadAt>(volume: &Volume<D>, path: &str) -> Result<Option<Digest>, ReadError> {
+    let content = volume.find(path).and_then(|entry| {
+        let read = |entry| volume.read(&entry, RESPONSE_LIMIT_BYTES as u64);
+        entry.map(read).transpose()
+    });
+    match content {
+        Err(error @ ReadError::Io(_)) => Err(error),
+        content => Ok(content.ok().flatten().map(|content| Digest::of(&content))),
+    }
 }
 
 /// Whether the failure left the volume as it was, with nothing to repair.

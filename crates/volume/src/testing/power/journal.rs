@@ -39,33 +39,17 @@ impl JournalStore for PowerJournal {
 
     fn create(&mut self) -> io::Result<()> {
         let mut lab = self.0.borrow_mut();
-        if lab.folder().journal.is_some() {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
         lab.files.push(File::default());
         let file = lab.files.len() - 1;
-        lab.change_folder(|folder| folder.journal = Some(file))
+        lab.change_folder(|folder| folder.begun = Some(file))
     }
 
     fn append(&mut self, data: &[u8]) -> io::Result<()> {
         let mut lab = self.0.borrow_mut();
         let cut = lab.tick()?;
         lab.fail_here()?;
-        let file = lab.journal()?;
+        let file = lab.begun()?;
         lab.files[file].seen.extend_from_slice(data);
-        lab.files[file].is_dirty = true;
-        if cut {
-            lab.cut_append_bytes = data.len();
-            return Err(no_power());
-        }
-        Ok(())
-    }
-
-    fn rewrite(&mut self) -> io::Result<()> {
-        let mut lab = self.0.borrow_mut();
-        let cut = lab.tick()?;
-        lab.fail_here()?;
-        let file = lab.journal()?;
         lab.files[file].is_dirty = true;
         if cut { Err(no_power()) } else { Ok(()) }
     }
@@ -75,13 +59,24 @@ impl JournalStore for PowerJournal {
         if lab.tick()? {
             return Err(no_power());
         }
-        let file = lab.journal()?;
+        let file = lab.begun()?;
         let was_dirty = std::mem::take(&mut lab.files[file].is_dirty);
         lab.fail_here()?;
         if was_dirty {
             lab.files[file].durable = lab.files[file].seen.clone();
         }
         Ok(())
+    }
+
+    fn commit(&mut self) -> io::Result<()> {
+        let mut lab = self.0.borrow_mut();
+        lab.begun()?;
+        lab.change_folder(|folder| folder.journal = folder.begun.take())
+    }
+
+    fn abandon(&mut self) -> io::Result<()> {
+        let mut lab = self.0.borrow_mut();
+        lab.change_folder(|folder| folder.begun = None)
     }
 
     fn sync_folder(&mut self) -> io::Result<()> {

@@ -69,6 +69,8 @@ struct File {
 #[derive(Clone, Copy, Default)]
 struct Folder {
     journal: Option<usize>,
+    /// A journal without its name.
+    begun: Option<usize>,
     aside: Option<usize>,
 }
 
@@ -84,9 +86,8 @@ struct Lab {
     files: Vec<File>,
     /// The durable folder first, then its state after each operation since.
     folders: Vec<Folder>,
-    /// Whether the operation that was cut was a write to the image or to the journal.
+    /// Whether the operation that was cut was a write to the image.
     cut_image_write: bool,
-    cut_append_bytes: usize,
 }
 
 /// A machine whose power can be cut: one image, one journal.
@@ -122,6 +123,7 @@ impl PowerLab {
         };
         let folder = Folder {
             journal: add(journal),
+            begun: None,
             aside: add(aside),
         };
         Self(Rc::new(RefCell::new(Lab {
@@ -135,7 +137,6 @@ impl PowerLab {
             files,
             folders: vec![folder],
             cut_image_write: false,
-            cut_append_bytes: 0,
         })))
     }
 
@@ -214,6 +215,11 @@ impl Lab {
         self.folder()
             .journal
             .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn begun(&self) -> io::Result<usize> {
+        let begun = self.folder().begun;
+        begun.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// An operation on the folder; while the power goes it may or may not have happened.
@@ -295,11 +301,7 @@ impl Lab {
         }
         match fate {
             Fate::Lost => durable.clone(),
-            Fate::Kept => seen.clone(),
-            Fate::Torn(bytes) => {
-                let whole = seen.len() - self.cut_append_bytes;
-                seen[..(whole + bytes).min(seen.len())].to_vec()
-            }
+            Fate::Kept | Fate::Torn(_) => seen.clone(),
             Fate::Random(_) => {
                 let new = seen.len() - durable.len();
                 let mut content = seen[..durable.len() + random.below(new + 1)].to_vec();

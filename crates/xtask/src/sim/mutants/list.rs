@@ -14,7 +14,7 @@ pub struct Change {
     pub becomes: &'static str,
 }
 
-pub const MUTANTS: [Mutant; 23] = [
+pub const MUTANTS: [Mutant; 22] = [
     Mutant {
         name: "do not sync the image after a publication",
         changes: &[Change {
@@ -35,16 +35,16 @@ pub const MUTANTS: [Mutant; 23] = [
         name: "do not sync the journal's name",
         changes: &[Change {
             file: "crates/volume/src/journal/publish.rs",
-            was: "sync())\n        .and_then(|()| journal.sync_folder());\n    written",
-            becomes: "sync());\n    written",
+            was: "commit())\n        .and_then(|()| journal.sync_folder());\n    written",
+            becomes: "commit());\n    written",
         }],
     },
     Mutant {
-        name: "recover from a journal that is in a cache",
+        name: "recover from a journal whose name is in a cache",
         changes: &[Change {
             file: "crates/volume/src/journal/recover.rs",
-            was: "        .rewrite()\n        .and_then(|()| store.sync())\n        .and_then(|()| store.sync_folder())\n",
-            becomes: "        .len_bytes()\n",
+            was: "    store.sync_folder().map_err(PublishError::Journal)?;\n    let mut sectors",
+            becomes: "    let mut sectors",
         }],
     },
     Mutant {
@@ -84,18 +84,11 @@ pub const MUTANTS: [Mutant; 23] = [
     },
     Mutant {
         name: "forget what was about to be published",
-        changes: &[
-            Change {
-                file: "crates/promptstick/src/daemon/session/mod.rs",
-                was: "            mailbox.resolve_intents(&|path| take::digest(&volume, path))?;\n",
-                becomes: "            let _ = (&mut mailbox, take::digest(&volume, \"\"));\n",
-            },
-            Change {
-                file: "crates/promptstick/src/daemon/session/take.rs",
-                was: "            .resolve_intents(&|path| digest(&volume, path))\n",
-                becomes: "            .publishing(&[])\n",
-            },
-        ],
+        changes: &[Change {
+            file: "crates/promptstick/src/daemon/session/take.rs",
+            was: "    mailbox.resolve_intents(&content)?;\n",
+            becomes: "    let _ = (&content, mailbox.publishing(&[])?);\n",
+        }],
     },
     Mutant {
         name: "skip the journal",
@@ -215,19 +208,11 @@ pub const MUTANTS: [Mutant; 23] = [
         }],
     },
     Mutant {
-        name: "take a journal for durable after a sync that failed",
-        changes: &[Change {
-            file: "crates/volume/src/journal/recover.rs",
-            was: "        .rewrite()\n        .and_then(|()| store.sync())\n",
-            becomes: "        .sync()\n",
-        }],
-    },
-    Mutant {
         name: "take a ledger for durable after a sync that failed",
         changes: &[Change {
             file: "crates/mailbox/src/ledger/file.rs",
-            was: "    disk.overwrite(LEDGER_NAME, sound)?;\n",
-            becomes: "",
+            was: "        disk.write_durably(LEDGER_NAME, sound)\n",
+            becomes: "        append_durably(disk, sound.len() as u64, &[])\n            .and_then(|()| disk.sync_folder(\"\"))\n",
         }],
     },
 ];
