@@ -50,8 +50,9 @@ const PROMPTS: u64 = 2;
 /// The largest file of the host's own.
 const OWN_BYTES: u64 = 200_000;
 
-/// Between the pieces of a file that the host writes all the while.
-const PIECE_PAUSE: Duration = Duration::from_millis(20);
+/// Between the pieces of a file that the host writes all the while: too short for the device to
+/// read the volume between two, and long enough that no round fills the volume.
+const PIECE_PAUSE: Duration = Duration::from_millis(250);
 
 /// What the daemon makes of clusters that belong to no file.
 const RECOVERED: &str = "FSCK";
