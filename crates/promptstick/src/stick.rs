@@ -118,7 +118,9 @@ pub fn reserve(image: &Path) -> anyhow::Result<()> {
     if missing_bytes == 0 {
         return Ok(());
     }
-    let free_bytes = free_bytes(&file)?;
+    let Some(free_bytes) = free_bytes(&file)? else {
+        return Ok(());
+    };
     ensure!(
         free_bytes >= missing_bytes.saturating_add(SPARE_BYTES),
         "the disk has no room for the whole image {}: it needs {} MiB more",
@@ -137,15 +139,16 @@ pub fn reserve(image: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// What may still be written to a file's disk.
+/// What may still be written to a file's disk. One without blocks (ramfs) does not tell.
 #[allow(
     clippy::useless_conversion,
     reason = "the board's C library has 32 bits"
 )]
-fn free_bytes(file: &File) -> anyhow::Result<u64> {
+fn free_bytes(file: &File) -> anyhow::Result<Option<u64>> {
     let disk = fstatvfs(file)?;
     let block_bytes = u64::from(disk.fragment_size());
-    Ok(u64::from(disk.blocks_available()).saturating_mul(block_bytes))
+    let free_bytes = u64::from(disk.blocks_available()).saturating_mul(block_bytes);
+    Ok((disk.blocks() > 0).then_some(free_bytes))
 }
 
 fn sync_folder(path: &Path) -> anyhow::Result<()> {
@@ -300,7 +303,7 @@ mod tests {
     fn where_there_is_no_room_nothing_is_taken() {
         let (_folder, path) = sparse(0);
         let file = OpenOptions::new().write(true).open(&path).expect("ours");
-        let free_bytes = free_bytes(&file).expect("a disk");
+        let free_bytes = free_bytes(&file).expect("a disk").expect("blocks");
         file.set_len(free_bytes + (1 << 20)).expect("a hole");
         let error = reserve(&path).expect_err("there is no such room");
         assert!(error.to_string().contains("MiB more"), "{error}");

@@ -101,7 +101,7 @@ fn prepare(config: &Config) -> anyhow::Result<()> {
     match stick::reserve(&config.image) {
         Err(error) if is_new => {
             fs::remove_file(&config.image).context("cannot remove the image again")?;
-            Err(error.context("free some there, or set a smaller image_size"))
+            bail!("{error:#}; free some there, or set a smaller image_size")
         }
         Err(error) => {
             tracing::warn!("{error:#}; free some there, or a computer's copy may fail half-way");

@@ -14,8 +14,8 @@ use crate::scenario::Lab;
 use crate::scenario::steps::{Plugged, QUESTION, SWAP_LIMIT, ask, inserted, log, response_on};
 use crate::{Result, files, report, stick, wait};
 
-/// The disk: enough for the image, which is sparse, and for what the daemon keeps beside it.
-const DISK: &str = "size=24m";
+/// The disk: enough for the image, which gets all its room, and for what the daemon keeps beside it.
+const DISK: &str = "size=96m";
 
 /// What is written at once until the disk is full.
 const PAGE_BYTES: usize = 4096;
