@@ -34,6 +34,9 @@ const MODEL: &str = "usr/share/promptstick/promptstick-demo-q8_0.gguf";
 /// Where it has the image.
 const IMAGE: &str = "var/lib/promptstick/stick.img";
 
+/// The size of the image as shipped, and here, where the disk is memory.
+const IMAGE_SIZES: [&str; 2] = ["image_size = \"256M\"", "image_size = \"64M\""];
+
 /// Where the shipped unit looks for the program.
 pub const PROGRAM: &str = "usr/bin/promptstick";
 
@@ -48,8 +51,10 @@ pub fn image() -> PathBuf {
 /// # Errors
 /// There is no room.
 pub fn files(adapt: impl Fn(&str) -> String) -> Result<()> {
+    let [shipped, here] = IMAGE_SIZES;
     for (path, content) in FILES {
-        write(path, adapt(content).as_bytes(), 0o644)?;
+        let content = adapt(&content.replace(shipped, here));
+        write(path, content.as_bytes(), 0o644)?;
     }
     let read = |path: &str| fs::read(path).doing(path);
     write(PROGRAM, &read(daemon::PROGRAM)?, 0o755)?;
