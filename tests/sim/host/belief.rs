@@ -133,12 +133,15 @@ impl Belief {
     }
 
     /// Whether the prompt at `path` is still what it was when a host last deleted an answer to it,
-    /// however often it was saved.
+    /// however often it was saved: empty, as a file is before it is filled, it is no prompt.
     pub fn is_same_since_deletion(&self, path: &str) -> bool {
         let contents = self.contents(path);
         let deleted = self.answers_deleted.get(path);
         let since = deleted.and_then(|deleted| contents.get(deleted.checked_sub(1)?..));
-        since.is_some_and(|since| since.windows(2).all(|pair| pair[0] == pair[1]))
+        since.is_some_and(|since| {
+            let asked: Vec<_> = since.iter().filter(|content| !content.is_empty()).collect();
+            asked.windows(2).all(|pair| pair[0] == pair[1])
+        })
     }
 
     fn touch(&mut self, path: &str, content: Option<Content>) {
