@@ -77,6 +77,7 @@ fn answered(files: &Files, belief: &Belief, engine: &Engine, faults: &mut Vec<St
             && path.contains(".response")
             && !belief.is_touched(path)
             && !belief.is_in_doubt(&prompt)
+            && !is_torn(files, belief, &prompt)
         {
             answers.entry(prompt).or_default().push((path, content));
         }
@@ -170,14 +171,18 @@ fn complained(files: &Files, belief: &Belief, engine: &Engine, faults: &mut Vec<
         let prompt = prompt_of(path).unwrap_or_default();
         let has_reason = |content| has_failed(content, engine);
         let is_founded = belief.contents(&prompt).iter().any(has_reason);
-        // A cut in the middle of a host's write of names can leave one that nobody gave.
-        let is_strange = !belief.is_touched(&prompt) && !is_response(&prompt);
-        let is_torn = files.contains_key(&prompt) && is_strange;
+        let is_torn = is_torn(files, belief, &prompt);
         let is_excused = is_torn || belief.is_touched(path) || belief.is_in_doubt(&prompt);
         if !is_founded && !is_excused {
             faults.push(format!("{path} complains without a reason"));
         }
     }
+}
+
+/// Whether a prompt has a name that nobody gave: a cut in the middle of a host's write of names can
+/// leave one.
+fn is_torn(files: &Files, belief: &Belief, prompt: &str) -> bool {
+    files.contains_key(prompt) && !belief.is_touched(prompt) && !is_response(prompt)
 }
 
 /// The responses on a volume, and what is wrong with those that are new.
@@ -235,7 +240,9 @@ pub fn judge_shown(shown: &Reading, belief: &Belief) -> Option<String> {
         let is_known = contents.any(|known| response(known).as_ref() == Some(content));
         is_known || (belief.is_touched(&prompt) && belief.is_in_doubt(&prompt))
     };
-    let is_right = name.contains('~') || prompts.any(is_right);
+    // As in `is_torn`.
+    let is_strange = !prompts.clone().any(|prompt| belief.is_touched(&prompt));
+    let is_right = name.contains('~') || is_strange || prompts.any(is_right);
     (!is_right).then(|| format!("{path} was shown, the answer to half a prompt"))
 }
 
