@@ -272,3 +272,56 @@ fn is_harmless(error: &anyhow::Error) -> bool {
     );
     left_alone || error.is::<NotBegun>()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use volume::{FatTime, FormatOptions, WriteAt as _};
+
+    use super::*;
+
+    /// A disk whose every read fails once it is told to.
+    struct Failing {
+        image: Vec<u8>,
+        fails: Cell<bool>,
+    }
+
+    impl ReadAt for Failing {
+        fn len(&self) -> u64 {
+            self.image.len() as u64
+        }
+
+        fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+            match self.fails.get() {
+                true => Err(io::ErrorKind::Other.into()),
+                false => self.image.read_at(offset, buf),
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_not_one_that_is_not_there() {
+        let mut image = vec![0; 3 << 20];
+        volume::format(&mut image, &FormatOptions::default()).expect("room");
+        let changes = {
+            let volume = Volume::open(&image).expect("a volume");
+            let mut edit = volume.edit();
+            edit.create("there.txt", b"x", FatTime::FIRST)
+                .expect("room");
+            edit.finish().expect("changes")
+        };
+        for sector in changes.sectors() {
+            let written = image.write_at(sector.offset_bytes, &sector.after);
+            written.expect("in memory");
+        }
+        let fails = Cell::new(false);
+        let volume = Volume::open(Failing { image, fails }).expect("a volume");
+        assert!(matches!(digest(&volume, "there.txt"), Ok(Some(_))));
+        assert!(matches!(digest(&volume, "not there.txt"), Ok(None)));
+        volume.device().fails.set(true);
+        for path in ["there.txt", "not there.txt"] {
+            assert!(matches!(digest(&volume, path), Err(ReadError::Io(_))));
+        }
+    }
+}
